@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowner's configuration as typed values, and how it is put together from its sources.
+ *
+ * One table (config/schema.c) says for each key: path, type, range, default, unit, help; parsing,
+ * checking, `--print-config` and the documentation of keys all come from it. Sources, later wins:
+ * defaults, FILE, FILE's conf.d/ *.yaml in lexical order, environment FLOWNER_SECTION__KEY, --set.
+ *
+ * Threads: start-up only. Blocks: reads files. Logs: no; every complaint is a struct config_error.
+ * Errors: 0; CONFIG_E_INVALID with the complaint in @err; -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define CONFIG_DEFAULT_FILE "/etc/flowner/flowner.yaml"
+#define CONFIG_SIZE_MAX	    (1u << 20) /* bytes of one file */
+#define CONFIG_DEPTH_MAX    32u	       /* nesting of YAML collections */
+#define CONFIG_LIST_MAX	    64u	       /* entries of one list */
+#define CONFIG_EXIT	    78	       /* EX_CONFIG of sysexits.h: exit status for a bad one */
+
+enum config_tap { CONFIG_TAP_OFF, CONFIG_TAP_CONNECT, CONFIG_TAP_FULL };
+enum config_procfs { CONFIG_PROCFS_OFF, CONFIG_PROCFS_SEED, CONFIG_PROCFS_KEEP };
+enum config_io_uring { CONFIG_IO_URING_OFF, CONFIG_IO_URING_AUTO };
+
+struct config_list {
+	char **item; /* NUL-terminated strings, owned */
+	size_t n;
+};
+
+struct config {
+	struct {
+		struct config_list interfaces; /* names, or the one entry "any" */
+		char *filter;		       /* pcap-filter(7) expression, "" = everything */
+		uint64_t buffer;	       /* kernel packet buffer, bytes */
+		uint64_t batch_timeout_ns;     /* libpcap's to_ms */
+		uint64_t ring;		       /* capture -> enrich ring, bytes, a power of two */
+		char *user;		       /* name or number to run as */
+	} capture;
+	struct {
+		enum config_tap tap;
+		enum config_procfs procfs;
+		bool sock_diag;
+		uint64_t first_info_ns; /* info record for a flow still open then; 0 = none */
+		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */
+		uint64_t ring;		    /* enrich -> sink ring, bytes, a power of two */
+		char *user;
+	} enrich;
+	struct {
+		struct config_list files; /* "FORMAT:PATH"; path "-" = standard output */
+		uint64_t flush_ns;	  /* oldest unwritten record */
+		uint64_t sync_ns;	  /* fdatasync interval, 0 = leave it to the kernel */
+		uint64_t buffer;	  /* bytes of one write */
+		enum config_io_uring io_uring;
+		char *user;
+	} output;
+	struct {
+		uint64_t flows;	    /* entries of the flow table */
+		uint64_t processes; /* entries of the process cache */
+		uint64_t tcp_timeout_ns; /* idle, established */
+		uint64_t tcp_attempt_timeout_ns; /* SYN without an answer */
+		uint64_t udp_timeout_ns;
+		uint64_t args; /* bytes of a command line that are kept */
+	} limits;
+	struct {
+		uint64_t interval_ns; /* how often kernel counters are polled and losses recorded */
+	} metrics;
+};
+
+enum { CONFIG_E_INVALID = 1 };
+
+/* "file:line:column: path.to.key: what is wrong (did you mean ...?)", ready to print. */
+struct config_error {
+	char text[512];
+};
+
+/* Fills in every default. Free with config_deinit(); also after an error of config_load(). */
+int config_init(struct config *c);
+void config_deinit(struct config *c);
+
+struct config_sources {
+	const char *file;	/* NULL: CONFIG_DEFAULT_FILE, which may then be missing */
+	bool no_file;		/* read no file at all */
+	char *const *environ;	/* NULL: no environment */
+	const char *const *set; /* "section.key=value" in order, n_set of them */
+	size_t n_set;
+};
+
+/* Loads and checks all sources into @c (freshly initialised). */
+int config_load(struct config *c, const struct config_sources *s, struct config_error *err);
+
+/* The merged configuration as YAML that config_load() reads back to the same values. */
+int config_print(const struct config *c, FILE *f);
+/* Every key with type, range, default, unit and help: the reference part of the manual. */
+int config_print_keys(FILE *f);

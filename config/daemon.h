@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the three daemons do alike before their loop: command line, configuration, signals, runtime
+ * directory, ledger, readiness.
+ *
+ * Common options: -c FILE, --set KEY=VALUE, --runtime-dir DIR, -t/--check-config, --print-config,
+ * --debug, -h/--help, -V/--version; each program adds its own.
+ *
+ * Threads: one. Blocks: start-up only. Logs: the line that says why it gives up.
+ */
+#pragma once
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "shm/ledger.h"
+
+#define DAEMON_RUNTIME_DIR "/run/flowner"
+
+/* A program's own long options, beside the common ones. */
+struct daemon_option {
+	const char *name; /* long name */
+	char letter;	  /* short form or 0 */
+	const char *arg;  /* placeholder for help, NULL = no argument */
+	const char *help;
+};
+
+struct daemon {
+	const char *name; /* "flowner-capture" */
+	enum ledger_program program;
+	struct config config;
+	const char *runtime_dir; /* holds capture/, enrich/, sink/ */
+	struct ledger ledger;
+	bool ledger_open;
+};
+
+/*
+ * Parses the command line into @d, loads the configuration, opens RUNTIME_DIR/PROGRAM/ledger, and
+ * connects to the supervisor. Own options go to @own(arg, name, value), which returns 0 or -EINVAL
+ * after logging why. Returns -1 to go on, else the exit status to end with (0 help and the like,
+ * 64 command line, 78 configuration, 1 other).
+ */
+int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
+		 int (*own)(void *arg, const char *name, const char *value), void *arg);
+void daemon_deinit(struct daemon *d);
+
+/* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
+int daemon_path(const struct daemon *d, const char *program, const char *file, char *ret, size_t size);
+
+/*
+ * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores SIGPIPE.
+ * read_signal returns the next signal number or 0.
+ */
+int daemon_signals(int *ret_fd);
+int daemon_read_signal(int fd);
+
+/* CLOCK_REALTIME and CLOCK_MONOTONIC in ns. */
+uint64_t daemon_realtime_ns(void);
+uint64_t daemon_monotonic_ns(void);

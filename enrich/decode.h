@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decodes the captured bytes of one packet down to its ports. Pure: no state, no allocation, no
+ * system call; any input is answered, reads stay inside the caplen bytes.
+ *
+ * Link types: EN10MB, LINUX_SLL, LINUX_SLL2, RAW, IPV4, IPV6, NULL, LOOP; up to two VLAN tags. IPv4 with
+ * options and fragments, IPv6 with hop-by-hop, routing, destination, fragment and AH headers
+ * (bounded walk). TCP, UDP, SCTP ports, ICMP and ICMPv6 type, code and echo id.
+ * Sources: RFC 791, 8200, 9293, 768, 792, 4443, 4302, 9260; IEEE 802.1Q; pcap-linktype(7).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DECODE_TCP_FIN 0x01
+#define DECODE_TCP_SYN 0x02
+#define DECODE_TCP_RST 0x04
+#define DECODE_TCP_PSH 0x08
+#define DECODE_TCP_ACK 0x10
+
+/* Link-layer packet type of SLL and SLL2 (PACKET_* of linux/if_packet.h). */
+#define DECODE_PKTTYPE_NONE 0xff
+
+struct decoded {
+	uint8_t family; /* 4 or 6 */
+	uint8_t proto;	/* IPPROTO_* after the extension headers */
+	uint8_t tcp_flags;
+	uint8_t pkttype; /* DECODE_PKTTYPE_NONE where the link header has none */
+	uint8_t src[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t dst[16];
+	uint16_t sport; /* host order; ICMP: echo id for both ports of an echo, else type and code */
+	uint16_t dport;
+	uint8_t icmp_type;
+	uint8_t icmp_code;
+	uint16_t vlan; /* outermost tag's id, 0 = none */
+	uint32_t ifindex; /* from SLL2, else 0 */
+	uint32_t seq; /* TCP */
+	uint32_t ack;
+	uint32_t payload_len; /* bytes above the transport header by the IP length; GSO: real */
+	uint16_t payload_off; /* where those bytes start in the capture */
+	uint16_t payload_caplen; /* and how many of them were captured */
+};
+
+enum decode_result {
+	DECODE_OK = 0,
+	DECODE_E_NOT_IP,    /* ARP, LLDP, ...: nothing for flowner */
+	DECODE_E_PROTO,	    /* IP, but a transport without ports that flowner follows */
+	DECODE_E_FRAGMENT,  /* a fragment other than the first: no transport header */
+	DECODE_E_TRUNCATED, /* the capture ends inside a header */
+	DECODE_E_MALFORMED, /* a length or version field is impossible */
+	DECODE_E_LINKTYPE,  /* a link type flowner does not know */
+};
+
+/*
+ * @len is the length on the wire (>= caplen). On DECODE_E_PROTO family, addresses and proto are
+ * set; on other errors *ret is unspecified.
+ */
+enum decode_result decode_packet(uint16_t dlt, const uint8_t *data, size_t caplen, size_t len,
+				 struct decoded *ret);

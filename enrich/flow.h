@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bounded table of connections: packets in, start, info and end events out.
+ *
+ * Open addressing with a seeded hash (peers choose the keys), one entry per 5-tuple and VLAN. TCP
+ * state as Zeek's conn_state, bytes from sequence numbers; UDP and ICMP by idle time. Time is the
+ * packets' own; the caller says how late it is. Pure: no system call beyond the allocation at start.
+ *
+ * Threads: one. Blocks: no. Logs: no.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "enrich/decode.h"
+#include "enrich/owner.h"
+#include "shm/record.h"
+
+struct flow_key {
+	uint8_t addr[2][16]; /* [0] originator, [1] responder once oriented */
+	uint16_t port[2];
+	uint16_t vlan;
+	uint8_t proto;
+	uint8_t family;
+};
+
+enum flow_side { FLOW_ORIG, FLOW_RESP };
+
+struct flow {
+	struct flow_key key; /* originator first */
+	uint64_t id;	     /* unique per host and boot, never 0 */
+	uint64_t start_ns;
+	uint64_t last_ns; /* time of the latest packet, >= start_ns */
+	uint64_t packets[2];
+	uint64_t bytes[2];    /* valid with have_bytes */
+	bool have_bytes[2];
+	bool midstream;
+	bool loss_window;
+	bool reported;	/* an info record went out */
+	bool started;	/* the start event went out */
+	uint64_t reported_packets; /* of both sides, in records up to now */
+	uint64_t reported_bytes[2];
+	uint32_t ifindex[2]; /* first interface each side was seen on */
+	uint32_t rtt_ns;
+	enum record_state state; /* as of now */
+	enum record_end_reason end_reason;
+	char history[RECORD_HISTORY_MAX];
+	struct owner owner[2];
+	void *user; /* the caller's */
+	struct flow_private *private;
+};
+
+enum flow_event { FLOW_EVENT_START = 1, FLOW_EVENT_INFO = 2, FLOW_EVENT_END = 3 };
+
+/*
+ * Called for each event. After END the flow is out of the table, but its memory stays valid until
+ * the next flow_table_reap(); `owner` and `user` are then released through the @free callback.
+ */
+typedef void (*flow_event_fn)(void *arg, struct flow *f, enum flow_event e, uint64_t t_ns);
+typedef void (*flow_free_fn)(void *arg, struct flow *f);
+
+struct flow_limits {
+	uint64_t max_flows; /* a full table ends its least recently used flow (EVICTED) */
+	uint64_t tcp_timeout_ns;
+	uint64_t tcp_attempt_timeout_ns;
+	uint64_t udp_timeout_ns;
+	uint64_t first_info_ns;	 /* 0 = none */
+	uint64_t active_timeout_ns; /* 0 = none */
+	uint64_t hash_seed[2];
+	uint64_t id_base; /* start of flow ids: unique per start of enrich */
+};
+
+struct flow_table;
+
+int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free, void *arg,
+		   struct flow_table **ret);
+void flow_table_free(struct flow_table *t);
+
+enum flow_packet {
+	FLOW_PACKET_COUNTED,   /* in the flow's packet count */
+	FLOW_PACKET_DUPLICATE, /* the same side was first seen on another interface */
+	FLOW_PACKET_LATE,      /* belongs to a flow whose end was already reported */
+	FLOW_PACKET_OTHER,     /* a protocol without flows */
+};
+
+/* Feeds one decoded packet. Events fire from inside, in order. */
+enum flow_packet flow_table_packet(struct flow_table *t, const struct decoded *d, uint32_t ifindex,
+				   uint64_t t_ns);
+
+/* Fires the INFO and END events due at @now_ns. Cost is that of what is due, not of the table. */
+void flow_table_expire(struct flow_table *t, uint64_t now_ns);
+/* When the next event may be due, UINT64_MAX = never. */
+uint64_t flow_table_next_ns(const struct flow_table *t);
+/* Ends every flow: reason FORCED. */
+void flow_table_finish(struct flow_table *t, uint64_t now_ns);
+/* Marks every open flow: packets were lost in this window. */
+void flow_table_loss(struct flow_table *t);
+/* Frees flows ended since the last call. */
+void flow_table_reap(struct flow_table *t);
+
+size_t flow_table_count(const struct flow_table *t);
+uint64_t flow_table_evicted(const struct flow_table *t);
+/* Packets counted in flows but not yet in `reported_packets`. */
+uint64_t flow_table_open_packets(const struct flow_table *t);
+/*
+ * The caller made (or lost) a record for @f: what it has counted up to now is reported. Returns
+ * how many packets that newly covers (the record's delta).
+ */
+uint64_t flow_reported(struct flow_table *t, struct flow *f);

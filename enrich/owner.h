@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which process owns this end of a connection: one question, answered by tiers (tap, sock_diag,
+ * seed, procfs), one verdict.
+ *
+ * The state is "as of" a point in time: owners_advance() applies the kernel's events up to the
+ * packet about to be looked at, so a reused port or pid is never mixed up. A wrong owner is worse
+ * than none: every answer says method and confidence, or why it is unknown.
+ *
+ * Threads: one. Blocks: owners_settle() does netlink round trips (bounded). Logs: no.
+ * Errors: 0, -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "shm/ledger.h"
+#include "shm/record.h"
+#include "shm/tap.h"
+
+struct owners;
+struct process; /* enrich/process.h; reference counted */
+
+/* What is known of one end's owner. Zeroed = nothing asked yet. */
+struct owner {
+	struct process *process; /* a reference, or NULL */
+	uint64_t cgroup_id;	 /* of the socket or the acting task; 0 = unknown */
+	uint64_t cookie;	 /* socket cookie, 0 = unknown */
+	uint64_t latency_ns;	 /* packet -> known */
+	uint32_t uid;		 /* UINT32_MAX = unknown */
+	enum record_method method;
+	enum record_confidence confidence;
+	enum record_unknown unknown;
+};
+
+/* One end of a connection, seen from that end. */
+struct owner_query {
+	uint8_t family; /* 4 or 6 as on the wire */
+	uint8_t proto;
+	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
+	uint8_t local_addr[16];
+	uint8_t remote_addr[16];
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint64_t t_ns; /* CLOCK_REALTIME of the packet that made us ask */
+};
+
+/*
+ * Before privileges are dropped: reads local addresses, opens netlink, sweeps /proc once (as
+ * config says) for processes and their inet sockets.
+ */
+int owners_new(const struct config *config, struct ledger *ledger, struct owners **ret);
+void owners_free(struct owners *o);
+
+/* Which tiers are live, for the start-up log line and `enrich_tiers`: OWNERS_TIER_*. */
+#define OWNERS_TIER_TAP	      1u
+#define OWNERS_TIER_SOCK_DIAG 2u
+#define OWNERS_TIER_SEED      4u
+#define OWNERS_TIER_PROCFS    8u
+unsigned owners_tiers(const struct owners *o);
+
+/*
+ * Takes the tap from the hand-over: owners_tap_begin() once per capture process, then one
+ * owners_tap_cpus() per message; @fds become the tap's. An earlier tap is drained and closed.
+ */
+int owners_tap_begin(struct owners *o, const struct tap_layout *layout);
+int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds);
+/* Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them. */
+const int *owners_poll_fds(const struct owners *o, size_t *ret_n);
+
+/* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
+void owners_set_tree(struct owners *o, uint32_t pid);
+
+/* Reads what the kernel has published and applies every event not younger than @t_ns. */
+void owners_advance(struct owners *o, uint64_t t_ns);
+/*
+ * Without packets: applies everything older than @horizon_ns, reads netlink notifications, expires
+ * caches. Call when a poll fd is ready or once a second.
+ */
+void owners_idle(struct owners *o, uint64_t horizon_ns);
+
+/*
+ * Asks for the owner of one end. Answers at once into @answer when no system call is needed and
+ * returns true; else queues the question (answer must stay valid until owners_settle()) and
+ * returns false. An answer already EXACT is never replaced by a weaker one.
+ */
+bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer);
+/* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set. */
+void owners_settle(struct owners *o);
+/* Withdraws a question whose answer is about to go away. */
+void owners_forget(struct owners *o, const struct owner *answer);
+
+/* Whether @addr belongs to this host (its initial network namespace). */
+bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16]);
+/* Interface name by index, or NULL. */
+const char *owners_ifname(struct owners *o, uint32_t ifindex);
+
+/* Whether the process behind @a descends from the tree's root. */
+bool owner_in_tree(const struct owner *a);
+/* Writes @a into one end of @r with its strings (name, exe, args, cgroup, parent). */
+void owner_to_record(struct owners *o, const struct owner *a, struct record *r,
+		     struct record_process *ret);
+/* Drops the reference and zeroes. */
+void owner_deinit(struct owner *a);
