@@ -75,9 +75,9 @@ struct ring_consumer;
 
 /*
  * Makes a ring of @data_size bytes (a power of two in RING_DATA_MIN..RING_DATA_MAX), both segments
- * sealed and mode 0600, plus a non-blocking eventfd for wake-ups. @epoch names this ring's life and
- * is shown to the consumer; @loss_stage is what a full ring counts.
- * Returns 0, -EINVAL (size), or -errno of memfd_create, mmap, fcntl, eventfd.
+ * sealed and mode 0600, plus a doorbell (shm/doorbell.h) for wake-ups. @epoch names this ring's
+ * life and is shown to the consumer; @loss_stage is what a full ring counts.
+ * Returns 0, -EINVAL (size), or -errno of memfd_create, mmap, fcntl, open, socketpair.
  */
 int ring_producer_new(size_t data_size, uint64_t epoch, enum ring_loss_stage loss_stage,
 		      struct ring_producer **ret);
@@ -86,7 +86,7 @@ void ring_producer_free(struct ring_producer *p);
 
 /*
  * Borrowed descriptors for the hand-over, in this order: segment A opened O_RDONLY, segment B
- * read-write, eventfd. They stay the producer's; the consumer gets duplicates through SCM_RIGHTS.
+ * read-write, doorbell socket. They stay the producer's; the consumer gets duplicates through SCM_RIGHTS.
  */
 enum { RING_FD_DATA, RING_FD_CONTROL, RING_FD_WAKE, RING_FDS };
 void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS]);
@@ -95,32 +95,38 @@ void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS]);
  * Appends one frame whose body is @head followed by @tail (either may be NULL with length 0).
  * Not visible before ring_commit(). If frames were lost since the last successful put, a
  * RING_FRAME_LOSS goes in front. @packets is how many packets the frame stands for, should it be
- * lost. Returns 0; RING_E_FULL (counted); -EMSGSIZE body over RING_BODY_MAX; -EPROTO the
- * consumer's index is impossible.
+ * lost. Returns 0; RING_E_FULL (packets and records are counted, END and TIME carry nothing that
+ * could be lost: try again); -EMSGSIZE body over RING_BODY_MAX; -EPROTO the consumer's index was
+ * impossible, now or earlier: drop the ring.
  */
 int ring_put(struct ring_producer *p, enum ring_frame_type type, uint16_t flags, uint64_t t_ns,
 	     uint64_t packets, const void *head, size_t head_len, const void *tail,
 	     size_t tail_len);
 
-/* Reports a loss the caller counted itself (kernel drops): same in-band record, no frame lost. */
+/*
+ * Reports a loss the caller counted itself (kernel drops): the same in-band record. In a full ring it
+ * waits with the other losses, summed by stage; it is never lost. Returns 0; -EINVAL stage or zero
+ * count; -EPROTO as above.
+ */
 int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_t t_ns);
 
 /*
  * Publishes everything put since the last commit and wakes the consumer if it asked to be woken at
- * or before the new head: at most one write(2) to the eventfd. A pending loss that now fits is
+ * or before the new head: at most one sendto(2), which never blocks. A pending loss that now fits is
  * published too. Returns 1 if a wake-up was sent, 0 if not, -EPROTO as above.
  */
 int ring_commit(struct ring_producer *p);
 
 /* Bytes the consumer has not released yet, as the producer sees it; -EPROTO as above. */
 int ring_producer_used(struct ring_producer *p, uint64_t *ret_used);
-/* Losses not yet delivered in-band (0 = the stream is complete up to here). */
+/* Units of loss, all stages, not yet put in-band (0 = the stream is complete up to here). */
 uint64_t ring_producer_pending_loss(const struct ring_producer *p);
 
 /*
  * Attaches to a ring received from a peer. Checks seals, sizes, modes, magic, version and geometry,
  * maps A read-only and B read-write, and goes on at the tail stored in B. Takes ownership of @fds
  * on success only. Returns 0, -EPROTO (not such a ring, or an impossible index), or -errno.
+ * System calls: fcntl, fstat, getsockopt, mmap, munmap, recvfrom.
  */
 int ring_consumer_new(const int fds[RING_FDS], struct ring_consumer **ret);
 void ring_consumer_free(struct ring_consumer *c);
@@ -132,7 +138,8 @@ int ring_consumer_wake_fd(const struct ring_consumer *c);
 /*
  * Copies the next frame's body into @buf (at least RING_BODY_MAX bytes) and moves the private
  * cursor behind it; nothing is released. Returns 0, RING_E_EMPTY, or -EPROTO: the producer wrote an
- * impossible index or header; drop the ring.
+ * impossible index or header, now or earlier; drop the ring. *ret is undefined unless 0. The body of a
+ * packet or record is the peer's word: the caller checks the copy.
  */
 int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret);
 
@@ -143,10 +150,11 @@ void ring_release_to(struct ring_consumer *c, uint64_t pos);
 /*
  * Asks for a wake-up once at least @bytes are waiting behind the cursor (1 = anything at all).
  * Returns true if the caller may now sleep in poll() on the wake fd; false if that much is already
- * there. The producer wakes once per such request.
+ * there, or if the ring is broken (ring_get() says so). The producer wakes once per such request.
+ * More than half a ring counts as half a ring: a full one always wakes. Release first.
  */
 bool ring_sleep(struct ring_consumer *c, uint64_t bytes);
-/* After the sleep, woken or timed out: withdraws the request and empties the eventfd. */
+/* After the sleep, woken or timed out: withdraws the request and empties the doorbell. */
 void ring_awake(struct ring_consumer *c);
 
 /* Bytes published behind the cursor; data size. */
@@ -155,6 +163,7 @@ uint64_t ring_consumer_size(const struct ring_consumer *c);
 
 /*
  * RING_CHECKPOINT private bytes in segment B that survive the consumer's death with the tail: the
- * next consumer finds what this one stored. The producer never reads them.
+ * next consumer finds what this one stored. The producer never reads them, but a compromised one
+ * could have forged them before this consumer attached: copy them out once, then check.
  */
 void *ring_consumer_checkpoint(struct ring_consumer *c);

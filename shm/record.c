@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Builds and validates connection records, and names their values. */
+#include "shm/record.h"
+
+#include <string.h>
+
+#include "shm/ring.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+bool record_put_str(struct record *r, const void *bytes, size_t len, struct record_str *ret)
+{
+	size_t room = RECORD_STRINGS_MAX - r->strings_len;
+	size_t put = len < room ? len : room;
+
+	if (!put) {
+		*ret = (struct record_str){0};
+		return len == 0;
+	}
+	memcpy(r->strings + r->strings_len, bytes, put);
+	ret->off = (uint16_t)r->strings_len;
+	ret->len = (uint16_t)put;
+	r->strings_len += (uint32_t)put;
+	return put == len;
+}
+
+/* Validation -------------------------------------------------------------------------------- */
+
+_Static_assert(RECORD_STRINGS_MAX <= UINT16_MAX, "record_str holds every offset and length");
+_Static_assert(sizeof(struct record) <= RING_BODY_MAX, "every record fits a frame");
+
+static bool str_possible(const struct record *r, struct record_str s)
+{
+	return (uint32_t)s.off + s.len <= r->strings_len;
+}
+
+static bool history_possible(const char history[RECORD_HISTORY_MAX])
+{
+	size_t i = 0;
+
+	for (; i < RECORD_HISTORY_MAX && history[i]; i++) {
+		char c = history[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '^')
+			return false;
+	}
+	for (; i < RECORD_HISTORY_MAX; i++)
+		if (history[i])
+			return false;
+	return true;
+}
+
+static int process_check(const struct record *r, const struct record_process *p)
+{
+	const uint8_t known =
+		RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED | RECORD_PROCESS_IN_TREE;
+
+	if (p->method >= RECORD_METHODS || p->confidence >= RECORD_CONFIDENCES ||
+		p->unknown >= RECORD_UNKNOWNS || (p->flags & ~known))
+		return RECORD_E_VALUE;
+	if (!str_possible(r, p->name) || !str_possible(r, p->exe) || !str_possible(r, p->args) ||
+		!str_possible(r, p->cgroup) || !str_possible(r, p->parent_name))
+		return RECORD_E_STRING;
+	return 0;
+}
+
+static bool values_possible(const struct record *r)
+{
+	if (r->event < RECORD_START || r->event > RECORD_LOSS || r->direction > RECORD_LOCAL ||
+		r->state >= RECORD_STATES || r->end_reason >= RECORD_END_REASONS ||
+		r->flags >= RECORD_FLAG_REPORTED << 1)
+		return false;
+	if (!history_possible(r->history))
+		return false;
+	if (r->event == RECORD_LOSS)
+		return r->loss_stage >= RING_LOSS_KERNEL && r->loss_stage <= RING_LOSS_TAP &&
+		       r->loss_first_ns <= r->loss_last_ns;
+	return (r->family == 4 || r->family == 6) && r->start_ns <= r->end_ns;
+}
+
+int record_check(const struct record *r, size_t len)
+{
+	int e;
+
+	if (len < offsetof(struct record, strings) || r->strings_len > RECORD_STRINGS_MAX ||
+		len != record_size(r))
+		return RECORD_E_SIZE;
+	if (r->version != RECORD_VERSION)
+		return RECORD_E_VERSION;
+	if (!values_possible(r))
+		return RECORD_E_VALUE;
+	if (!str_possible(r, r->ifname))
+		return RECORD_E_STRING;
+	e = process_check(r, &r->orig);
+	return e ? e : process_check(r, &r->resp);
+}
+
+/* Names ------------------------------------------------------------------------------------- */
+
+static const char *const event_names[] = {
+	[RECORD_START] = "start",
+	[RECORD_INFO] = "info",
+	[RECORD_END] = "end",
+	[RECORD_LOSS] = "loss",
+};
+
+static const char *const direction_names[] = {
+	[RECORD_DIRECTION_UNKNOWN] = "unknown",
+	[RECORD_EGRESS] = "egress",
+	[RECORD_INGRESS] = "ingress",
+	[RECORD_LOCAL] = "local",
+};
+
+/* Zeek's spelling: these are upper case wherever they appear. */
+static const char *const state_names[] = {
+	[RECORD_STATE_OTH] = "OTH",
+	[RECORD_STATE_S0] = "S0",
+	[RECORD_STATE_S1] = "S1",
+	[RECORD_STATE_SF] = "SF",
+	[RECORD_STATE_REJ] = "REJ",
+	[RECORD_STATE_S2] = "S2",
+	[RECORD_STATE_S3] = "S3",
+	[RECORD_STATE_RSTO] = "RSTO",
+	[RECORD_STATE_RSTR] = "RSTR",
+	[RECORD_STATE_RSTOS0] = "RSTOS0",
+	[RECORD_STATE_RSTRH] = "RSTRH",
+	[RECORD_STATE_SH] = "SH",
+	[RECORD_STATE_SHR] = "SHR",
+};
+
+static const char *const end_reason_names[] = {
+	[RECORD_END_NONE] = "none",
+	[RECORD_END_SHUTDOWN] = "shutdown",
+	[RECORD_END_RESET] = "reset",
+	[RECORD_END_REFUSED] = "refused",
+	[RECORD_END_TIMEOUT] = "timeout",
+	[RECORD_END_FORCED] = "forced",
+	[RECORD_END_EVICTED] = "evicted",
+	[RECORD_END_TCP_REUSE] = "tcp_reuse",
+};
+
+static const char *const method_names[] = {
+	[RECORD_METHOD_NONE] = "none",
+	[RECORD_METHOD_TAP_CONNECT] = "tap_connect",
+	[RECORD_METHOD_TAP_SEND] = "tap_send",
+	[RECORD_METHOD_TAP_LISTEN] = "tap_listen",
+	[RECORD_METHOD_TAP_CLOSE] = "tap_close",
+	[RECORD_METHOD_SOCK_DIAG] = "sock_diag",
+	[RECORD_METHOD_SEED] = "seed",
+	[RECORD_METHOD_PROCFS] = "procfs",
+};
+
+static const char *const confidence_names[] = {
+	[RECORD_CONFIDENCE_UNKNOWN] = "unknown",
+	[RECORD_CONFIDENCE_CGROUP_ONLY] = "cgroup_only",
+	[RECORD_CONFIDENCE_PROBABLE] = "probable",
+	[RECORD_CONFIDENCE_EXACT] = "exact",
+};
+
+static const char *const unknown_names[] = {
+	[RECORD_UNKNOWN_NONE] = "none",
+	[RECORD_UNKNOWN_REMOTE] = "remote",
+	[RECORD_UNKNOWN_NO_SOCKET] = "no_socket",
+	[RECORD_UNKNOWN_NO_PROCESS] = "no_process",
+	[RECORD_UNKNOWN_TAP_LOST] = "tap_lost",
+	[RECORD_UNKNOWN_OLDER] = "older",
+	[RECORD_UNKNOWN_OFFLINE] = "offline",
+	[RECORD_UNKNOWN_OFF] = "off",
+};
+
+static const char *const loss_stage_names[] = {
+	[RING_LOSS_KERNEL] = "kernel",
+	[RING_LOSS_PACKET_RING] = "packet_ring",
+	[RING_LOSS_RECORD_RING] = "record_ring",
+	[RING_LOSS_TAP] = "tap",
+};
+
+_Static_assert(COUNT(state_names) == RECORD_STATES, "every state has a name");
+_Static_assert(COUNT(end_reason_names) == RECORD_END_REASONS, "every end reason has a name");
+_Static_assert(COUNT(method_names) == RECORD_METHODS, "every method has a name");
+_Static_assert(COUNT(confidence_names) == RECORD_CONFIDENCES, "every confidence has a name");
+_Static_assert(COUNT(unknown_names) == RECORD_UNKNOWNS, "every reason has a name");
+
+static const char *name_of(const char *const *names, size_t count, unsigned value)
+{
+	return value < count && names[value] ? names[value] : "invalid";
+}
+
+const char *record_event_name(enum record_event e)
+{
+	return name_of(event_names, COUNT(event_names), e);
+}
+
+const char *record_direction_name(enum record_direction d)
+{
+	return name_of(direction_names, COUNT(direction_names), d);
+}
+
+const char *record_state_name(enum record_state s)
+{
+	return name_of(state_names, COUNT(state_names), s);
+}
+
+const char *record_end_reason_name(enum record_end_reason e)
+{
+	return name_of(end_reason_names, COUNT(end_reason_names), e);
+}
+
+const char *record_method_name(enum record_method m)
+{
+	return name_of(method_names, COUNT(method_names), m);
+}
+
+const char *record_confidence_name(enum record_confidence c)
+{
+	return name_of(confidence_names, COUNT(confidence_names), c);
+}
+
+const char *record_unknown_name(enum record_unknown u)
+{
+	return name_of(unknown_names, COUNT(unknown_names), u);
+}
+
+const char *record_loss_stage_name(uint32_t stage)
+{
+	return name_of(loss_stage_names, COUNT(loss_stage_names), stage);
+}
