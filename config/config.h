@@ -18,10 +18,10 @@
 #include <sys/types.h>
 
 #define CONFIG_DEFAULT_FILE "/etc/flowner/flowner.yaml"
-#define CONFIG_SIZE_MAX	    (1u << 20) /* bytes of one file */
-#define CONFIG_DEPTH_MAX    32u	       /* nesting of YAML collections */
-#define CONFIG_LIST_MAX	    64u	       /* entries of one list */
-#define CONFIG_EXIT	    78	       /* EX_CONFIG of sysexits.h: exit status for a bad one */
+#define CONFIG_SIZE_MAX     (1u << 20) /* bytes of one file */
+#define CONFIG_DEPTH_MAX    32u        /* nesting of YAML collections */
+#define CONFIG_LIST_MAX     64u        /* entries of one list */
+#define CONFIG_EXIT         78         /* EX_CONFIG of sysexits.h: exit status for a bad one */
 
 enum config_tap { CONFIG_TAP_OFF, CONFIG_TAP_CONNECT, CONFIG_TAP_FULL };
 enum config_procfs { CONFIG_PROCFS_OFF, CONFIG_PROCFS_SEED, CONFIG_PROCFS_KEEP };
@@ -35,33 +35,33 @@ struct config_list {
 struct config {
 	struct {
 		struct config_list interfaces; /* names, or the one entry "any" */
-		char *filter;		       /* pcap-filter(7) expression, "" = everything */
-		uint64_t buffer;	       /* kernel packet buffer, bytes */
+		char *filter;                  /* pcap-filter(7) expression, "" = everything */
+		uint64_t buffer;               /* kernel packet buffer, bytes */
 		uint64_t batch_timeout_ns;     /* libpcap's to_ms */
-		uint64_t ring;		       /* capture -> enrich ring, bytes, a power of two */
-		char *user;		       /* name or number to run as */
+		uint64_t ring;                 /* capture -> enrich ring, bytes, a power of two */
+		char *user;                    /* name or number to run as */
 	} capture;
 	struct {
 		enum config_tap tap;
 		enum config_procfs procfs;
 		bool sock_diag;
-		uint64_t first_info_ns; /* info record for a flow still open then; 0 = none */
+		uint64_t first_info_ns;     /* info record for a flow still open then; 0 = none */
 		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */
-		uint64_t ring;		    /* enrich -> sink ring, bytes, a power of two */
+		uint64_t ring;              /* enrich -> sink ring, bytes, a power of two */
 		char *user;
 	} enrich;
 	struct {
 		struct config_list files; /* "FORMAT:PATH"; path "-" = standard output */
-		uint64_t flush_ns;	  /* oldest unwritten record */
-		uint64_t sync_ns;	  /* fdatasync interval, 0 = leave it to the kernel */
-		uint64_t buffer;	  /* bytes of one write */
+		uint64_t flush_ns;        /* oldest unwritten record */
+		uint64_t sync_ns;         /* fdatasync interval, 0 = leave it to the kernel */
+		uint64_t buffer;          /* bytes of one write */
 		enum config_io_uring io_uring;
 		char *user;
 	} output;
 	struct {
-		uint64_t flows;	    /* entries of the flow table */
-		uint64_t processes; /* entries of the process cache */
-		uint64_t tcp_timeout_ns; /* idle, established */
+		uint64_t flows;                  /* entries of the flow table */
+		uint64_t processes;              /* entries of the process cache */
+		uint64_t tcp_timeout_ns;         /* idle, established */
 		uint64_t tcp_attempt_timeout_ns; /* SYN without an answer */
 		uint64_t udp_timeout_ns;
 		uint64_t args; /* bytes of a command line that are kept */
@@ -83,9 +83,9 @@ int config_init(struct config *c);
 void config_deinit(struct config *c);
 
 struct config_sources {
-	const char *file;	/* NULL: CONFIG_DEFAULT_FILE, which may then be missing */
-	bool no_file;		/* read no file at all */
-	char *const *environ;	/* NULL: no environment */
+	const char *file;       /* NULL: CONFIG_DEFAULT_FILE, which may then be missing */
+	bool no_file;           /* read no file at all */
+	char *const *environ;   /* NULL: no environment */
 	const char *const *set; /* "section.key=value" in order, n_set of them */
 	size_t n_set;
 };

@@ -22,7 +22,7 @@
 /* A program's own long options, beside the common ones. */
 struct daemon_option {
 	const char *name; /* long name */
-	char letter;	  /* short form or 0 */
+	char letter;      /* short form or 0 */
 	const char *arg;  /* placeholder for help, NULL = no argument */
 	const char *help;
 };
@@ -43,15 +43,16 @@ struct daemon {
  * 64 command line, 78 configuration, 1 other).
  */
 int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
-		 int (*own)(void *arg, const char *name, const char *value), void *arg);
+	int (*own)(void *arg, const char *name, const char *value), void *arg);
 void daemon_deinit(struct daemon *d);
 
 /* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
-int daemon_path(const struct daemon *d, const char *program, const char *file, char *ret, size_t size);
+int daemon_path(
+	const struct daemon *d, const char *program, const char *file, char *ret, size_t size);
 
 /*
- * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores SIGPIPE.
- * read_signal returns the next signal number or 0.
+ * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores
+ * SIGPIPE. read_signal returns the next signal number or 0.
  */
 int daemon_signals(int *ret_fd);
 int daemon_read_signal(int fd);

@@ -9,7 +9,8 @@
  * connection is dropped.
  *
  * Threads: one. Blocks: no (every socket is non-blocking; -EAGAIN says poll again). Logs: no.
- * Errors: 0; -EAGAIN; -EPROTO unexpected message; -EACCES wrong peer; -ECONNRESET end of file; -errno.
+ * Errors: 0; -EAGAIN; -EPROTO unexpected message; -EACCES wrong peer; -ECONNRESET end of file;
+ * -errno.
  */
 #pragma once
 
@@ -21,10 +22,10 @@
 #define HANDOVER_PAYLOAD_MAX 8192u
 
 enum handover_type {
-	HANDOVER_RING = 1, /* struct handover_ring; RING_FDS descriptors */
-	HANDOVER_TAP = 2,  /* struct tap_layout (shm/tap.h); no descriptor */
+	HANDOVER_RING = 1,     /* struct handover_ring; RING_FDS descriptors */
+	HANDOVER_TAP = 2,      /* struct tap_layout (shm/tap.h); no descriptor */
 	HANDOVER_TAP_CPUS = 3, /* struct tap_cpus; its `count` perf ring descriptors */
-	HANDOVER_DONE = 4,	/* empty */
+	HANDOVER_DONE = 4,     /* empty */
 };
 
 struct handover_ring {
@@ -46,7 +47,7 @@ int handover_connect(const char *path, uid_t peer_uid, int *ret_fd);
 
 /* Sends one message. The descriptors stay the caller's. */
 int handover_send(int fd, enum handover_type type, const void *payload, size_t len, const int *fds,
-		  size_t n_fds);
+	size_t n_fds);
 
 struct handover_message {
 	enum handover_type type;

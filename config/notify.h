@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readiness for a supervisor: sd_notify(3)'s datagrams to $NOTIFY_SOCKET, written from the protocol's
- * description there.
+ * Readiness for a supervisor: sd_notify(3)'s datagrams to $NOTIFY_SOCKET, written from the
+ * protocol's description there.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 1 sent; 0 no supervisor listens; -errno.
  */

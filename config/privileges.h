@@ -2,8 +2,9 @@
 /*
  * Giving up privileges for good, and proof that they are gone.
  *
- * Order as setgroups, setresgid, setresuid, capabilities with bounding and ambient set, no_new_privs,
- * no dumps. Any failure is fatal: the caller exits. Sources: capabilities(7), prctl(2), credentials(7).
+ * Order as setgroups, setresgid, setresuid, capabilities with bounding and ambient set,
+ * no_new_privs, no dumps. Any failure is fatal: the caller exits. Sources: capabilities(7),
+ * prctl(2), credentials(7).
  *
  * Threads: one. Blocks: user lookup may read /etc/passwd. Logs: no.
  */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the three daemons do alike before their loop. */
+#include "config/daemon.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config/log.h"
+#include "config/notify.h"
+#include "config/options.h"
+#include "flowner-version.h"
+
+#define EXIT_USAGE 64 /* EX_USAGE of sysexits.h */
+
+static const char *program_dir(enum ledger_program program)
+{
+	switch (program) {
+	case LEDGER_OF_CAPTURE:
+		return "capture";
+	case LEDGER_OF_ENRICH:
+		return "enrich";
+	case LEDGER_OF_SINK:
+		return "sink";
+	case LEDGER_PROGRAMS:
+		break;
+	}
+	return "";
+}
+
+static int load(struct daemon *d, const struct options *o)
+{
+	const struct config_sources sources = {
+		.file = o->file, .environ = environ, .set = o->set, .n_set = o->n_set};
+	struct config_error err;
+	int r = config_init(&d->config);
+
+	if (r == 0)
+		r = config_load(&d->config, &sources, &err);
+	if (r == CONFIG_E_INVALID) {
+		log_error("%s", err.text);
+		return CONFIG_EXIT;
+	}
+	if (r < 0) {
+		log_error("the configuration cannot be read: %s", strerror(-r));
+		return 1;
+	}
+	return 0;
+}
+
+/* A service manager makes these folders; started by hand they may be missing. */
+static int make_dir(const char *path)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST) {
+		log_error("the runtime directory %s cannot be made: %s", path, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static int open_ledger(struct daemon *d)
+{
+	const char *program = program_dir(d->program);
+	char path[256];
+	int r = daemon_path(d, program, "", path, sizeof(path));
+
+	if (r) {
+		log_error("the runtime directory %s cannot be used: its name is too long",
+			d->runtime_dir);
+		return r;
+	}
+	if (make_dir(d->runtime_dir) || make_dir(path))
+		return -EIO;
+	r = daemon_path(d, program, "ledger", path, sizeof(path));
+	if (r == 0)
+		r = ledger_open(&d->ledger, path, d->program);
+	if (r)
+		log_error("the ledger %s cannot be opened: %s", path, strerror(-r));
+	else
+		d->ledger_open = true;
+	return r;
+}
+
+int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
+	int (*own)(void *arg, const char *name, const char *value), void *arg)
+{
+	struct options o;
+	int r;
+
+	log_init(d->name, LOG_LEVEL_INFO);
+	if (options_parse(&o, argc, argv, options, own, arg))
+		return EXIT_USAGE;
+	if (o.debug)
+		log_init(d->name, LOG_LEVEL_DEBUG);
+	if (o.help) {
+		options_help(d->name, options);
+		return 0;
+	}
+	if (o.version) {
+		printf("%s " FLOWNER_VERSION "\n", d->name);
+		return 0;
+	}
+	r = load(d, &o);
+	if (r)
+		return r;
+	if (o.print_config && config_print(&d->config, stdout))
+		return 1;
+	if (o.print_config || o.check_config)
+		return 0;
+	d->runtime_dir = o.runtime_dir ? o.runtime_dir : DAEMON_RUNTIME_DIR;
+	if (open_ledger(d))
+		return 1;
+	r = notify_open();
+	if (r < 0)
+		log_warning("$NOTIFY_SOCKET cannot be reached: %s, ignoring", strerror(-r));
+	return -1;
+}
+
+void daemon_deinit(struct daemon *d)
+{
+	if (d->ledger_open)
+		ledger_close(&d->ledger);
+	d->ledger_open = false;
+	config_deinit(&d->config);
+	notify_close();
+}
+
+int daemon_path(
+	const struct daemon *d, const char *program, const char *file, char *ret, size_t size)
+{
+	int n = snprintf(ret, size, "%s/%s%s%s", d->runtime_dir, program, file[0] ? "/" : "", file);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int daemon_signals(int *ret_fd)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
+		return -errno;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int daemon_read_signal(int fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+uint64_t daemon_realtime_ns(void)
+{
+	return now_ns(CLOCK_REALTIME);
+}
+
+uint64_t daemon_monotonic_ns(void)
+{
+	return now_ns(CLOCK_MONOTONIC);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes a configuration, or the reference of all keys, as YAML (declared in config.h, value.h). */
+#include "config/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "config/schema.h"
+#include "config/text.h"
+#include "config/value.h"
+
+void value_print_number(const struct schema_key *k, uint64_t n, FILE *f)
+{
+	const struct schema_unit *units = schema_units(k->type), *best = NULL;
+
+	if (k->type == SCHEMA_COUNT) {
+		fprintf(f, "%" PRIu64, n);
+		return;
+	}
+	for (size_t i = 0; units[i].name; i++) {
+		if (n && n % units[i].factor == 0)
+			best = &units[i];
+	}
+	if (n == 0)
+		fputs(k->type == SCHEMA_SIZE ? "0B" : "0s", f);
+	else
+		fprintf(f, "%" PRIu64 "%s", n / best->factor, best->name);
+}
+
+/* A double-quoted YAML scalar; what could disturb a terminal is written as an escape. */
+static void print_quoted(const char *s, FILE *f)
+{
+	size_t len = strlen(s);
+
+	fputc('"', f);
+	for (size_t i = 0; i < len;) {
+		char escaped[16];
+		uint32_t code = 0;
+		size_t n = text_utf8(s + i, len - i, &code);
+
+		if (n == 0) /* cannot come from a source: values are checked to be UTF-8 */
+			n = 1, code = 0xfffd;
+		text_escape(escaped, sizeof(escaped), s + i, n);
+		if (code == '"' || code == '\\')
+			fprintf(f, "\\%c", (char)code);
+		else if (escaped[0] == '\\')
+			fprintf(f, code > 0xffff ? "\\U%08" PRIX32 : "\\u%04" PRIX32, code);
+		else
+			fwrite(s + i, 1, n, f);
+		i += n;
+	}
+	fputc('"', f);
+}
+
+/* Plain where no YAML reader could take the text for anything else. */
+static void print_string(const char *s, FILE *f)
+{
+	static const char safe[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+	static const char *const taken[] = {
+		"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+	bool plain = s[0] && strspn(s, safe) == strlen(s) && s[0] >= 'A' && s[0] != '_';
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		plain = plain && strcasecmp(s, taken[i]) != 0;
+	if (plain)
+		fputs(s, f);
+	else
+		print_quoted(s, f);
+}
+
+void value_print(const struct config *c, const struct schema_key *k, FILE *f)
+{
+	const void *at = (const char *)c + k->offset;
+	const struct config_list *list = at;
+
+	switch (k->type) {
+	case SCHEMA_STRING:
+		print_string(*(char *const *)at, f);
+		break;
+	case SCHEMA_LIST:
+		fputc('[', f);
+		for (size_t i = 0; i < list->n; i++) {
+			fputs(i ? ", " : "", f);
+			print_string(list->item[i], f);
+		}
+		fputc(']', f);
+		break;
+	case SCHEMA_SIZE:
+	case SCHEMA_DURATION:
+	case SCHEMA_COUNT:
+		value_print_number(k, *(const uint64_t *)at, f);
+		break;
+	case SCHEMA_BOOL:
+		fputs(*(const bool *)at ? "true" : "false", f);
+		break;
+	case SCHEMA_NAME:
+		/* Quoted: to a YAML 1.1 reader a bare off is the boolean false. */
+		print_string(k->names[*(const int *)at], f);
+		break;
+	}
+}
+
+int config_print(const struct config *c, FILE *f)
+{
+	const char *section = "";
+
+	for (size_t i = 0; i < schema_n_keys; i++) {
+		const struct schema_key *k = &schema_keys[i];
+
+		if (strcmp(section, k->section) != 0)
+			fprintf(f, "%s:\n", k->section);
+		section = k->section;
+		fprintf(f, "  %s: ", k->name);
+		value_print(c, k, f);
+		fputc('\n', f);
+	}
+	return fflush(f) || ferror(f) ? -EIO : 0;
+}
+
+static void print_range(const struct schema_key *k, FILE *f)
+{
+	switch (k->type) {
+	case SCHEMA_STRING:
+		fprintf(f, "Text of at most %" PRIu64 " bytes", k->max);
+		break;
+	case SCHEMA_LIST:
+		fprintf(f, "List of 1 to %u texts of at most %" PRIu64 " bytes", CONFIG_LIST_MAX,
+			k->max);
+		break;
+	case SCHEMA_SIZE:
+	case SCHEMA_DURATION:
+	case SCHEMA_COUNT:
+		fputs(k->type == SCHEMA_SIZE      ? "Size (B, KiB, MiB, GiB), "
+			: k->type == SCHEMA_COUNT ? "Number, "
+						  : "Duration (ns, us, ms, s, m, h, d), ",
+			f);
+		value_print_number(k, k->min, f);
+		fputs(" to ", f);
+		value_print_number(k, k->max, f);
+		fputs(k->power_of_two ? ", a power of two" : "", f);
+		break;
+	case SCHEMA_BOOL:
+		fputs("true or false", f);
+		break;
+	case SCHEMA_NAME:
+		for (int i = 0; k->names[i]; i++)
+			fprintf(f, "%s%s",
+				i == 0            ? "One of "
+				: k->names[i + 1] ? ", "
+						  : " or ",
+				k->names[i]);
+		break;
+	}
+	fputs(".\n", f);
+}
+
+int config_print_keys(FILE *f)
+{
+	struct config c;
+	int r = config_init(&c);
+
+	for (size_t s = 0; r == 0 && s < schema_n_sections; s++) {
+		fprintf(f, "%s# %s\n%s:\n", s ? "\n" : "", schema_sections[s].help,
+			schema_sections[s].name);
+		for (size_t i = 0; i < schema_n_keys; i++) {
+			const struct schema_key *k = &schema_keys[i];
+
+			if (strcmp(k->section, schema_sections[s].name) != 0)
+				continue;
+			fprintf(f, "  # %s\n  # ", k->help);
+			print_range(k, f);
+			fprintf(f, "  # %s: ", k->name);
+			value_print(&c, k, f);
+			fputc('\n', f);
+		}
+	}
+	config_deinit(&c);
+	if (r == 0 && (fflush(f) || ferror(f)))
+		r = -EIO;
+	return r;
+}

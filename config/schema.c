@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one table of configuration keys: name, type, range, default, help, place in struct config. */
+#include "config/schema.h"
+
+#include <string.h>
+
+#include "config/config.h"
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define MS  UINT64_C(1000000)
+#define S   (1000 * MS)
+#define H   (3600 * S)
+#define D   (24 * H)
+
+static const char *const tap_names[] = {[CONFIG_TAP_OFF] = "off",
+	[CONFIG_TAP_CONNECT] = "connect",
+	[CONFIG_TAP_FULL] = "full",
+	NULL};
+static const char *const procfs_names[] = {[CONFIG_PROCFS_OFF] = "off",
+	[CONFIG_PROCFS_SEED] = "seed",
+	[CONFIG_PROCFS_KEEP] = "keep",
+	NULL};
+static const char *const io_uring_names[] = {
+	[CONFIG_IO_URING_OFF] = "off", [CONFIG_IO_URING_AUTO] = "auto", NULL};
+
+/* Only the form: which formats there are is known to the sink. */
+static const char *check_output(const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || colon[1] == '\0')
+		return "is not of the form FORMAT:PATH, such as "
+		       "ecs:/var/log/flowner/flowner.ndjson";
+	return NULL;
+}
+
+/* chown(1)'s idea of a user name that cannot be mistaken for an option or a path. */
+static const char *check_user(const char *value)
+{
+	if (value[0] == '-' || strpbrk(value, ":/ \\\""))
+		return "is not the name or number of a user";
+	if (strcmp(value, "root") == 0 || strspn(value, "0") == strlen(value))
+		return "is root: flowner's programs run without privileges";
+	return NULL;
+}
+
+static const char *check_interface(const char *value)
+{
+	if (value[0] == '-' || strpbrk(value, "/ "))
+		return "is not the name of a network interface";
+	return NULL;
+}
+
+#define KEY(s, n, field)                                                                           \
+	.section = #s, .name = #n, .path = #s "." #n, .offset = offsetof(struct config, s.field)
+
+const struct schema_key schema_keys[] = {
+	{KEY(capture, interfaces, interfaces), .type = SCHEMA_LIST, .min = 1, .max = 127,
+		.initial = "any", .check = check_interface, .alone = "any",
+		.help = "Network interfaces to capture on; any means all of them, now and later."},
+	{KEY(capture, filter, filter), .type = SCHEMA_STRING, .max = 4096, .lines = true,
+		.initial = "",
+		.help = "A pcap-filter(7) expression that connections must match; empty means "
+			"all."},
+	{KEY(capture, buffer, buffer), .type = SCHEMA_SIZE, .min = 512 * KIB, .max = GIB,
+		.initial = "32MiB",
+		.help = "Kernel memory for packets that wait to be read, for each capture handle."},
+	{KEY(capture, batch_timeout, batch_timeout_ns), .type = SCHEMA_DURATION, .min = MS,
+		.max = S, .initial = "10ms",
+		.help = "How long the kernel gathers packets before it wakes the capture program."},
+	{KEY(capture, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
+		.power_of_two = true, .initial = "8MiB",
+		.help = "Shared memory between the capture and the enrich program."},
+	{KEY(capture, user, user), .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_user,
+		.initial = "flowner-capture",
+		.help = "User, by name or number, that flowner-capture becomes after start-up."},
+
+	{KEY(enrich, tap, tap), .type = SCHEMA_NAME, .names = tap_names, .initial = "full",
+		.help = "Kernel tracepoints used to learn owners; connect leaves out the costlier "
+			"ones."},
+	{KEY(enrich, procfs, procfs), .type = SCHEMA_NAME, .names = procfs_names, .initial = "seed",
+		.help = "Use of /proc: one sweep at start (seed), or also later, with two "
+			"capabilities (keep)."},
+	{KEY(enrich, sock_diag, sock_diag), .type = SCHEMA_BOOL, .initial = "true",
+		.help = "Ask the kernel for the socket of a connection whose owner is not known "
+			"yet."},
+	{KEY(enrich, first_info, first_info_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
+		.help = "Write a first record of a connection still open after this time; 0s means "
+			"none."},
+	{KEY(enrich, active_timeout, active_timeout_ns), .type = SCHEMA_DURATION, .max = D,
+		.initial = "5m",
+		.help = "Write a record of a long connection every so often; 0s means only at its "
+			"end."},
+	{KEY(enrich, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
+		.power_of_two = true, .initial = "8MiB",
+		.help = "Shared memory between the enrich and the sink program."},
+	{KEY(enrich, user, user), .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_user,
+		.initial = "flowner-enrich",
+		.help = "User, by name or number, that flowner-enrich becomes after start-up."},
+
+	{KEY(output, files, files), .type = SCHEMA_LIST, .min = 1, .max = 4095,
+		.check = check_output, .initial = "ecs:/var/log/flowner/flowner.ndjson",
+		.help = "Where records go, each as FORMAT:PATH; the path - means standard output."},
+	{KEY(output, flush, flush_ns), .type = SCHEMA_DURATION, .min = MS, .max = 60 * S,
+		.initial = "200ms",
+		.help = "The longest time a record waits before it is written."},
+	{KEY(output, sync, sync_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
+		.help = "How often files are forced to the disk; 0s leaves that to the kernel."},
+	{KEY(output, buffer, buffer), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = MIB,
+		.initial = "256KiB", .help = "Bytes gathered for one write."},
+	{KEY(output, io_uring, io_uring), .type = SCHEMA_NAME, .names = io_uring_names,
+		.initial = "auto",
+		.help = "Write through io_uring where the kernel allows it (auto), or never "
+			"(off)."},
+	{KEY(output, user, user), .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_user,
+		.initial = "flowner-sink",
+		.help = "User, by name or number, that flowner-sink becomes after start-up."},
+
+	{KEY(limits, flows, flows), .type = SCHEMA_COUNT, .min = 64, .max = 16 * MIB,
+		.initial = "65536",
+		.help = "Connections followed at a time; beyond that the oldest is ended early."},
+	{KEY(limits, processes, processes), .type = SCHEMA_COUNT, .min = 64, .max = 16 * MIB,
+		.initial = "32768",
+		.help = "Processes remembered at a time; beyond that the oldest is forgotten."},
+	{KEY(limits, tcp_timeout, tcp_timeout_ns), .type = SCHEMA_DURATION, .min = S, .max = 30 * D,
+		.initial = "1h",
+		.help = "A TCP connection without a packet for this long is ended."},
+	{KEY(limits, tcp_attempt_timeout, tcp_attempt_timeout_ns), .type = SCHEMA_DURATION,
+		.min = 100 * MS, .max = H, .initial = "10s",
+		.help = "A TCP connection attempt without an answer for this long is ended."},
+	{KEY(limits, udp_timeout, udp_timeout_ns), .type = SCHEMA_DURATION, .min = 100 * MS,
+		.max = D, .initial = "30s",
+		.help = "A UDP conversation without a packet for this long is ended."},
+	{KEY(limits, args, args), .type = SCHEMA_SIZE, .max = 4 * KIB, .initial = "1KiB",
+		.help = "Bytes kept of a command line; 0B keeps none."},
+
+	{KEY(metrics, interval, interval_ns), .type = SCHEMA_DURATION, .min = 100 * MS, .max = H,
+		.initial = "1s",
+		.help = "How often the kernel's counters are read and losses recorded."},
+};
+const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
+
+const struct schema_section schema_sections[] = {
+	{"capture", "flowner-capture: where packets come from"},
+	{"enrich", "flowner-enrich: how owners are found, when records are written"},
+	{"output", "flowner-sink: where records go"},
+	{"limits", "bounds of memory and time"},
+	{"metrics", "counters"},
+};
+const size_t schema_n_sections = sizeof(schema_sections) / sizeof(schema_sections[0]);
+
+static const struct schema_unit size_units[] = {
+	{"B", 1}, {"KiB", KIB}, {"MiB", MIB}, {"GiB", GIB}, {NULL, 0}};
+static const struct schema_unit duration_units[] = {{"ns", 1}, {"us", 1000}, {"ms", MS}, {"s", S},
+	{"m", 60 * S}, {"h", H}, {"d", D}, {NULL, 0}};
+
+const struct schema_unit *schema_units(enum schema_type type)
+{
+	return type == SCHEMA_SIZE ? size_units : duration_units;
+}
+
+static bool equal(const char *known, const char *name, size_t len)
+{
+	return strlen(known) == len && memcmp(known, name, len) == 0;
+}
+
+int schema_find_section(const char *name, size_t len)
+{
+	for (size_t i = 0; i < schema_n_sections; i++) {
+		if (equal(schema_sections[i].name, name, len))
+			return (int)i;
+	}
+	return -1;
+}
+
+int schema_find(const char *section, const char *name, size_t len)
+{
+	for (size_t i = 0; i < schema_n_keys; i++) {
+		if (strcmp(schema_keys[i].section, section) == 0 &&
+			equal(schema_keys[i].name, name, len))
+			return (int)i;
+	}
+	return -1;
+}
+
+int schema_find_path(const char *path, size_t len)
+{
+	for (size_t i = 0; i < schema_n_keys; i++) {
+		if (equal(schema_keys[i].path, path, len))
+			return (int)i;
+	}
+	return -1;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads YAML text into a configuration, from libyaml's events.
+ *
+ * libyaml looks ahead and has steps whose cost grows with the square of what it holds, so that
+ * a small file can keep it busy for minutes (100 KB of "[" take 16 s). Here each event is checked
+ * as it arrives and the first thing the schema does not want ends the work: what libyaml ever holds
+ * is a few levels and one scalar. Directives, the one list it builds before the first event, are
+ * refused before it starts.
+ */
+#include "config/yaml.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "config/error.h"
+#include "config/text.h"
+#include "config/value.h"
+
+struct reader {
+	yaml_parser_t parser;
+	yaml_event_t event; /* the current one, deleted by the next advance() */
+	struct config *config;
+	struct config_error *err;
+	const char *source, *text;
+	size_t len;
+	bool lines; /* complaints carry line and column */
+	unsigned depth;
+	uint64_t seen; /* bit per key */
+	char path[80]; /* where the reader is, for complaints */
+};
+
+static int complain_at(struct reader *r, yaml_mark_t mark, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int complain_at(struct reader *r, yaml_mark_t mark, const char *format, ...)
+{
+	const struct error_place place = {r->source, r->lines ? mark.line + 1 : 0, mark.column + 1};
+	char what[sizeof(r->err->text)];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(what, sizeof(what), format, ap);
+	va_end(ap);
+	return error_complain(r->err, &place, r->path, "%s", what);
+}
+
+#define complain(r, ...) complain_at(r, (r)->event.start_mark, __VA_ARGS__)
+
+/* The byte at the mark's index, which libyaml counts in characters; 0 behind the end. */
+static char byte_at(const struct reader *r, size_t index)
+{
+	size_t at = 0;
+
+	while (index-- && at < r->len) {
+		uint32_t code;
+
+		at += text_utf8(r->text + at, r->len - at, &code) ?: 1;
+	}
+	return at < r->len ? r->text[at] : '\0';
+}
+
+static int syntax_error(struct reader *r)
+{
+	const yaml_parser_t *p = &r->parser;
+	const char *context = p->context ? p->context : "";
+
+	if (p->error == YAML_MEMORY_ERROR)
+		return -ENOMEM;
+	if (p->error != YAML_READER_ERROR && byte_at(r, p->problem_mark.index) == '\t')
+		return complain_at(r, p->problem_mark,
+			"is not valid YAML: a tab cannot indent or start a value; use spaces");
+	return complain_at(r, p->problem_mark, "is not valid YAML: %s%s%s",
+		p->problem ? p->problem : "unreadable", context[0] ? " " : "", context);
+}
+
+/* Makes the next event the current one, with the checks that hold everywhere in a document. */
+static int advance(struct reader *r)
+{
+	const yaml_char_t *anchor = NULL, *tag = NULL;
+
+	yaml_event_delete(&r->event);
+	if (!yaml_parser_parse(&r->parser, &r->event))
+		return syntax_error(r);
+	switch (r->event.type) {
+	case YAML_ALIAS_EVENT:
+		return complain(r, "aliases are not supported; write the value out");
+	case YAML_SCALAR_EVENT:
+		anchor = r->event.data.scalar.anchor;
+		tag = r->event.data.scalar.tag;
+		break;
+	case YAML_SEQUENCE_START_EVENT:
+		anchor = r->event.data.sequence_start.anchor;
+		tag = r->event.data.sequence_start.tag;
+		r->depth++;
+		break;
+	case YAML_MAPPING_START_EVENT:
+		anchor = r->event.data.mapping_start.anchor;
+		tag = r->event.data.mapping_start.tag;
+		r->depth++;
+		break;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		r->depth--;
+		break;
+	case YAML_NO_EVENT:
+	case YAML_STREAM_START_EVENT:
+	case YAML_STREAM_END_EVENT:
+	case YAML_DOCUMENT_START_EVENT:
+	case YAML_DOCUMENT_END_EVENT:
+		break;
+	}
+	if (r->depth > CONFIG_DEPTH_MAX)
+		return complain(r, "is nested deeper than %u levels", CONFIG_DEPTH_MAX);
+	if (anchor)
+		return complain(
+			r, "anchors are not supported; write the value out where it is needed");
+	if (tag)
+		return complain(r, "tags are not supported");
+	return 0;
+}
+
+/* The current event is not what belongs here: says what it is instead. */
+static int wrong_type(struct reader *r, const char *expects)
+{
+	const bool list = r->event.type == YAML_SEQUENCE_START_EVENT;
+	const yaml_mark_t mark = r->event.start_mark;
+
+	/* A run of openings tells a file that is nested without sense from a plain mistake. */
+	while (r->event.type == YAML_SEQUENCE_START_EVENT ||
+		r->event.type == YAML_MAPPING_START_EVENT) {
+		if (advance(r))
+			return r->depth > CONFIG_DEPTH_MAX
+				       ? CONFIG_E_INVALID
+				       : complain_at(r, mark, "expects %s, not a %s", expects,
+						 list ? "list" : "mapping");
+	}
+	return complain_at(r, mark, "expects %s, not a %s", expects, list ? "list" : "mapping");
+}
+
+static bool is_null(const struct reader *r)
+{
+	static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+	const char *value = (const char *)r->event.data.scalar.value;
+
+	if (r->event.type != YAML_SCALAR_EVENT ||
+		r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], value) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int invalid(struct reader *r, int result, const struct value_complaint *why)
+{
+	return result == CONFIG_E_INVALID ? complain(r, "%s", why->text) : result;
+}
+
+/* The entries of a list whose SEQUENCE_START is current, up to and including its end. */
+static int read_list(struct reader *r, const struct schema_key *k)
+{
+	const yaml_mark_t start = r->event.start_mark;
+	struct config_list list = {0};
+	struct value_complaint why;
+	int result;
+
+	for (;;) {
+		result = advance(r);
+		if (result || r->event.type == YAML_SEQUENCE_END_EVENT)
+			break;
+		if (r->event.type != YAML_SCALAR_EVENT)
+			result = wrong_type(r, "texts as entries");
+		else if (is_null(r))
+			result = complain(r, "entry %zu has no value", list.n + 1);
+		else
+			result = invalid(r,
+				value_append(&list, k, (char *)r->event.data.scalar.value,
+					r->event.data.scalar.length, &why),
+				&why);
+		if (result)
+			break;
+	}
+	if (result == 0) {
+		result = value_set_list(r->config, k, &list, &why);
+		if (result == CONFIG_E_INVALID)
+			result = complain_at(r, start, "%s", why.text);
+	}
+	value_list_clear(&list);
+	return result;
+}
+
+static int read_value(struct reader *r, const struct schema_key *k)
+{
+	struct value_complaint why;
+
+	if (is_null(r))
+		return complain(r, "has no value; expects %s", value_expects(k));
+	if (k->type == SCHEMA_LIST && r->event.type == YAML_SEQUENCE_START_EVENT)
+		return read_list(r, k);
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return wrong_type(r, value_expects(k));
+	return invalid(r,
+		value_set(r->config, k, (char *)r->event.data.scalar.value,
+			r->event.data.scalar.length, &why),
+		&why);
+}
+
+/* Appends the key that is the current event to the path: cut, but enough to find it. */
+static void enter(struct reader *r, size_t path_len)
+{
+	const char *name = (const char *)r->event.data.scalar.value;
+
+	if (path_len)
+		r->path[path_len++] = '.';
+	text_escape(
+		r->path + path_len, sizeof(r->path) - path_len, name, r->event.data.scalar.length);
+}
+
+static int unknown(struct reader *r, const char *what, const char *meant)
+{
+	if (meant)
+		return complain(r, "unknown %s (did you mean \"%s\"?)", what, meant);
+	return complain(r, "unknown %s", what);
+}
+
+static int read_key(struct reader *r, const char *section)
+{
+	const char *name;
+	size_t len;
+	int k, result;
+
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return wrong_type(r, "a key");
+	name = (const char *)r->event.data.scalar.value;
+	len = r->event.data.scalar.length;
+	enter(r, strlen(section));
+	k = schema_find(section, name, len);
+	if (k < 0)
+		return unknown(r, "key", schema_suggest_key(section, name, len));
+	if (r->seen & UINT64_C(1) << k)
+		return complain(r, "is set twice in this file");
+	r->seen |= UINT64_C(1) << k;
+	result = advance(r);
+	return result ? result : read_value(r, &schema_keys[k]);
+}
+
+static int read_section(struct reader *r, unsigned *seen_sections)
+{
+	const char *name, *section;
+	size_t len;
+	int s, result;
+
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return wrong_type(r, "a section");
+	name = (const char *)r->event.data.scalar.value;
+	len = r->event.data.scalar.length;
+	enter(r, 0);
+	s = schema_find_section(name, len);
+	if (s < 0 && schema_find_path(name, len) >= 0)
+		return complain(r, "unknown section; write \"%s:\" on a line below \"%.*s:\"",
+			strchr(name, '.') + 1, (int)strcspn(name, "."), name);
+	if (s < 0)
+		return unknown(r, "section", schema_suggest_section(name, len));
+	if (*seen_sections & 1u << s)
+		return complain(r, "section occurs twice in this file");
+	*seen_sections |= 1u << s;
+	section = schema_sections[s].name;
+	result = advance(r);
+	if (result || is_null(r)) /* all its keys are commented out */
+		return result;
+	if (r->event.type == YAML_SCALAR_EVENT)
+		return complain(r, "expects keys below it, not a text");
+	if (r->event.type != YAML_MAPPING_START_EVENT)
+		return wrong_type(r, "keys below it");
+	while (!(result = advance(r)) && r->event.type != YAML_MAPPING_END_EVENT) {
+		result = read_key(r, section);
+		if (result)
+			return result;
+		snprintf(r->path, sizeof(r->path), "%s", section);
+	}
+	return result;
+}
+
+/* The document whose START is current, up to and including its end. */
+static int read_document(struct reader *r)
+{
+	unsigned seen_sections = 0;
+	int result = advance(r);
+
+	if (result)
+		return result;
+	if (r->event.type == YAML_MAPPING_START_EVENT) {
+		while (!(result = advance(r)) && r->event.type != YAML_MAPPING_END_EVENT) {
+			result = read_section(r, &seen_sections);
+			if (result)
+				return result;
+			r->path[0] = '\0';
+		}
+	} else if (r->event.type == YAML_SEQUENCE_START_EVENT) {
+		return wrong_type(r, "sections such as \"capture:\"");
+	} else if (!is_null(r)) {
+		return complain(r, "expects sections such as \"capture:\", not a text");
+	}
+	return result ? result : advance(r);
+}
+
+static int read_stream(struct reader *r)
+{
+	int result = advance(r); /* stream start */
+
+	if (!result)
+		result = advance(r);
+	if (!result && r->event.type == YAML_DOCUMENT_START_EVENT)
+		result = read_document(r);
+	if (!result && r->event.type == YAML_DOCUMENT_END_EVENT)
+		result = advance(r);
+	if (!result && r->event.type == YAML_DOCUMENT_START_EVENT)
+		return complain(r, "only one document is supported");
+	return result;
+}
+
+/*
+ * What libyaml shall not see: bytes that are not UTF-8 text, and directives (it compares each with
+ * all before it). A line that starts with % elsewhere can only be a quoted or plain text written
+ * over several lines; that is refused as well. Line ends as libyaml counts them.
+ */
+static int check_text(struct reader *r)
+{
+	yaml_mark_t mark = {0};
+	bool previous_cr = false;
+
+	for (size_t i = 0; i < r->len;) {
+		uint32_t code = 0;
+		size_t n = text_utf8(r->text + i, r->len - i, &code);
+
+		if (i == 0 && r->len >= 2 &&
+			(memcmp(r->text, "\xff\xfe", 2) == 0 ||
+				memcmp(r->text, "\xfe\xff", 2) == 0))
+			return complain_at(r, mark, "is in UTF-16, not in UTF-8");
+		if (n == 0)
+			return complain_at(
+				r, mark, "byte 0x%02x is not UTF-8", (uint8_t)r->text[i]);
+		if ((code < 0x20 && code != '\t' && code != '\n' && code != '\r') ||
+			(code >= 0x7f && code < 0xa0 && code != 0x85))
+			return complain_at(r, mark, "control character 0x%02x", code);
+		if (code == '%' && mark.column == 0)
+			return complain_at(r, mark,
+				"a line that starts with %% (a directive) is not supported");
+		i += n;
+		mark.column++;
+		if (code == '\n' && previous_cr) {
+			mark.column = 0;
+		} else if (code == '\n' || code == '\r' || code == 0x85 || code == 0x2028 ||
+			   code == 0x2029) {
+			mark.line++;
+			mark.column = 0;
+		} else if (code == 0xfeff && i == n) {
+			mark.column = 0;
+		}
+		previous_cr = code == '\r';
+	}
+	return 0;
+}
+
+/* Runs @read over the text. */
+static int with_parser(struct reader *r, int (*read)(struct reader *r))
+{
+	int result = check_text(r);
+
+	if (result)
+		return result;
+	if (!yaml_parser_initialize(&r->parser))
+		return -ENOMEM;
+	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->len);
+	result = read(r);
+	yaml_event_delete(&r->event);
+	yaml_parser_delete(&r->parser);
+	return result;
+}
+
+int yaml_apply(
+	struct config *c, const char *file, const char *text, size_t len, struct config_error *err)
+{
+	struct reader r = {
+		.config = c, .err = err, .source = file, .text = text, .len = len, .lines = true};
+
+	if (len > CONFIG_SIZE_MAX)
+		return complain_at(
+			&r, (yaml_mark_t){0}, "is larger than %u bytes", CONFIG_SIZE_MAX);
+	return with_parser(&r, read_stream);
+}
+
+static int read_list_stream(struct reader *r)
+{
+	const struct schema_key *k = &schema_keys[schema_find_path(r->path, strlen(r->path))];
+	int result = 0;
+
+	while (!result && r->event.type != YAML_SEQUENCE_START_EVENT &&
+		r->event.type != YAML_STREAM_END_EVENT)
+		result = advance(r);
+	if (!result && r->event.type == YAML_SEQUENCE_START_EVENT)
+		result = read_list(r, k);
+	while (!result && r->event.type != YAML_STREAM_END_EVENT) {
+		result = advance(r);
+		if (!result && r->event.type == YAML_DOCUMENT_START_EVENT)
+			result = complain(r, "only one document is supported");
+	}
+	return result;
+}
+
+int yaml_apply_list(struct config *c, const struct schema_key *k, const char *source,
+	const char *text, size_t len, struct config_error *err)
+{
+	struct reader r = {.config = c, .err = err, .source = source, .text = text, .len = len};
+
+	snprintf(r.path, sizeof(r.path), "%s", k->path);
+	return with_parser(&r, read_list_stream);
+}
