@@ -3,10 +3,21 @@
  * The bounded table of connections: packets in, start, info and end events out.
  *
  * Open addressing with a seeded hash (peers choose the keys), one entry per 5-tuple and VLAN. TCP
- * state as Zeek's conn_state, bytes from sequence numbers; UDP and ICMP by idle time. Time is the
- * packets' own; the caller says how late it is. Pure: no system call beyond the allocation at start.
+ * state as Zeek's conn_state (flow-tcp.h), bytes from sequence numbers; UDP, SCTP and ICMP by idle
+ * time. Time is the packets' own; the caller says how late it is by flow_table_expire(). The
+ * table's clock is the latest time it was told and never goes back: timeouts pause while the
+ * caller's clock is behind it. Memory is touched only as flows need it.
  *
- * Threads: one. Blocks: no. Logs: no.
+ * START fires at a flow's first packet, END once; the times of one flow's events never decrease.
+ * A connection seen on several interfaces (veth + bridge) is counted once: each side's packets only
+ * on the interface that side was first seen on; ifindex 0 counts always. TCP flows that ended by
+ * FIN or RST are remembered for FLOW_LINGER_NS: their stragglers are FLOW_PACKET_LATE, a SYN with
+ * another sequence number opens a new flow at once.
+ *
+ * Accounting: every FLOW_PACKET_COUNTED packet is in exactly one flow_reported() result or in
+ * flow_table_open_packets().
+ *
+ * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
 #pragma once
 
@@ -18,9 +29,13 @@
 #include "enrich/owner.h"
 #include "shm/record.h"
 
+#define FLOW_LINGER_NS    UINT64_C(5000000000)
+#define FLOW_MAX_FLOWS    (1u << 28)
+#define FLOW_UNREAPED_MAX 16384u /* see flow_table_reap() */
+
 struct flow_key {
-	uint8_t addr[2][16]; /* [0] originator, [1] responder once oriented */
-	uint16_t port[2];
+	uint8_t addr[2][16]; /* [0] originator, [1] responder; IPv4 as ::ffff:a.b.c.d */
+	uint16_t port[2];    /* ICMP: type and code (echo: the request's, whoever was seen first) */
 	uint16_t vlan;
 	uint8_t proto;
 	uint8_t family;
@@ -28,54 +43,64 @@ struct flow_key {
 
 enum flow_side { FLOW_ORIG, FLOW_RESP };
 
+/* What the caller may read (and owner, user write). state, bytes, loss_window: as of the event. */
 struct flow {
 	struct flow_key key; /* originator first */
-	uint64_t id;	     /* unique per host and boot, never 0 */
+	uint64_t id;         /* unique per host and boot, never 0 */
 	uint64_t start_ns;
 	uint64_t last_ns; /* time of the latest packet, >= start_ns */
 	uint64_t packets[2];
-	uint64_t bytes[2];    /* valid with have_bytes */
+	/*
+	 * Payload bytes, valid with have_bytes. TCP: modulo 2^32 unless every packet is captured,
+	 * and known from FIN, RST or data on; the kernel's own count, where there is one, corrects
+	 * that.
+	 */
+	uint64_t bytes[2];
 	bool have_bytes[2];
 	bool midstream;
 	bool loss_window;
-	bool reported;	/* an info record went out */
-	bool started;	/* the start event went out */
+	bool reported;             /* an info record went out */
+	bool started;              /* the start event went out */
 	uint64_t reported_packets; /* of both sides, in records up to now */
 	uint64_t reported_bytes[2];
 	uint32_t ifindex[2]; /* first interface each side was seen on */
-	uint32_t rtt_ns;
-	enum record_state state; /* as of now */
-	enum record_end_reason end_reason;
-	char history[RECORD_HISTORY_MAX];
+	uint32_t rtt_ns;     /* SYN -> SYN-ACK; 0 = unknown (or the SYN was sent again) */
+	enum record_state state;
+	enum record_end_reason end_reason; /* at END */
+	char history[RECORD_HISTORY_MAX];  /* NUL-terminated */
 	struct owner owner[2];
 	void *user; /* the caller's */
-	struct flow_private *private;
 };
 
 enum flow_event { FLOW_EVENT_START = 1, FLOW_EVENT_INFO = 2, FLOW_EVENT_END = 3 };
 
 /*
- * Called for each event. After END the flow is out of the table, but its memory stays valid until
- * the next flow_table_reap(); `owner` and `user` are then released through the @free callback.
+ * Called for each event, with its time; may call flow_reported() but nothing else of this table.
+ * After END the flow is out of the table, but its memory stays valid until the next
+ * flow_table_reap(), where `owner` and `user` are released through the free callback (also from
+ * flow_table_free(), for every flow).
  */
 typedef void (*flow_event_fn)(void *arg, struct flow *f, enum flow_event e, uint64_t t_ns);
 typedef void (*flow_free_fn)(void *arg, struct flow *f);
 
 struct flow_limits {
-	uint64_t max_flows; /* a full table ends its least recently used flow (EVICTED) */
-	uint64_t tcp_timeout_ns;
-	uint64_t tcp_attempt_timeout_ns;
-	uint64_t udp_timeout_ns;
-	uint64_t first_info_ns;	 /* 0 = none */
-	uint64_t active_timeout_ns; /* 0 = none */
+	uint64_t max_flows;      /* 1..FLOW_MAX_FLOWS; a full table ends its least recently used
+				    (EVICTED) */
+	uint64_t tcp_timeout_ns; /* idle, answered */
+	uint64_t tcp_attempt_timeout_ns; /* idle, only one side seen */
+	uint64_t udp_timeout_ns;         /* idle, everything that is not TCP */
+	uint64_t first_info_ns;          /* from start; 0 = none */
+	uint64_t active_timeout_ns;      /* from start or the info before; 0 = none */
 	uint64_t hash_seed[2];
 	uint64_t id_base; /* start of flow ids: unique per start of enrich */
 };
 
 struct flow_table;
 
+/* Neither callback may be NULL. -EINVAL: a limit out of range; -ENOMEM. */
 int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free, void *arg,
-		   struct flow_table **ret);
+	struct flow_table **ret);
+/* Fires no event. NULL is fine. */
 void flow_table_free(struct flow_table *t);
 
 enum flow_packet {
@@ -85,9 +110,9 @@ enum flow_packet {
 	FLOW_PACKET_OTHER,     /* a protocol without flows */
 };
 
-/* Feeds one decoded packet. Events fire from inside, in order. */
-enum flow_packet flow_table_packet(struct flow_table *t, const struct decoded *d, uint32_t ifindex,
-				   uint64_t t_ns);
+/* Feeds one packet that decoded as DECODE_OK. Events fire from inside, in order. */
+enum flow_packet flow_table_packet(
+	struct flow_table *t, const struct decoded *d, uint32_t ifindex, uint64_t t_ns);
 
 /* Fires the INFO and END events due at @now_ns. Cost is that of what is due, not of the table. */
 void flow_table_expire(struct flow_table *t, uint64_t now_ns);
@@ -95,17 +120,22 @@ void flow_table_expire(struct flow_table *t, uint64_t now_ns);
 uint64_t flow_table_next_ns(const struct flow_table *t);
 /* Ends every flow: reason FORCED. */
 void flow_table_finish(struct flow_table *t, uint64_t now_ns);
-/* Marks every open flow: packets were lost in this window. */
+/* Marks every open flow: packets were lost in this window. Cost: none. */
 void flow_table_loss(struct flow_table *t);
-/* Frees flows ended since the last call. */
+/*
+ * Frees flows ended since the last call. To be called after every batch of packets: if more than
+ * FLOW_UNREAPED_MAX flows were started without it, starting the next one does it.
+ */
 void flow_table_reap(struct flow_table *t);
 
 size_t flow_table_count(const struct flow_table *t);
 uint64_t flow_table_evicted(const struct flow_table *t);
+/* Ended flows forgotten before FLOW_LINGER_NS, because too many ended. */
+uint64_t flow_table_linger_evicted(const struct flow_table *t);
 /* Packets counted in flows but not yet in `reported_packets`. */
 uint64_t flow_table_open_packets(const struct flow_table *t);
 /*
  * The caller made (or lost) a record for @f: what it has counted up to now is reported. Returns
- * how many packets that newly covers (the record's delta).
+ * how many packets that newly covers (the record's delta). Valid until @f is reaped.
  */
 uint64_t flow_reported(struct flow_table *t, struct flow *f);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hash index below the flow table. */
+#include "enrich/flow-slots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static inline uint64_t rotl(uint64_t x, unsigned n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = rotl(v[1], 13) ^ v[0];
+	v[3] = rotl(v[3], 16) ^ v[2];
+	v[0] = rotl(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = rotl(v[1], 17) ^ v[2];
+	v[3] = rotl(v[3], 21) ^ v[0];
+	v[2] = rotl(v[2], 32);
+}
+
+uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
+{
+	uint64_t v[4] = {seed[0] ^ UINT64_C(0x736f6d6570736575),
+		seed[1] ^ UINT64_C(0x646f72616e646f6d), seed[0] ^ UINT64_C(0x6c7967656e657261),
+		seed[1] ^ UINT64_C(0x7465646279746573)};
+	const uint64_t tail = (uint64_t)sizeof(*id) << 56;
+
+	for (unsigned i = 0; i < 5; i++) {
+		v[3] ^= id->w[i];
+		sip_round(v);
+		v[0] ^= id->w[i];
+	}
+	v[3] ^= tail;
+	sip_round(v);
+	v[0] ^= tail;
+	v[2] ^= 0xff;
+	sip_round(v);
+	sip_round(v);
+	sip_round(v);
+	v[0] ^= v[1] ^ v[2] ^ v[3];
+	return (uint32_t)(v[0] ^ v[0] >> 32);
+}
+
+int flow_slots_init(struct flow_slots *s, uint64_t n)
+{
+	uint64_t size = 16;
+
+	while (size < 2 * n)
+		size *= 2;
+	if (size > UINT64_C(1) << 31)
+		return -EINVAL;
+	s->slot = calloc(size, sizeof(*s->slot));
+	if (!s->slot)
+		return -ENOMEM;
+	s->mask = (uint32_t)(size - 1);
+	return 0;
+}
+
+void flow_slots_deinit(struct flow_slots *s)
+{
+	free(s->slot);
+	s->slot = NULL;
+}
+
+void flow_slots_add(struct flow_slots *s, uint32_t hash, uint32_t number)
+{
+	uint32_t at = hash & s->mask;
+
+	while (s->slot[at])
+		at = (at + 1) & s->mask;
+	s->slot[at] = (uint64_t)hash << 32 | (number + 1);
+}
+
+void flow_slots_remove(struct flow_slots *s, uint32_t hash, uint32_t number)
+{
+	uint64_t want = (uint64_t)hash << 32 | (number + 1);
+	uint32_t hole = hash & s->mask, at;
+
+	while (s->slot[hole] != want) {
+		if (!s->slot[hole])
+			return;
+		hole = (hole + 1) & s->mask;
+	}
+	/* Move back every later member of the run whose home is not after the hole. */
+	for (at = (hole + 1) & s->mask; s->slot[at]; at = (at + 1) & s->mask) {
+		uint32_t home = (uint32_t)(s->slot[at] >> 32) & s->mask;
+
+		if (((at - home) & s->mask) >= ((at - hole) & s->mask)) {
+			s->slot[hole] = s->slot[at];
+			hole = at;
+		}
+	}
+	s->slot[hole] = 0;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bounded table of connections: which flow a packet belongs to and what becomes of that flow.
+ */
+#include "enrich/flow.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "enrich/flow-linger.h"
+#include "enrich/flow-slots.h"
+#include "enrich/flow-store.h"
+#include "enrich/flow-tcp.h"
+
+#define LINGER_MAX 131072u /* 20,000 connections a second, and then some */
+
+struct flow_table {
+	struct flow_store store;
+	struct flow_linger linger;
+	flow_event_fn event;
+	flow_free_fn free;
+	void *arg;
+	uint64_t clock_ns; /* the latest time heard of */
+	uint64_t max_flows;
+	uint64_t hash_seed[2];
+	uint64_t next_id;
+	uint64_t counted;  /* packets in flows */
+	uint64_t reported; /* of these, reported */
+	uint64_t evicted;
+	uint64_t losses;
+};
+
+int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free_fn,
+	void *arg, struct flow_table **ret)
+{
+	struct flow_table *t;
+	int r;
+
+	if (!l->max_flows || l->max_flows > FLOW_MAX_FLOWS || !l->tcp_timeout_ns ||
+		!l->tcp_attempt_timeout_ns || !l->udp_timeout_ns)
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	*t = (struct flow_table){
+		.event = event,
+		.free = free_fn,
+		.arg = arg,
+		.max_flows = l->max_flows,
+		.hash_seed = {l->hash_seed[0], l->hash_seed[1]},
+		.next_id = l->id_base,
+	};
+	r = flow_store_init(&t->store, (uint32_t)l->max_flows, FLOW_UNREAPED_MAX);
+	if (!r)
+		r = flow_linger_init(
+			&t->linger, l->max_flows < LINGER_MAX ? l->max_flows : LINGER_MAX);
+	if (r) {
+		flow_table_free(t);
+		return r;
+	}
+	t->store.queue[FLOW_QUEUE_ATTEMPT].timeout_ns = l->tcp_attempt_timeout_ns;
+	t->store.queue[FLOW_QUEUE_TCP].timeout_ns = l->tcp_timeout_ns;
+	t->store.queue[FLOW_QUEUE_UDP].timeout_ns = l->udp_timeout_ns;
+	t->store.queue[FLOW_QUEUE_FIRST].timeout_ns = l->first_info_ns;
+	t->store.queue[FLOW_QUEUE_ACTIVE].timeout_ns = l->active_timeout_ns;
+	*ret = t;
+	return 0;
+}
+
+void flow_table_reap(struct flow_table *t)
+{
+	struct flow_entry *e;
+
+	while ((e = flow_store_take_ended(&t->store)))
+		t->free(t->arg, &e->pub);
+}
+
+void flow_table_free(struct flow_table *t)
+{
+	struct flow_entry *e;
+
+	if (!t)
+		return;
+	while ((e = flow_store_oldest(&t->store)))
+		flow_store_end(&t->store, e);
+	flow_table_reap(t);
+	flow_store_deinit(&t->store);
+	flow_linger_deinit(&t->linger);
+	free(t);
+}
+
+static bool is_icmp(uint8_t proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+/* Brings what callers see up to date and calls them. */
+static void fire(struct flow_table *t, struct flow_entry *e, enum flow_event event, uint64_t t_ns)
+{
+	struct flow *f = &e->pub;
+
+	if (f->key.proto == IPPROTO_TCP)
+		flow_tcp_settle(&e->tcp, f);
+	else if (is_icmp(f->key.proto))
+		f->state = RECORD_STATE_OTH;
+	else if (!f->packets[FLOW_ORIG])
+		f->state = RECORD_STATE_SHR;
+	else
+		f->state = f->packets[FLOW_RESP] ? RECORD_STATE_SF : RECORD_STATE_S0;
+	f->loss_window = e->loss != t->losses;
+	if (t_ns > e->event_ns)
+		e->event_ns = t_ns;
+	t->event(t->arg, f, event, e->event_ns);
+	f->started |= event == FLOW_EVENT_START;
+	f->reported |= event == FLOW_EVENT_INFO;
+}
+
+static void end(
+	struct flow_table *t, struct flow_entry *e, enum record_end_reason reason, uint64_t t_ns)
+{
+	flow_store_end(&t->store, e);
+	e->pub.end_reason = reason;
+	fire(t, e, FLOW_EVENT_END, t_ns > e->pub.last_ns ? t_ns : e->pub.last_ns);
+}
+
+/* Ends a TCP flow that is over, and remembers it for its stragglers. */
+static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
+{
+	enum record_end_reason reason = RECORD_END_SHUTDOWN;
+	struct flow_linger_entry l = {
+		.id = e->id,
+		.hash = e->hash,
+		.until_ns = t->clock_ns + FLOW_LINGER_NS,
+	};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct flow_tcp_side *s = &e->tcp.side[i ^ e->swapped];
+
+		l.ifindex[i] = e->pub.ifindex[i ^ e->swapped];
+		l.isn[i] = s->isn;
+		l.has_isn[i] = s->flags & FLOW_TCP_HAVE_ISN;
+		if (s->state == FLOW_TCP_RESET)
+			reason = e->tcp.side[FLOW_ORIG].state == FLOW_TCP_SYN_SENT
+					 ? RECORD_END_REFUSED
+					 : RECORD_END_RESET;
+	}
+	flow_linger_add(&t->linger, &l);
+	end(t, e, reason, t_ns);
+}
+
+/* A straggler of a closed flow? false: @d starts a new one. */
+static bool is_late(struct flow_table *t, const struct flow_id *id, uint32_t hash, bool swapped,
+	const struct decoded *d, uint32_t ifindex, enum flow_packet *ret)
+{
+	struct flow_linger_entry *l = flow_linger_find(&t->linger, id, hash, t->clock_ns);
+
+	if (!l)
+		return false;
+	if (d->tcp_flags & DECODE_TCP_SYN && !(d->tcp_flags & DECODE_TCP_RST)) {
+		bool same = l->has_isn[swapped] && l->isn[swapped] == d->seq;
+		bool answer = d->tcp_flags & DECODE_TCP_ACK && l->has_isn[!swapped] &&
+			      l->isn[!swapped] + 1 == d->ack;
+
+		if (!same && !answer) {
+			flow_linger_forget(&t->linger, l);
+			return false;
+		}
+	}
+	*ret = ifindex && l->ifindex[swapped] && l->ifindex[swapped] != ifindex
+		       ? FLOW_PACKET_DUPLICATE
+		       : FLOW_PACKET_LATE;
+	return true;
+}
+
+/* Whether the sender of a flow's first packet is its originator, as far as one packet can tell. */
+static bool is_from_originator(const struct decoded *d)
+{
+	bool syn = d->tcp_flags & DECODE_TCP_SYN, ack = d->tcp_flags & DECODE_TCP_ACK;
+
+	if (d->proto == IPPROTO_TCP)
+		return syn ? !ack : d->sport >= d->dport; /* services have the lower port */
+	if (d->proto == IPPROTO_ICMP)
+		return d->icmp_type != 0;
+	if (d->proto == IPPROTO_ICMPV6)
+		return d->icmp_type != 129;
+	return true;
+}
+
+static void set_key(struct flow_key *k, const struct decoded *d, bool from_orig)
+{
+	bool is_echo_reply = !from_orig && is_icmp(d->proto);
+
+	for (unsigned i = 0; i < 16; i++) {
+		k->addr[!from_orig][i] = d->src[i];
+		k->addr[from_orig][i] = d->dst[i];
+	}
+	if (is_icmp(d->proto)) {
+		k->port[0] = d->icmp_type;
+		if (is_echo_reply)
+			k->port[0] = d->proto == IPPROTO_ICMP ? 8 : 128;
+		k->port[1] = d->icmp_code;
+	} else {
+		k->port[!from_orig] = d->sport;
+		k->port[from_orig] = d->dport;
+	}
+	k->vlan = d->vlan;
+	k->proto = d->proto;
+	k->family = d->family;
+}
+
+static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *id, uint32_t hash,
+	bool swapped, const struct decoded *d, uint64_t t_ns)
+{
+	struct flow_store *s = &t->store;
+	bool from_orig = is_from_originator(d);
+	struct flow_entry *e;
+
+	if (s->open >= t->max_flows) {
+		t->evicted++;
+		end(t, flow_store_oldest(s), RECORD_END_EVICTED, t_ns);
+	}
+	e = flow_store_open(s, id, hash);
+	if (!e) {
+		flow_table_reap(t);
+		e = flow_store_open(s, id, hash); /* all entries that are not open are free now */
+	}
+	set_key(&e->pub.key, d, from_orig);
+	e->swapped = swapped == from_orig;
+	e->pub.id = t->next_id++;
+	if (!e->pub.id)
+		e->pub.id = t->next_id++;
+	e->pub.start_ns = e->pub.last_ns = t_ns;
+	e->pub.midstream =
+		!from_orig ||
+		(d->proto == IPPROTO_TCP &&
+			(d->tcp_flags & (DECODE_TCP_SYN | DECODE_TCP_RST)) != DECODE_TCP_SYN);
+	e->loss = t->losses;
+	flow_store_arm(s, e,
+		s->queue[FLOW_QUEUE_FIRST].timeout_ns ? FLOW_QUEUE_FIRST : FLOW_QUEUE_ACTIVE,
+		t->clock_ns);
+	return e;
+}
+
+/* The kind of @d for flow_id_pack(): what keeps apart flows with equal addresses and ports. */
+static uint8_t id_kind(const struct decoded *d)
+{
+	bool v4 = d->proto == IPPROTO_ICMP;
+
+	if (!is_icmp(d->proto))
+		return 0;
+	if (v4 ? d->icmp_type == 8 || d->icmp_type == 0
+	       : d->icmp_type == 128 || d->icmp_type == 129)
+		return FLOW_ID_ECHO;
+	/* One-way: the direction is part of the key, also where type and code are equal. */
+	return memcmp(d->src, d->dst, 16) > 0 ? FLOW_ID_BACK : 0;
+}
+
+/* Counts @d in @e; true: the flow is over. */
+static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side side,
+	const struct decoded *d, uint64_t t_ns)
+{
+	enum flow_queue q = FLOW_QUEUE_UDP;
+	struct flow *f = &e->pub;
+	bool over = false;
+
+	t->counted++;
+	if (t_ns > f->last_ns)
+		f->last_ns = t_ns;
+	if (d->proto == IPPROTO_TCP) {
+		f->packets[side]++;
+		over = flow_tcp_packet(&e->tcp, f, side, d, t_ns);
+		q = flow_tcp_is_answered(&e->tcp) ? FLOW_QUEUE_TCP : FLOW_QUEUE_ATTEMPT;
+	} else {
+		if (!f->packets[side]++)
+			flow_history(f, side, 'd');
+		f->bytes[side] += d->payload_len;
+		f->have_bytes[0] = f->have_bytes[1] = true;
+	}
+	e->armed_ns = t->clock_ns;
+	flow_store_arm(&t->store, e, q, t->clock_ns);
+	return over;
+}
+
+enum flow_packet flow_table_packet(
+	struct flow_table *t, const struct decoded *d, uint32_t ifindex, uint64_t t_ns)
+{
+	bool swapped, is_new = false, over;
+	struct flow_id id = flow_id_pack(d, id_kind(d), &swapped);
+	uint32_t hash = flow_id_hash(&id, t->hash_seed);
+	struct flow_entry *e = flow_store_find(&t->store, &id, hash);
+	enum flow_packet late;
+	enum flow_side side;
+
+	if (t_ns > t->clock_ns)
+		t->clock_ns = t_ns;
+	if (e && e->link[FLOW_TIMER_IDLE].deadline_ns <= t->clock_ns) {
+		end(t, e, RECORD_END_TIMEOUT, e->link[FLOW_TIMER_IDLE].deadline_ns);
+		e = NULL;
+	}
+	if (e && d->proto == IPPROTO_TCP &&
+		flow_tcp_is_new(&e->tcp, swapped != e->swapped ? FLOW_RESP : FLOW_ORIG, d)) {
+		end(t, e, RECORD_END_TCP_REUSE, t_ns);
+		e = NULL;
+	}
+	if (!e) {
+		if (d->proto == IPPROTO_TCP && is_late(t, &id, hash, swapped, d, ifindex, &late))
+			return late;
+		e = open_flow(t, &id, hash, swapped, d, t_ns);
+		is_new = true;
+	}
+	side = swapped != e->swapped ? FLOW_RESP : FLOW_ORIG;
+	if (!e->pub.ifindex[side])
+		e->pub.ifindex[side] = ifindex;
+	else if (ifindex && ifindex != e->pub.ifindex[side])
+		return FLOW_PACKET_DUPLICATE;
+	over = count(t, e, side, d, t_ns);
+	if (is_new)
+		fire(t, e, FLOW_EVENT_START, t_ns);
+	if (over)
+		close_flow(t, e, t_ns);
+	return FLOW_PACKET_COUNTED;
+}
+
+void flow_table_expire(struct flow_table *t, uint64_t now_ns)
+{
+	struct flow_store *s = &t->store;
+	enum flow_queue q;
+	uint64_t due_ns;
+
+	if (now_ns > t->clock_ns)
+		t->clock_ns = now_ns;
+	flow_linger_expire(&t->linger, t->clock_ns);
+	while ((q = flow_store_due(s, &due_ns)) != FLOW_QUEUES && due_ns <= now_ns) {
+		struct flow_entry *e = &s->entry[s->queue[q].head];
+
+		if (q < FLOW_QUEUES_IDLE) {
+			end(t, e, RECORD_END_TIMEOUT, due_ns);
+			continue;
+		}
+		/* From now, not from when it was due: after a pause one record, not a burst. */
+		flow_store_arm(s, e, FLOW_QUEUE_ACTIVE, t->clock_ns);
+		fire(t, e, FLOW_EVENT_INFO, due_ns > e->pub.last_ns ? due_ns : e->pub.last_ns);
+	}
+}
+
+uint64_t flow_table_next_ns(const struct flow_table *t)
+{
+	uint64_t due_ns;
+
+	flow_store_due(&t->store, &due_ns);
+	return due_ns;
+}
+
+void flow_table_finish(struct flow_table *t, uint64_t now_ns)
+{
+	struct flow_entry *e;
+
+	while ((e = flow_store_oldest(&t->store)))
+		end(t, e, RECORD_END_FORCED, now_ns);
+}
+
+void flow_table_loss(struct flow_table *t)
+{
+	t->losses++;
+}
+
+size_t flow_table_count(const struct flow_table *t)
+{
+	return t->store.open;
+}
+
+uint64_t flow_table_evicted(const struct flow_table *t)
+{
+	return t->evicted;
+}
+
+uint64_t flow_table_linger_evicted(const struct flow_table *t)
+{
+	return t->linger.evicted;
+}
+
+uint64_t flow_table_open_packets(const struct flow_table *t)
+{
+	return t->counted - t->reported;
+}
+
+uint64_t flow_reported(struct flow_table *t, struct flow *f)
+{
+	uint64_t total = f->packets[0] + f->packets[1], delta = total - f->reported_packets;
+
+	f->reported_packets = total;
+	f->reported_bytes[0] = f->bytes[0];
+	f->reported_bytes[1] = f->bytes[1];
+	t->reported += delta;
+	return delta;
+}
