@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three ledgers of a runtime directory, read, added up and printed. */
+#include "cli/instance.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli/runtime.h"
+
+#define CAPTURE(i, name) ((i)->ledger[LEDGER_OF_CAPTURE].value[LEDGER_capture_##name])
+#define ENRICH(i, name)  ((i)->ledger[LEDGER_OF_ENRICH].value[LEDGER_enrich_##name])
+#define SINK(i, name)    ((i)->ledger[LEDGER_OF_SINK].value[LEDGER_sink_##name])
+
+int instance_read(struct instance *i, const char *dir)
+{
+	char path[4096];
+	bool any = false;
+
+	*i = (struct instance){0};
+	/* Downstream first: what moves on meanwhile then looks under way, not counted twice. */
+	for (int p = LEDGER_PROGRAMS - 1; p >= 0; p--) {
+		int r;
+
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s/ledger", dir, runtime_program[p]) >=
+			sizeof(path))
+			return -ENAMETOOLONG;
+		r = ledger_read(path, (enum ledger_program)p, &i->ledger[p]);
+		if (r == -ENOENT || r == -ENOTDIR)
+			continue;
+		if (r < 0)
+			return r;
+		any = i->present[p] = true;
+	}
+	return any ? 0 : -ENOENT;
+}
+
+struct balance instance_balance(const struct instance *i)
+{
+	struct balance b = {
+		.matched = CAPTURE(i, packets_matched),
+		.logged = ENRICH(i, packets_logged),
+		.open = ENRICH(i, packets_open),
+		.duplicate = ENRICH(i, packets_duplicate),
+		.late = ENRICH(i, packets_late),
+		.fragment = ENRICH(i, packets_fragment),
+		.other = ENRICH(i, packets_other),
+		.malformed = ENRICH(i, packets_malformed),
+		.filtered = ENRICH(i, packets_filtered),
+		.lost = CAPTURE(i, packets_dropped) + CAPTURE(i, packets_ring_full) +
+			ENRICH(i, packets_lost),
+	};
+	uint64_t sum = b.logged + b.open + b.duplicate + b.late + b.fragment + b.other +
+		       b.malformed + b.filtered + b.lost;
+
+	b.rest = (int64_t)(b.matched - sum);
+	if (CAPTURE(i, packets_published) > ENRICH(i, packets_read))
+		b.moved = CAPTURE(i, packets_published) - ENRICH(i, packets_read);
+	return b;
+}
+
+bool instance_alive(const struct instance *i, enum ledger_program program)
+{
+	uint64_t pid = i->ledger[program].pid;
+
+	return i->present[program] && pid > 0 && pid <= INT32_MAX &&
+	       (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+void instance_summary(const struct instance *i, char *ret, size_t size)
+{
+	snprintf(ret, size,
+		"%" PRIu64 " packets seen, %" PRIu64 " records written, lost: kernel %" PRIu64
+		", packet ring %" PRIu64 ", record ring %" PRIu64 ", output %" PRIu64,
+		CAPTURE(i, packets_matched), SINK(i, records_written), CAPTURE(i, packets_dropped),
+		CAPTURE(i, packets_ring_full), ENRICH(i, records_lost),
+		SINK(i, records_lost) + SINK(i, records_invalid));
+}
+
+static void print_age(FILE *f, uint64_t start_ns, uint64_t now_ns)
+{
+	uint64_t s = now_ns > start_ns ? (now_ns - start_ns) / 1000000000 : 0;
+
+	if (s >= 86400)
+		fprintf(f, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		fprintf(f, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		fprintf(f, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+	else
+		fprintf(f, "%" PRIu64 "s", s);
+}
+
+static void print_programs(const struct instance *i, bool colour, uint64_t now_ns, FILE *f)
+{
+	const char *good = colour ? "\033[32m" : "", *bad = colour ? "\033[31m" : "",
+		   *off = colour ? "\033[0m" : "";
+
+	for (unsigned p = 0; p < LEDGER_PROGRAMS; p++) {
+		const struct ledger_file *l = &i->ledger[p];
+
+		fprintf(f, "  flowner-%-8s", runtime_program[p]);
+		if (!i->present[p]) {
+			fprintf(f, "%snever started%s\n", bad, off);
+			continue;
+		}
+		if (!instance_alive(i, (enum ledger_program)p))
+			fprintf(f, "%snot running%s", bad, off);
+		else if (l->ready)
+			fprintf(f, "%srunning%s", good, off);
+		else
+			fprintf(f, "starting");
+		fprintf(f, ", pid %" PRIu64 ", up ", l->pid);
+		print_age(f, l->start_ns, now_ns);
+		fprintf(f, ", epoch %" PRIu64 "\n", l->value[0]);
+	}
+}
+
+static void print_balance(const struct instance *i, bool colour, FILE *f)
+{
+	struct balance b = instance_balance(i);
+
+	fprintf(f,
+		"  balance   %" PRIu64 " matched = %" PRIu64 " logged + %" PRIu64 " open + %" PRIu64
+		" duplicate + %" PRIu64 " late\n            + %" PRIu64 " fragment + %" PRIu64
+		" other + %" PRIu64 " malformed + %" PRIu64 " filtered + %" PRIu64 " lost: ",
+		b.matched, b.logged, b.open, b.duplicate, b.late, b.fragment, b.other, b.malformed,
+		b.filtered, b.lost);
+	if (b.rest == 0)
+		fprintf(f, "%sbalances%s\n", colour ? "\033[32m" : "", colour ? "\033[0m" : "");
+	else
+		fprintf(f, "%s%+" PRId64 "%s (%" PRIu64 " of it waiting in the packet ring)\n",
+			colour ? "\033[33m" : "", b.rest, colour ? "\033[0m" : "", b.moved);
+}
+
+static void print_tiers(uint64_t tiers, FILE *f)
+{
+	static const char *const name[] = {"tap", "sock_diag", "seed", "procfs"};
+	bool any = false;
+
+	fprintf(f, "  tiers     ");
+	for (unsigned n = 0; n < sizeof(name) / sizeof(name[0]); n++) {
+		if (!(tiers & (UINT64_C(1) << n)))
+			continue;
+		fprintf(f, "%s%s", any ? ", " : "", name[n]);
+		any = true;
+	}
+	fprintf(f, "%s\n", any ? "" : "none live: no owners are found");
+}
+
+void instance_print(
+	const struct instance *i, const char *dir, bool colour, uint64_t now_ns, FILE *f)
+{
+	fprintf(f, "%s%s%s\n", colour ? "\033[1m" : "", dir, colour ? "\033[0m" : "");
+	print_programs(i, colour, now_ns, f);
+	fprintf(f,
+		"  packets   matched %" PRIu64 ", delivered %" PRIu64 ", published %" PRIu64
+		", read %" PRIu64 "\n            lost: kernel %" PRIu64 ", packet ring %" PRIu64
+		"\n",
+		CAPTURE(i, packets_matched), CAPTURE(i, packets_delivered),
+		CAPTURE(i, packets_published), ENRICH(i, packets_read), CAPTURE(i, packets_dropped),
+		CAPTURE(i, packets_ring_full));
+	fprintf(f,
+		"  records   published %" PRIu64 ", written %" PRIu64 " (%s)\n            lost: "
+		"record ring %" PRIu64 ", output %" PRIu64 ", invalid %" PRIu64 "\n",
+		ENRICH(i, records_published), SINK(i, records_written),
+		SINK(i, io_uring) ? "io_uring" : "plain writes", ENRICH(i, records_lost),
+		SINK(i, records_lost), SINK(i, records_invalid));
+	print_balance(i, colour, f);
+	fprintf(f,
+		"  output    %" PRIu64 " logged = %" PRIu64 " written + %" PRIu64
+		" lost by output: ",
+		ENRICH(i, packets_logged), SINK(i, packets_written), SINK(i, packets_lost));
+	if (ENRICH(i, packets_logged) == SINK(i, packets_written) + SINK(i, packets_lost))
+		fprintf(f, "balances\n");
+	else
+		fprintf(f, "%+" PRId64 " under way\n",
+			(int64_t)(ENRICH(i, packets_logged) - SINK(i, packets_written) -
+				  SINK(i, packets_lost)));
+	fprintf(f,
+		"  flows     started %" PRIu64 ", ended %" PRIu64 ", of these evicted %" PRIu64
+		"\n",
+		ENRICH(i, flows_started), ENRICH(i, flows_ended), ENRICH(i, flows_evicted));
+	fprintf(f,
+		"  owners    asked for %" PRIu64 ": tap %" PRIu64 ", sock_diag %" PRIu64
+		", seed %" PRIu64 ", procfs %" PRIu64 "\n            cgroup only %" PRIu64
+		", unknown %" PRIu64 ", not on this host %" PRIu64 "\n",
+		ENRICH(i, owners_asked), ENRICH(i, owners_tap), ENRICH(i, owners_diag),
+		ENRICH(i, owners_seed), ENRICH(i, owners_procfs), ENRICH(i, owners_cgroup),
+		ENRICH(i, owners_unknown), ENRICH(i, owners_remote));
+	print_tiers(ENRICH(i, tiers), f);
+}

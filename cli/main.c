@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `flowner` command: finds the command named on the command line and calls it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "config/log.h"
+#include "flowner-version.h"
+
+static int command_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return command_usage(NULL, "--version takes no argument");
+	puts("flowner " FLOWNER_VERSION);
+	return 0;
+}
+
+static int command_show_help(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "run")) {
+		command_run_help(stdout);
+		return 0;
+	}
+	command_help(stdout);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*call)(int argc, char **argv);
+} commands[] = {
+	{"run", command_run},
+	{"status", command_status},
+	{"check-config", command_check_config},
+	{"print-config", command_print_config},
+	{"help", command_show_help},
+	{"--help", command_show_help},
+	{"-h", command_show_help},
+	{"version", command_version},
+	{"--version", command_version},
+	{"-V", command_version},
+};
+
+int command_usage(const char *command, const char *why)
+{
+	log_error("%s; see flowner%s%s --help", why, command ? " " : "", command ? command : "");
+	return COMMAND_EXIT_USAGE;
+}
+
+bool command_colour(FILE *f)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fileno(f)) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+int main(int argc, char **argv)
+{
+	char why[160];
+	int status;
+
+	log_init("flowner", LOG_LEVEL_INFO);
+	if (argc < 2)
+		return command_usage(NULL, "no command given, try \"flowner run\"");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		status = commands[i].call(argc - 1, argv + 1);
+		if (fflush(stdout) == EOF && !status) {
+			log_error("cannot write to standard output");
+			status = COMMAND_EXIT_OS;
+		}
+		return status;
+	}
+	snprintf(why, sizeof(why), "unknown %s %s", argv[1][0] == '-' ? "option" : "command",
+		argv[1]);
+	return command_usage(NULL, why);
+}

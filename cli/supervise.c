@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three programs as direct children. */
+#include "cli/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shm/cleanup.h"
+
+#define EXIT_FIRST 64 /* sysexits.h: EX__BASE .. EX__MAX say that trying again is of no use */
+#define EXIT_LAST  78
+#define EXIT_SOFT  70 /* EX_SOFTWARE */
+
+int supervise_exit_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static enum supervise_verdict fail(struct child *c, enum supervise_verdict v, int status)
+{
+	c->state = CHILD_FAILED;
+	c->exit_status = status;
+	return v;
+}
+
+enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t now_ns)
+{
+	bool exited = WIFEXITED(wait_status);
+	int status = exited ? WEXITSTATUS(wait_status) : 0;
+	bool ready = c->ready;
+
+	c->pid = 0;
+	c->ready = false;
+	if (c->stopping || (exited && status == 0 && c->ends)) {
+		c->state = CHILD_ENDED;
+		return SUPERVISE_ENDED;
+	}
+	/* It gave a reason that a second try does not change, or it has never worked at all. */
+	if (exited && !ready && status &&
+		(!c->was_ready || (status >= EXIT_FIRST && status <= EXIT_LAST)))
+		return fail(c, SUPERVISE_FATAL, status);
+	if (c->ends)
+		return fail(c, SUPERVISE_BROKEN, exited ? status : EXIT_SOFT);
+	c->failures = ready ? 0 : c->failures + 1;
+	if (c->failures >= SUPERVISE_STARTS_MAX)
+		return fail(c, SUPERVISE_GAVE_UP, EXIT_SOFT);
+	if (now_ns - c->started_ns >= SUPERVISE_SHORT_LIFE_NS)
+		c->backoff_ns = 0;
+	c->start_at_ns = now_ns + c->backoff_ns;
+	/* The next early death waits longer; a process that lives long enough clears it above. */
+	c->backoff_ns = c->backoff_ns ? c->backoff_ns * 2 : SUPERVISE_BACKOFF_MIN_NS;
+	if (c->backoff_ns > SUPERVISE_BACKOFF_MAX_NS)
+		c->backoff_ns = SUPERVISE_BACKOFF_MAX_NS;
+	c->state = CHILD_DOWN;
+	c->restarts++;
+	return SUPERVISE_RESTART;
+}
+
+static void child_exec(const struct child *c, char *const *envp, pid_t parent)
+{
+	sigset_t none;
+	int null;
+
+	sigemptyset(&none);
+	setpgid(0, 0);
+	signal(SIGTTOU, SIG_IGN); /* writing to the terminal from the background is its job */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_SOFT);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || (!c->stdin_open && dup2(null, STDIN_FILENO) < 0) ||
+		(!c->stdout_open && dup2(null, STDOUT_FILENO) < 0))
+		_exit(EXIT_SOFT);
+	if (!c->stdout_open) /* runtime files are for all to read; outputs obey the caller's umask
+			      */
+		umask(022);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(c->path, (char *const *)c->argv, envp);
+	dprintf(STDERR_FILENO, "flowner: cannot run %s: %s\n", c->path, strerror(errno));
+	_exit(EXIT_SOFT);
+}
+
+int supervise_start(struct child *c, char *const *envp, uint64_t now_ns)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		child_exec(c, envp, parent);
+	c->pid = pid;
+	c->state = CHILD_RUNNING;
+	c->ready = false;
+	c->started_ns = now_ns;
+	return 0;
+}
+
+void supervise_stop(struct child *c)
+{
+	c->stopping = true;
+	if (c->state != CHILD_RUNNING)
+		return;
+	kill(c->pid, SIGTERM);
+	kill(c->pid, SIGCONT);
+}
+
+void supervise_kill(struct child *c)
+{
+	if (c->state != CHILD_RUNNING)
+		return;
+	c->killed = true;
+	kill(c->pid, SIGKILL);
+}
+
+/* @dir/@name, if that can be executed. */
+static bool try_dir(const char *dir, size_t dir_len, const char *name, char *ret, size_t size)
+{
+	int n = snprintf(ret, size, "%.*s/%s", (int)dir_len, dir, name);
+
+	return n > 0 && (size_t)n < size && access(ret, X_OK) == 0;
+}
+
+int supervise_find(const char *name, const char *libexecdir, char *ret, size_t size)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *slash, *path = getenv("PATH");
+
+	if (n < 0) /* no /proc: the name we were executed by */
+		n = snprintf(self, sizeof(self), "%s", (const char *)getauxval(AT_EXECFN));
+	self[n < (ssize_t)sizeof(self) ? n : (ssize_t)sizeof(self) - 1] = 0;
+	slash = strrchr(self, '/');
+	if (slash && try_dir(self, (size_t)(slash - self), name, ret, size))
+		return 0;
+	if (try_dir(libexecdir, strlen(libexecdir), name, ret, size))
+		return 0;
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+
+		if (len && try_dir(path, len, name, ret, size))
+			return 0;
+		path += len + (path[len] == ':');
+	}
+	return -ENOENT;
+}
+
+int supervise_listen(const char *path, int *ret_fd)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	int on = 1;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Who sent it is the kernel's word, so that a program cannot speak for another. */
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* Whether one of the message's lines is "READY=1". */
+static bool says_ready(const char *text)
+{
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, "READY=1", 7) && (line[7] == 0 || line[7] == '\n'))
+			return true;
+	}
+	return false;
+}
+
+int supervise_read(int fd, pid_t *ret_pid)
+{
+	char text[1024];
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 4)];
+	} control;
+	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text) - 1};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	pid_t pid = 0;
+
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	text[n] = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred cred;
+
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+			pid = cred.pid;
+		} else if (c->cmsg_type == SCM_RIGHTS) { /* nothing we asked for: do not pile up */
+			for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len;
+				at += sizeof(int)) {
+				int extra;
+
+				memcpy(&extra, (const char *)c + at, sizeof(extra));
+				close(extra);
+			}
+		}
+	}
+	if (!pid || !says_ready(text))
+		return 0;
+	*ret_pid = pid;
+	return 1;
+}

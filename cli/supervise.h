@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three programs as direct children: started, told apart by their readiness messages, restarted
+ * when they die, ended.
+ *
+ * supervise_died() is the whole policy and makes no system call. The rest are thin wrappers.
+ *
+ * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SUPERVISE_ARGS_MAX       160
+#define SUPERVISE_BACKOFF_MIN_NS UINT64_C(100000000)
+#define SUPERVISE_BACKOFF_MAX_NS UINT64_C(1000000000)
+#define SUPERVISE_SHORT_LIFE_NS  UINT64_C(1000000000) /* dying younger than this backs off */
+#define SUPERVISE_STARTS_MAX     20u                  /* starts in a row that never got ready */
+
+enum child_state {
+	CHILD_DOWN,    /* not started, or waiting for its restart at start_at_ns */
+	CHILD_RUNNING, /* has a pid */
+	CHILD_ENDED,   /* exited as asked to */
+	CHILD_FAILED,  /* will not be started again */
+};
+
+struct child {
+	const char *name; /* "flowner-capture" */
+	char path[4096];
+	const char *argv[SUPERVISE_ARGS_MAX];
+	size_t argc;
+	bool ends; /* exit status 0 is its proper end (it reads a file), else it is to run on */
+	bool stdin_open; /* keeps our standard input (reads it) */
+	bool stdout_open;
+
+	enum child_state state;
+	pid_t pid;
+	bool ready;     /* this process has said READY=1 */
+	bool was_ready; /* some process of this program has */
+	bool stopping;  /* was sent SIGTERM by us */
+	bool killed;    /* did not end in time and was sent SIGKILL by us */
+	uint64_t started_ns;
+	uint64_t start_at_ns;
+	uint64_t backoff_ns; /* 0 = restart at once */
+	unsigned failures;   /* starts in a row that never got ready */
+	unsigned restarts;
+	int exit_status; /* for the shell, when FAILED */
+};
+
+enum supervise_verdict {
+	SUPERVISE_ENDED,   /* as asked */
+	SUPERVISE_RESTART, /* to be started at start_at_ns */
+	SUPERVISE_FATAL,   /* it said why; exit_status is set */
+	SUPERVISE_GAVE_UP, /* it never gets ready; exit_status is set */
+	SUPERVISE_BROKEN, /* killed, and starting it again would give wrong data; exit_status is set
+			   */
+};
+
+/* What becomes of @c, whose process ended at @now_ns with @wait_status. */
+enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t now_ns);
+
+/*
+ * Starts @c with the environment @envp. In its own process group (a terminal's Ctrl-C reaches only
+ * us), standard input /dev/null, SIGTERM when we die.
+ */
+int supervise_start(struct child *c, char *const *envp, uint64_t now_ns);
+/* SIGTERM, and SIGCONT in case it was stopped. */
+void supervise_stop(struct child *c);
+void supervise_kill(struct child *c);
+
+/* A wait status as a shell shows it: the exit status, or 128 + signal. */
+int supervise_exit_status(int wait_status);
+
+/*
+ * Finds program @name: beside our own executable, in @libexecdir, in $PATH. -ENOENT: nowhere;
+ * -ENAMETOOLONG.
+ */
+int supervise_find(const char *name, const char *libexecdir, char *ret, size_t size);
+
+/* The socket for readiness messages, at @path. */
+int supervise_listen(const char *path, int *ret_fd);
+/* Reads one message: 1 and its sender's pid if it says READY=1; 0 other message; -EAGAIN none. */
+int supervise_read(int fd, pid_t *ret_pid);
