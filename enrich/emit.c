@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Builds records from flows and owners and puts them into the ring to sink. */
+#include "enrich/emit.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+static bool end_is_local(const struct emit *e, const struct owner *o, const uint8_t addr[16])
+{
+	return o->process || o->cgroup_id || o->confidence != RECORD_CONFIDENCE_UNKNOWN ||
+	       (e->owners && owners_is_local_addr(e->owners, addr));
+}
+
+static enum record_direction direction(
+	const struct emit *e, const struct flow *view, const struct flow *live)
+{
+	bool orig, resp;
+
+	if (!e->owners)
+		return RECORD_DIRECTION_UNKNOWN;
+	orig = end_is_local(e, &live->owner[FLOW_ORIG], view->key.addr[0]);
+	resp = end_is_local(e, &live->owner[FLOW_RESP], view->key.addr[1]);
+	if (orig && resp)
+		return RECORD_LOCAL;
+	if (orig)
+		return RECORD_EGRESS;
+	return resp ? RECORD_INGRESS : RECORD_DIRECTION_UNKNOWN;
+}
+
+static void put_owner(
+	struct emit *e, const struct owner *o, struct record *r, struct record_process *ret)
+{
+	if (e->owners) {
+		owner_to_record(e->owners, o, r, ret);
+		return;
+	}
+	ret->uid = UINT32_MAX;
+	ret->gid = UINT32_MAX;
+	ret->unknown = RECORD_UNKNOWN_OFFLINE;
+}
+
+static uint16_t flags(const struct emit *e, const struct flow *v)
+{
+	uint16_t flags = 0;
+
+	if (v->midstream)
+		flags |= RECORD_FLAG_MIDSTREAM;
+	if (v->have_bytes[FLOW_ORIG])
+		flags |= RECORD_FLAG_ORIG_BYTES;
+	if (v->have_bytes[FLOW_RESP])
+		flags |= RECORD_FLAG_RESP_BYTES;
+	if (v->loss_window)
+		flags |= RECORD_FLAG_LOSS_WINDOW;
+	if (v->key.proto != IPPROTO_TCP)
+		flags |= RECORD_FLAG_ALL_PACKETS;
+	if (v->reported)
+		flags |= RECORD_FLAG_REPORTED;
+	if (!e->owners)
+		flags |= RECORD_FLAG_OFFLINE;
+	return flags;
+}
+
+static void build(struct emit *e, const struct flow *view, const struct flow *live,
+	enum flow_event event, uint64_t t_ns, uint64_t delta)
+{
+	struct record *r = &e->record;
+	const char *ifname;
+
+	memset(r, 0, offsetof(struct record, strings));
+	r->version = RECORD_VERSION;
+	r->event = (uint8_t)event;
+	r->family = view->key.family;
+	r->proto = view->key.proto;
+	r->state = (uint8_t)view->state;
+	r->end_reason = (uint8_t)(event == FLOW_EVENT_END ? view->end_reason : RECORD_END_NONE);
+	r->epoch = e->epoch;
+	r->flow_id = view->id;
+	r->t_ns = t_ns;
+	r->start_ns = view->start_ns;
+	r->end_ns = view->last_ns;
+	memcpy(r->orig_addr, view->key.addr[FLOW_ORIG], sizeof(r->orig_addr));
+	memcpy(r->resp_addr, view->key.addr[FLOW_RESP], sizeof(r->resp_addr));
+	r->orig_port = view->key.port[FLOW_ORIG];
+	r->resp_port = view->key.port[FLOW_RESP];
+	r->vlan = view->key.vlan;
+	r->flags = flags(e, view);
+	if (!delta && view->reported_bytes[FLOW_ORIG] == view->bytes[FLOW_ORIG] &&
+		view->reported_bytes[FLOW_RESP] == view->bytes[FLOW_RESP])
+		r->flags |= RECORD_FLAG_UNCHANGED;
+	r->orig_bytes = view->bytes[FLOW_ORIG];
+	r->resp_bytes = view->bytes[FLOW_RESP];
+	r->orig_packets = view->packets[FLOW_ORIG];
+	r->resp_packets = view->packets[FLOW_RESP];
+	r->delta_packets = delta;
+	r->ifindex = view->ifindex[FLOW_ORIG] ? view->ifindex[FLOW_ORIG] : view->ifindex[FLOW_RESP];
+	r->rtt_ns = view->rtt_ns;
+	memcpy(r->history, view->history, sizeof(r->history));
+	put_owner(e, &live->owner[FLOW_ORIG], r, &r->orig);
+	put_owner(e, &live->owner[FLOW_RESP], r, &r->resp);
+	r->direction = (uint8_t)direction(e, view, live);
+	ifname = e->owners && r->ifindex ? owners_ifname(e->owners, r->ifindex) : NULL;
+	if (ifname)
+		record_put_str(r, ifname, strlen(ifname), &r->ifname);
+}
+
+/* With patience: waits until a largest frame fits, as long as the consumer makes progress. */
+static int wait_for_room(struct emit *e, size_t size)
+{
+	uint64_t used, last = 0, waited = 0;
+	int r;
+
+	if (!e->patience_ns)
+		return 0;
+	for (;;) {
+		r = ring_producer_used(e->ring, &used);
+		if (r < 0)
+			return r;
+		if (used + size + sizeof(struct ring_loss) + 256 <= e->ring_size)
+			return 0;
+		waited = used == last ? waited + EMIT_WAIT_NS : 0;
+		if (waited > e->patience_ns)
+			return 0; /* ring_put() drops and counts */
+		last = used;
+		r = ring_commit(e->ring);
+		if (r < 0)
+			return r;
+		e->wait(e->wait_arg);
+	}
+}
+
+/* What became of each end's owner, counted once a flow. */
+static void count_owner(struct ledger *l, const struct record_process *p)
+{
+	ledger_add(l, LEDGER_enrich_owners_asked, 1);
+	if (p->unknown == RECORD_UNKNOWN_REMOTE) {
+		ledger_add(l, LEDGER_enrich_owners_remote, 1);
+		return;
+	}
+	switch ((enum record_method)p->method) {
+	case RECORD_METHOD_TAP_CONNECT:
+	case RECORD_METHOD_TAP_SEND:
+	case RECORD_METHOD_TAP_LISTEN:
+	case RECORD_METHOD_TAP_CLOSE:
+		ledger_add(l, LEDGER_enrich_owners_tap, 1);
+		return;
+	case RECORD_METHOD_SEED:
+		ledger_add(l, LEDGER_enrich_owners_seed, 1);
+		return;
+	case RECORD_METHOD_PROCFS:
+		ledger_add(l, LEDGER_enrich_owners_procfs, 1);
+		return;
+	case RECORD_METHOD_SOCK_DIAG:
+		ledger_add(l, p->pid ? LEDGER_enrich_owners_diag : LEDGER_enrich_owners_cgroup, 1);
+		return;
+	case RECORD_METHOD_NONE:
+	case RECORD_METHODS:
+		break;
+	}
+	ledger_add(l,
+		p->confidence == RECORD_CONFIDENCE_CGROUP_ONLY ? LEDGER_enrich_owners_cgroup
+							       : LEDGER_enrich_owners_unknown,
+		1);
+}
+
+int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
+	enum flow_event event, uint64_t t_ns)
+{
+	const uint64_t delta =
+		view->packets[FLOW_ORIG] + view->packets[FLOW_RESP] - view->reported_packets;
+	struct record *r = &e->record;
+	struct ledger *l = e->ledger;
+	int result;
+
+	if (t_ns > e->batch_last_ns)
+		e->batch_last_ns = t_ns;
+	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
+		!owner_in_tree(&live->owner[FLOW_RESP])) {
+		ledger_add(l, LEDGER_enrich_records_filtered, 1);
+		ledger_add(l, LEDGER_enrich_packets_filtered, delta);
+		return 0;
+	}
+
+	build(e, view, live, event, t_ns, delta);
+	if (event == FLOW_EVENT_END && e->owners) {
+		count_owner(l, &r->orig);
+		count_owner(l, &r->resp);
+	}
+	result = wait_for_room(e, record_size(r));
+	if (result < 0)
+		return result;
+
+	/* Taken before the put: a crash in between leaves a gap, never the same number twice. */
+	ledger_add(l, LEDGER_enrich_seq, 1);
+	r->seq = ledger_get(l, LEDGER_enrich_seq);
+	result = ring_put(e->ring, RING_FRAME_RECORD, 0, t_ns, delta, r, record_size(r), NULL, 0);
+	if (result == 0) {
+		ledger_add(l, LEDGER_enrich_records_published, 1);
+		ledger_add(l, LEDGER_enrich_packets_logged, delta);
+	} else if (result == RING_E_FULL) {
+		ledger_add(l, LEDGER_enrich_records_lost, 1);
+		ledger_add(l, LEDGER_enrich_packets_lost, delta);
+		result = 0;
+	}
+	return result;
+}
+
+int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns)
+{
+	int r = wait_for_room(e, sizeof(*loss));
+
+	if (r < 0)
+		return r;
+	/* No room: the ring keeps it pending and delivers it with its own loss record. */
+	r = ring_put_loss(e->ring, loss, t_ns);
+	return r == RING_E_FULL ? 0 : r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turns flow events into records on the ring to sink, and keeps the books: every packet a flow
+ * counted leaves in exactly one record, published, filtered or lost.
+ *
+ * Threads: one. Blocks: only with patience set (offline input and the final flush), in sleeps of a
+ * millisecond. Logs: no. Errors: 0, -EPROTO (the ring's consumer is hostile: make a new ring),
+ * -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enrich/flow.h"
+#include "enrich/owner.h"
+#include "shm/ledger.h"
+#include "shm/ring.h"
+
+#define EMIT_WAIT_NS 1000000 /* one sleep while waiting for room */
+
+struct emit {
+	struct ring_producer *ring; /* borrowed */
+	uint64_t ring_size;         /* its data area, bytes */
+	struct ledger *ledger;      /* borrowed */
+	struct owners *owners;      /* borrowed; NULL offline */
+	uint64_t epoch;
+	uint64_t batch_last_ns;  /* latest event time, the frame time of loss records */
+	uint64_t patience_ns;    /* how long a full ring is waited for without progress; 0 = drop */
+	void (*wait)(void *arg); /* with patience: sleeps EMIT_WAIT_NS, serving sink meanwhile */
+	void *wait_arg;
+	bool only_tree;
+	struct record record; /* scratch */
+};
+
+/*
+ * Puts one record for @event of @view (the flow as it was then) with the owners of @live; it covers
+ * the packets since the flow's last record, so flow_reported() comes next. Visible to sink after
+ * ring_commit().
+ */
+int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
+	enum flow_event event, uint64_t t_ns);
+
+/* Passes a counted loss on, in-band. */
+int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* enrich's event loop. */
+#include "enrich/loop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+
+#include "config/handover.h"
+#include "config/log.h"
+#include "config/notify.h"
+#include "shm/cleanup.h"
+#include "shm/tap.h"
+
+#define MS UINT64_C(1000000)
+
+#define LOOP_BATCH        512u         /* frames between two commits */
+#define LOOP_RETRY_NS     (200 * MS)   /* capture is not there: try again */
+#define LOOP_HOUSE_NS     (1000 * MS)  /* owners' housekeeping without packets */
+#define LOOP_TIMER_MIN_NS (50 * MS)    /* flow timers are rounded up to this */
+#define LOOP_STOP_NS      (5000 * MS)  /* a sink without progress for this long is given up */
+#define LOOP_OFFLINE_NS   (30000 * MS) /* the same while a file is read: nothing presses */
+#define LOOP_LATE_NS      (100 * MS) /* packets may still come this long after their batch timeout */
+
+enum slot { SLOT_SIGNAL, SLOT_LISTEN, SLOT_SINK, SLOT_CAPTURE, SLOT_RING, SLOT_TAP };
+
+#define SLOTS_MAX (SLOT_TAP + TAP_CPUS_MAX + 8)
+
+struct loop {
+	const struct loop_setup *s;
+	int capture_fd; /* connection to capture, -1 = none */
+	int sink_fd;    /* connection from sink, -1 = none */
+	bool attached;  /* HANDOVER_DONE came */
+	bool capture_gone;
+	bool capture_ended; /* RING_FRAME_END came: this ring holds nothing more */
+	bool complained;    /* said that capture is absent */
+	bool stopping;
+	struct ring_consumer *ring;
+	uint64_t retry_ns; /* monotonic: next try to reach capture */
+	uint64_t house_ns; /* monotonic: next housekeeping */
+	uint64_t lost_logged;
+	struct pollfd poll[SLOTS_MAX];
+	size_t n_poll;
+	struct handover_message message;
+	_Alignas(8) uint8_t body[RING_BODY_MAX];
+};
+
+static void detach(struct loop *l)
+{
+	ring_consumer_free(l->ring);
+	l->ring = NULL;
+	if (l->capture_fd >= 0)
+		close(l->capture_fd);
+	l->capture_fd = -1;
+	l->attached = false;
+	l->capture_gone = false;
+	l->capture_ended = false;
+	l->retry_ns = 0;
+}
+
+static void connect_capture(struct loop *l)
+{
+	char path[256];
+	int r;
+
+	r = daemon_path(l->s->daemon, "capture", "ring.sock", path, sizeof(path));
+	if (r >= 0)
+		r = handover_connect(path, l->s->capture_uid, &l->capture_fd);
+	l->retry_ns = daemon_monotonic_ns() + LOOP_RETRY_NS;
+	if (r >= 0)
+		return;
+	l->capture_fd = -1;
+	if (!l->complained && r != -ENOENT && r != -ECONNREFUSED)
+		log_warning("capture at %s: %s, trying again", path, strerror(-r));
+	l->complained = true;
+}
+
+static int take_message(struct loop *l)
+{
+	struct handover_message *m = &l->message;
+	struct tap_layout layout;
+	struct tap_cpus cpus;
+	int r;
+
+	switch (m->type) {
+	case HANDOVER_RING:
+		if (l->ring)
+			return -EPROTO;
+		r = ring_consumer_new(m->fds, &l->ring);
+		if (r == 0)
+			m->n_fds = 0;
+		return r;
+	case HANDOVER_TAP:
+		memcpy(&layout, m->payload, sizeof(layout));
+		return l->s->owners ? owners_tap_begin(l->s->owners, &layout) : 0;
+	case HANDOVER_TAP_CPUS:
+		if (!l->s->owners)
+			return 0;
+		memcpy(&cpus, m->payload, sizeof(cpus));
+		r = owners_tap_cpus(l->s->owners, &cpus, m->fds);
+		if (r == 0)
+			m->n_fds = 0;
+		return r;
+	case HANDOVER_DONE:
+		if (!l->ring)
+			return -EPROTO;
+		l->attached = true;
+		l->complained = false;
+		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
+		return 0;
+	}
+	return -EPROTO;
+}
+
+/* Reads what capture says; its end of file means that it is gone. */
+static void hear_capture(struct loop *l)
+{
+	int r;
+
+	while ((r = handover_recv(l->capture_fd, &l->message)) == 0) {
+		r = l->attached ? -EPROTO : take_message(l);
+		handover_message_close(&l->message);
+		if (r < 0)
+			break;
+	}
+	if (r == -EAGAIN)
+		return;
+	if (r != -ECONNRESET)
+		log_warning("hand-over from capture: %s, dropping this ring", strerror(-r));
+	if (r != -ECONNRESET || !l->attached) {
+		detach(l);
+		l->retry_ns = daemon_monotonic_ns() + LOOP_RETRY_NS;
+		return;
+	}
+	close(take_fd(&l->capture_fd));
+	l->capture_gone = true;
+}
+
+static int serve_sink(struct loop *l)
+{
+	struct handover_ring hello = {
+		.epoch = l->s->epoch,
+		.data_size = l->s->daemon->config.enrich.ring,
+	};
+	int fds[RING_FDS], fd, r;
+
+	r = handover_accept(l->s->listen_fd, l->s->sink_uid, &fd);
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0) {
+		log_warning("sink's connection: %s, ignoring", strerror(-r));
+		return 0;
+	}
+	/* One consumer: a new sink takes over from a dead one whose end of file is still unread. */
+	if (l->sink_fd >= 0)
+		close(l->sink_fd);
+	l->sink_fd = fd;
+	ring_producer_fds(l->s->ring, fds);
+	r = handover_send(fd, HANDOVER_RING, &hello, sizeof(hello), fds, RING_FDS);
+	if (r == 0)
+		r = handover_send(fd, HANDOVER_DONE, NULL, 0, NULL, 0);
+	if (r < 0) {
+		log_warning("hand-over to sink: %s, dropping the connection", strerror(-r));
+		close(take_fd(&l->sink_fd));
+	}
+	return 0;
+}
+
+static void hear_sink(struct loop *l)
+{
+	int r = handover_recv(l->sink_fd, &l->message);
+
+	if (r == -EAGAIN)
+		return;
+	if (r == 0) {
+		handover_message_close(&l->message);
+		log_warning("sink sent a message, dropping the connection");
+	} else {
+		log_info("sink is gone, records wait in the ring");
+	}
+	close(take_fd(&l->sink_fd));
+}
+
+static int commit(struct loop *l)
+{
+	int r = pipeline_settle(l->s->pipeline);
+
+	if (r >= 0)
+		r = ring_commit(l->s->ring);
+	if (r > 0) {
+		ledger_add(&l->s->daemon->ledger, LEDGER_enrich_wakeups, 1);
+		r = 0;
+	}
+	return r;
+}
+
+/* Reads at most one batch. Returns 1 if there may be more, 0 if the ring is empty, -errno fatal. */
+static int read_batch(struct loop *l)
+{
+	struct ring_frame frame;
+	unsigned n = 0;
+	int r = 0, result;
+
+	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
+		if (frame.type == RING_FRAME_END)
+			l->capture_ended = true;
+		r = pipeline_frame(l->s->pipeline, &frame, l->body);
+		if (r != 0)
+			break;
+		n++;
+	}
+	result = commit(l);
+	if (result < 0)
+		return result;
+	if (r == -EPROTO || r == PIPELINE_E_BAD_FRAME) {
+		log_error("capture's ring holds an impossible frame, dropping this ring");
+		detach(l);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	/* Released only now: what this batch led to is already published to sink. */
+	ring_release(l->ring);
+	return n == LOOP_BATCH;
+}
+
+static int drain(struct loop *l)
+{
+	int r = 1;
+
+	while (r == 1 && l->ring)
+		r = read_batch(l);
+	if (r < 0)
+		return r;
+	if (l->ring && l->capture_gone) {
+		log_info("capture is gone%s, its ring is drained",
+			l->capture_ended ? " in good order" : "");
+		detach(l);
+	}
+	return 0;
+}
+
+static void log_losses(struct loop *l)
+{
+	uint64_t lost = ledger_get(&l->s->daemon->ledger, LEDGER_enrich_records_lost);
+
+	if (lost == l->lost_logged)
+		return;
+	log_warning("%" PRIu64 " records lost so far: sink does not keep up", lost);
+	l->lost_logged = lost;
+}
+
+/* What has to happen without packets: timers, owners' housekeeping, reaching capture. */
+static int keep_house(struct loop *l)
+{
+	const uint64_t late = l->s->daemon->config.capture.batch_timeout_ns + LOOP_LATE_NS;
+	uint64_t mono = daemon_monotonic_ns(), real = daemon_realtime_ns();
+	int r = 0;
+
+	if (l->capture_fd < 0 && !l->ring && mono >= l->retry_ns)
+		connect_capture(l);
+	if (l->s->offline)
+		return 0; /* time is that of the packets */
+	/* A packet older than this can no longer be on its way. */
+	if (pipeline_next_ns(l->s->pipeline) <= real - late) {
+		r = pipeline_expire(l->s->pipeline, real - late);
+		if (r >= 0)
+			r = commit(l);
+	}
+	if (r >= 0 && mono >= l->house_ns) {
+		l->house_ns = mono + LOOP_HOUSE_NS;
+		owners_idle(l->s->owners, real - late);
+		r = pipeline_tap_losses(l->s->pipeline, real);
+		if (r >= 0)
+			r = commit(l);
+		log_losses(l);
+	}
+	return r;
+}
+
+static void add_poll(struct loop *l, int fd)
+{
+	l->poll[l->n_poll++] = (struct pollfd){.fd = fd, .events = POLLIN};
+}
+
+static void prepare_poll(struct loop *l)
+{
+	size_t n = 0;
+	const int *fds = l->s->owners ? owners_poll_fds(l->s->owners, &n) : NULL;
+
+	l->n_poll = 0;
+	add_poll(l, l->s->signal_fd);
+	add_poll(l, l->s->listen_fd);
+	add_poll(l, l->sink_fd);
+	add_poll(l, l->capture_fd);
+	add_poll(l, l->ring ? ring_consumer_wake_fd(l->ring) : -1);
+	for (size_t i = 0; i < n && l->n_poll < SLOTS_MAX; i++)
+		add_poll(l, fds[i]);
+}
+
+static int timeout_ms(const struct loop *l)
+{
+	const uint64_t late = l->s->daemon->config.capture.batch_timeout_ns + LOOP_LATE_NS;
+	uint64_t mono = daemon_monotonic_ns(), wait, next, real;
+
+	if (l->s->offline)
+		return l->ring ? 1000 : (int)(LOOP_RETRY_NS / MS);
+	wait = l->house_ns > mono ? l->house_ns - mono : 0;
+	if (!l->ring && l->capture_fd < 0 && l->retry_ns < mono + wait)
+		wait = l->retry_ns > mono ? l->retry_ns - mono : 0;
+	next = pipeline_next_ns(l->s->pipeline);
+	if (next != UINT64_MAX) {
+		real = daemon_realtime_ns();
+		next += late;
+		next = next > real ? next - real : 0;
+		if (next < LOOP_TIMER_MIN_NS)
+			next = LOOP_TIMER_MIN_NS;
+		if (next < wait)
+			wait = next;
+	}
+	return (int)((wait + MS - 1) / MS);
+}
+
+/* Sleeps until something is to be done. */
+static void sleep_and_hear(struct loop *l)
+{
+	int timeout, signal;
+	bool tap = false;
+
+	prepare_poll(l);
+	timeout = l->ring && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
+	if (poll(l->poll, l->n_poll, timeout) < 0)
+		l->n_poll = 0;
+	if (l->ring)
+		ring_awake(l->ring);
+	if (!l->n_poll)
+		return;
+	while (l->poll[SLOT_SIGNAL].revents && (signal = daemon_read_signal(l->s->signal_fd)) > 0)
+		if (signal == SIGTERM || signal == SIGINT)
+			l->stopping = true;
+	if (l->poll[SLOT_SINK].revents)
+		hear_sink(l);
+	if (l->poll[SLOT_LISTEN].revents)
+		serve_sink(l);
+	if (l->poll[SLOT_CAPTURE].revents)
+		hear_capture(l);
+	for (size_t i = SLOT_TAP; i < l->n_poll; i++)
+		tap |= l->poll[i].revents != 0;
+	if (tap)
+		owners_idle(l->s->owners, daemon_realtime_ns() -
+						  l->s->daemon->config.capture.batch_timeout_ns -
+						  LOOP_LATE_NS);
+}
+
+/* A millisecond of waiting for room in sink's ring: a (new) sink must be able to attach. */
+static void wait_for_sink(void *arg)
+{
+	struct loop *l = arg;
+	struct pollfd fds[] = {
+		{.fd = l->s->listen_fd, .events = POLLIN},
+		{.fd = l->sink_fd, .events = POLLIN},
+	};
+
+	if (poll(fds, 2, EMIT_WAIT_NS / (int)MS) <= 0)
+		return;
+	if (fds[1].revents)
+		hear_sink(l);
+	if (fds[0].revents)
+		serve_sink(l);
+}
+
+/* Everything out: the rest of capture's ring, the end of every flow; then sink may finish. */
+static int finish(struct loop *l)
+{
+	struct pipeline *p = l->s->pipeline;
+	uint64_t used, last = 0, waited = 0;
+	uint64_t now = l->s->offline ? pipeline_last_ns(p) : daemon_realtime_ns();
+	int r = 0;
+
+	pipeline_set_patience(p, LOOP_STOP_NS, wait_for_sink, l);
+	if (l->ring)
+		r = drain(l);
+	if (r >= 0)
+		r = pipeline_finish(p, now);
+	if (r >= 0)
+		r = ring_put(l->s->ring, RING_FRAME_END, 0, now, 0, NULL, 0, NULL, 0);
+	if (r >= 0)
+		r = ring_commit(l->s->ring);
+	/* Leave only when sink has everything: the ring would die with both ends. */
+	while (r >= 0 && waited < LOOP_STOP_NS) {
+		r = ring_producer_used(l->s->ring, &used);
+		if (r < 0 || !used)
+			break;
+		waited = used == last ? waited + MS : 0;
+		last = used;
+		wait_for_sink(l);
+		ring_commit(l->s->ring);
+	}
+	return r < 0 ? r : 0;
+}
+
+int loop_run(const struct loop_setup *setup)
+{
+	static struct loop loop; /* large, and there is one */
+	struct loop *l = &loop;
+	int r = 0;
+
+	*l = (struct loop){.s = setup, .capture_fd = -1, .sink_fd = -1};
+	l->lost_logged = ledger_get(&setup->daemon->ledger, LEDGER_enrich_records_lost);
+	if (setup->offline)
+		pipeline_set_patience(setup->pipeline, LOOP_OFFLINE_NS, wait_for_sink, l);
+	ledger_ready(&setup->daemon->ledger);
+	notify_send("READY=1");
+	while (r >= 0 && !l->stopping) {
+		sleep_and_hear(l);
+		if (l->ring && l->attached)
+			r = drain(l);
+		if (r >= 0)
+			r = keep_house(l);
+		if (setup->offline && l->capture_ended)
+			break;
+	}
+	if (r >= 0)
+		r = finish(l);
+	detach(l);
+	if (l->sink_fd >= 0)
+		close(l->sink_fd);
+	return r;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowner-enrich: packets to connections to owners to records.
+ *
+ * 1. Command line, configuration, ledger, signals.
+ * 2. Seed: one sweep of /proc with what capabilities there are; netlink sockets.
+ * 3. Ring to sink, and the socket where sink asks for it.
+ * 4. Drop every capability (enrich.procfs: keep keeps two) and become enrich.user.
+ * 5. Only then attach to capture's ring: nothing from the network is parsed with a privilege.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/daemon.h"
+#include "config/handover.h"
+#include "config/log.h"
+#include "config/notify.h"
+#include "config/privileges.h"
+#include "enrich/loop.h"
+#include "enrich/owner.h"
+#include "enrich/pipeline.h"
+#include "shm/cleanup.h"
+
+#define EXIT_USAGE_ERROR 64
+
+struct arguments {
+	uint32_t tree;
+	bool offline;
+};
+
+static const struct daemon_option options[] = {
+	{"tree", 0, "PID", "log only connections of this process and its descendants"},
+	{"offline", 0, NULL, "packets come from a file: no owners, end after the last one"},
+	{0},
+};
+
+static int own_option(void *arg, const char *name, const char *value)
+{
+	struct arguments *a = arg;
+	unsigned long pid;
+	char *end;
+
+	if (!strcmp(name, "offline")) {
+		a->offline = true;
+		return 0;
+	}
+	errno = 0;
+	pid = strtoul(value, &end, 10);
+	if (errno || *end || end == value || !pid || pid > INT32_MAX) {
+		log_error("--tree: \"%s\" is not a process id", value);
+		return -EINVAL;
+	}
+	a->tree = (uint32_t)pid;
+	return 0;
+}
+
+static int resolve_user(const char *key, const char *user, uid_t *ret_uid, gid_t *ret_gid)
+{
+	int r;
+
+	/* Started without root there is nobody to become; the peers then run as we do. */
+	if (!privileges_is_root()) {
+		*ret_uid = getuid();
+		*ret_gid = getgid();
+		if (privileges_user(user, ret_uid, ret_gid) < 0)
+			*ret_uid = getuid();
+		return 0;
+	}
+	r = privileges_user(user, ret_uid, ret_gid);
+	if (r < 0)
+		log_error("%s: user \"%s\": %s", key, user,
+			r == -ENOENT ? "no such user" : "not a user flowner may run as");
+	return r;
+}
+
+static void log_start(const struct daemon *d, const struct owners *owners,
+	const struct arguments *a, uint64_t keep)
+{
+	unsigned tiers = owners ? owners_tiers(owners) : 0;
+
+	log_info("uid %u, %s; owners from%s%s%s%s", (unsigned)getuid(),
+		keep ? "keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" : "no capability",
+		d->config.enrich.tap != CONFIG_TAP_OFF && !a->offline
+			? " the tap (once capture hands it over)"
+			: "",
+		tiers & OWNERS_TIER_SOCK_DIAG ? " sock_diag" : "",
+		tiers & OWNERS_TIER_SEED ? " the seeding sweep" : "",
+		tiers & OWNERS_TIER_PROCFS ? " procfs"
+		: a->offline               ? " nowhere: offline"
+					   : "");
+}
+
+static int run(struct daemon *d, const struct arguments *a)
+{
+	struct loop_setup s = {.daemon = d, .listen_fd = -1, .signal_fd = -1};
+	uint64_t keep = 0;
+	char path[256];
+	uid_t uid;
+	gid_t gid, ignored;
+	int r;
+
+	s.offline = a->offline;
+	s.epoch = daemon_realtime_ns() / 1000000;
+	r = resolve_user("enrich.user", d->config.enrich.user, &uid, &gid);
+	if (r >= 0)
+		r = resolve_user("capture.user", d->config.capture.user, &s.capture_uid, &ignored);
+	if (r >= 0)
+		r = resolve_user("output.user", d->config.output.user, &s.sink_uid, &ignored);
+	if (r >= 0)
+		r = daemon_signals(&s.signal_fd);
+	if (r >= 0 && !a->offline) {
+		r = owners_new(&d->config, &d->ledger, &s.owners);
+		if (r < 0)
+			log_error("owner resolution: %s", strerror(-r));
+	}
+	if (r < 0)
+		goto out;
+	if (a->tree && s.owners)
+		owners_set_tree(s.owners, a->tree);
+
+	r = ring_producer_new(d->config.enrich.ring, s.epoch, RING_LOSS_RECORD_RING, &s.ring);
+	if (r >= 0)
+		r = pipeline_new(&d->config, &d->ledger, s.owners, s.ring, s.epoch, &s.pipeline);
+	if (r < 0) {
+		log_error("ring and tables: %s", strerror(-r));
+		goto out;
+	}
+	if (a->tree)
+		pipeline_only_tree(s.pipeline);
+	r = daemon_path(d, "enrich", "ring.sock", path, sizeof(path));
+	if (r >= 0)
+		r = handover_listen(path, s.sink_uid, &s.listen_fd);
+	if (r < 0) {
+		log_error("%s: %s", path, strerror(-r));
+		goto out;
+	}
+
+	if (d->config.enrich.procfs == CONFIG_PROCFS_KEEP && !a->offline)
+		keep = UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+	r = privileges_drop(uid, gid, keep);
+	if (r < 0) {
+		log_error("dropping privileges: %s", strerror(-r));
+		goto out;
+	}
+	log_start(d, s.owners, a, keep);
+
+	r = loop_run(&s);
+	if (r < 0)
+		log_error("stopped: %s", strerror(-r));
+	else
+		log_info("stopped: %" PRIu64 " packets read, %" PRIu64
+			 " records published, %" PRIu64 " lost",
+			ledger_get(&d->ledger, LEDGER_enrich_packets_read),
+			ledger_get(&d->ledger, LEDGER_enrich_records_published),
+			ledger_get(&d->ledger, LEDGER_enrich_records_lost));
+out:
+	pipeline_free(s.pipeline);
+	ring_producer_free(s.ring);
+	owners_free(s.owners);
+	if (s.listen_fd >= 0)
+		close(s.listen_fd);
+	if (s.signal_fd >= 0)
+		close(s.signal_fd);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.name = "flowner-enrich", .program = LEDGER_OF_ENRICH};
+	struct arguments a = {0};
+	int r;
+
+	r = daemon_start(&d, argc, argv, options, own_option, &a);
+	if (r >= 0)
+		goto out;
+	if (a.tree && a.offline) {
+		log_error("--tree and --offline exclude each other: a file knows no processes");
+		r = EXIT_USAGE_ERROR;
+		goto out;
+	}
+	r = run(&d, &a) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+out:
+	daemon_deinit(&d);
+	return r;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The path of one frame through decode, flow table and owners to the ring to sink. */
+#include "enrich/pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "enrich/decode.h"
+#include "shm/cleanup.h"
+#include "shm/packet.h"
+
+#define PIPELINE_WAITING_MAX 256 /* events that wait for owners; more settles at once */
+
+/* An event whose flow goes on changing while its owners are looked up. */
+struct waiting {
+	struct flow view; /* as it was at the event; `owner` is not used */
+	struct flow *live;
+	enum flow_event event;
+	uint64_t t_ns;
+};
+
+struct pipeline {
+	struct ledger *ledger;
+	struct owners *owners;
+	struct flow_table *flows;
+	struct emit emit;
+	uint64_t last_ns;
+	uint64_t tap_lost; /* reported up to here */
+	uint64_t evicted;  /* counted up to here */
+	int error;         /* first one met inside a flow callback */
+	size_t n_waiting;
+	struct waiting waiting[PIPELINE_WAITING_MAX];
+};
+
+static void note_error(struct pipeline *p, int r)
+{
+	if (r < 0 && !p->error)
+		p->error = r;
+}
+
+static void emit_waiting(struct pipeline *p)
+{
+	if (!p->n_waiting)
+		return;
+	owners_settle(p->owners);
+	for (size_t i = 0; i < p->n_waiting; i++) {
+		struct waiting *w = &p->waiting[i];
+
+		note_error(p, emit_flow(&p->emit, &w->view, w->live, w->event, w->t_ns));
+	}
+	p->n_waiting = 0;
+}
+
+/* Asks for both ends; true = both are answered now. */
+static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
+{
+	bool done = true;
+
+	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
+		struct owner_query q = {
+			.family = f->key.family,
+			.proto = f->key.proto,
+			/* Mid-stream the roles are a guess: nobody is known to have opened it. */
+			.initiator = side == FLOW_ORIG && !f->midstream,
+			.local_port = f->key.port[side],
+			.remote_port = f->key.port[!side],
+			.t_ns = t_ns,
+		};
+
+		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)
+			continue;
+		memcpy(q.local_addr, f->key.addr[side], sizeof(q.local_addr));
+		memcpy(q.remote_addr, f->key.addr[!side], sizeof(q.remote_addr));
+		if (!owners_ask(p->owners, &q, &f->owner[side]))
+			done = false;
+	}
+	return done;
+}
+
+static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
+{
+	struct pipeline *p = arg;
+	bool answered = !p->owners || ask_owners(p, f, t_ns);
+
+	if (event == FLOW_EVENT_START)
+		ledger_add(p->ledger, LEDGER_enrich_flows_started, 1);
+	else if (event == FLOW_EVENT_END)
+		ledger_add(p->ledger, LEDGER_enrich_flows_ended, 1);
+
+	if (answered && !p->n_waiting) {
+		note_error(p, emit_flow(&p->emit, f, f, event, t_ns));
+		flow_reported(p->flows, f);
+		return;
+	}
+	if (p->n_waiting == PIPELINE_WAITING_MAX)
+		emit_waiting(p);
+	p->waiting[p->n_waiting] = (struct waiting){
+		.view = *f,
+		.live = f,
+		.event = event,
+		.t_ns = t_ns,
+	};
+	p->n_waiting++;
+	flow_reported(p->flows, f);
+}
+
+static void on_flow_free(void *arg, struct flow *f)
+{
+	struct pipeline *p = arg;
+
+	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
+		if (p->owners)
+			owners_forget(p->owners, &f->owner[side]);
+		owner_deinit(&f->owner[side]);
+	}
+}
+
+int pipeline_new(const struct config *config, struct ledger *ledger, struct owners *owners,
+	struct ring_producer *ring, uint64_t epoch, struct pipeline **ret)
+{
+	struct flow_limits limits = {
+		.max_flows = config->limits.flows,
+		.tcp_timeout_ns = config->limits.tcp_timeout_ns,
+		.tcp_attempt_timeout_ns = config->limits.tcp_attempt_timeout_ns,
+		.udp_timeout_ns = config->limits.udp_timeout_ns,
+		.first_info_ns = config->enrich.first_info_ns,
+		.active_timeout_ns = config->enrich.active_timeout_ns,
+		.id_base = owners ? epoch << 20 : 0, /* a file gives the same ids each time */
+	};
+	struct pipeline *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	if (getrandom(limits.hash_seed, sizeof(limits.hash_seed), 0) !=
+		(ssize_t)sizeof(limits.hash_seed)) {
+		free(p);
+		return -EIO;
+	}
+	p->ledger = ledger;
+	p->owners = owners;
+	p->tap_lost = ledger_get(ledger, LEDGER_enrich_tap_lost);
+	p->emit = (struct emit){
+		.ring = ring,
+		.ring_size = config->enrich.ring,
+		.ledger = ledger,
+		.owners = owners,
+		.epoch = epoch,
+	};
+	r = flow_table_new(&limits, on_flow_event, on_flow_free, p, &p->flows);
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return;
+	flow_table_free(p->flows);
+	free(p);
+}
+
+void pipeline_only_tree(struct pipeline *p)
+{
+	p->emit.only_tree = true;
+}
+
+static enum ledger_enrich counter_of(enum decode_result result)
+{
+	switch (result) {
+	case DECODE_E_FRAGMENT:
+		return LEDGER_enrich_packets_fragment;
+	case DECODE_E_TRUNCATED:
+	case DECODE_E_MALFORMED:
+		return LEDGER_enrich_packets_malformed;
+	case DECODE_OK:
+	case DECODE_E_NOT_IP:
+	case DECODE_E_PROTO:
+	case DECODE_E_LINKTYPE:
+		break;
+	}
+	return LEDGER_enrich_packets_other;
+}
+
+static void on_packet(
+	struct pipeline *p, const struct packet_head *head, const uint8_t *bytes, uint64_t t_ns)
+{
+	enum decode_result result;
+	struct decoded d;
+
+	ledger_add(p->ledger, LEDGER_enrich_packets_read, 1);
+	result = decode_packet(head->dlt, bytes, head->caplen, head->len, &d);
+	if (result != DECODE_OK) {
+		ledger_add(p->ledger, counter_of(result), 1);
+		return;
+	}
+	switch (flow_table_packet(p->flows, &d, d.ifindex ? d.ifindex : head->ifindex, t_ns)) {
+	case FLOW_PACKET_COUNTED:
+		break;
+	case FLOW_PACKET_DUPLICATE:
+		ledger_add(p->ledger, LEDGER_enrich_packets_duplicate, 1);
+		break;
+	case FLOW_PACKET_LATE:
+		ledger_add(p->ledger, LEDGER_enrich_packets_late, 1);
+		break;
+	case FLOW_PACKET_OTHER:
+		ledger_add(p->ledger, LEDGER_enrich_packets_other, 1);
+		break;
+	}
+}
+
+/* Brings owners and timers up to @t_ns before the packet of that time is looked at. */
+static void advance(struct pipeline *p, uint64_t t_ns)
+{
+	if (t_ns > p->last_ns)
+		p->last_ns = t_ns;
+	if (p->owners)
+		owners_advance(p->owners, t_ns);
+	if (flow_table_next_ns(p->flows) <= t_ns)
+		flow_table_expire(p->flows, t_ns);
+}
+
+int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body)
+{
+	struct packet_head head;
+	struct ring_loss loss;
+
+	switch (frame->type) {
+	case RING_FRAME_PACKET:
+		if (frame->len < sizeof(head))
+			return PIPELINE_E_BAD_FRAME;
+		memcpy(&head, body, sizeof(head));
+		if (head.caplen != frame->len - sizeof(head) || head.caplen > head.len)
+			return PIPELINE_E_BAD_FRAME;
+		advance(p, frame->t_ns);
+		on_packet(p, &head, (const uint8_t *)body + sizeof(head), frame->t_ns);
+		break;
+	case RING_FRAME_LOSS:
+		if (frame->len != sizeof(loss))
+			return PIPELINE_E_BAD_FRAME;
+		memcpy(&loss, body, sizeof(loss));
+		flow_table_loss(p->flows);
+		note_error(p, emit_loss(&p->emit, &loss, frame->t_ns));
+		break;
+	case RING_FRAME_TIME:
+		advance(p, frame->t_ns);
+		break;
+	case RING_FRAME_END:
+		break;
+	case RING_FRAME_RECORD:
+		return PIPELINE_E_BAD_FRAME;
+	}
+	return p->error;
+}
+
+int pipeline_settle(struct pipeline *p)
+{
+	emit_waiting(p);
+	flow_table_reap(p->flows);
+	ledger_set(p->ledger, LEDGER_enrich_packets_open, flow_table_open_packets(p->flows));
+	ledger_add(
+		p->ledger, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows) - p->evicted);
+	p->evicted = flow_table_evicted(p->flows);
+	return p->error;
+}
+
+int pipeline_expire(struct pipeline *p, uint64_t now_ns)
+{
+	flow_table_expire(p->flows, now_ns);
+	return pipeline_settle(p);
+}
+
+uint64_t pipeline_next_ns(const struct pipeline *p)
+{
+	return flow_table_next_ns(p->flows);
+}
+
+int pipeline_finish(struct pipeline *p, uint64_t now_ns)
+{
+	flow_table_finish(p->flows, now_ns);
+	return pipeline_settle(p);
+}
+
+int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns)
+{
+	uint64_t lost = ledger_get(p->ledger, LEDGER_enrich_tap_lost);
+	struct ring_loss loss = {
+		.stage = RING_LOSS_TAP,
+		.count = lost - p->tap_lost,
+		.first_ns = now_ns,
+		.last_ns = now_ns,
+	};
+
+	if (!loss.count)
+		return 0;
+	p->tap_lost = lost;
+	return emit_loss(&p->emit, &loss, now_ns);
+}
+
+void pipeline_set_patience(
+	struct pipeline *p, uint64_t patience_ns, void (*wait)(void *arg), void *wait_arg)
+{
+	p->emit.patience_ns = patience_ns;
+	p->emit.wait = wait;
+	p->emit.wait_arg = wait_arg;
+}
+
+uint64_t pipeline_last_ns(const struct pipeline *p)
+{
+	return p->last_ns;
+}

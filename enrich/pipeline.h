@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One frame from capture in, records out: decode, flow table, owners, emit.
+ *
+ * Owners that need a system call are asked for in batches: from the first such event on, events
+ * wait in order (their flow's figures frozen) until pipeline_settle().
+ *
+ * Threads: one. Blocks: as enrich/emit.h and owners_settle(). Logs: no.
+ * Errors: 0; PIPELINE_E_BAD_FRAME; -EPROTO the ring to sink is broken; -errno.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "enrich/emit.h"
+#include "enrich/flow.h"
+#include "enrich/owner.h"
+#include "shm/ledger.h"
+#include "shm/ring.h"
+
+enum {
+	PIPELINE_E_BAD_FRAME = 1, /* a frame capture would never write: drop that ring */
+};
+
+struct pipeline;
+
+/* @owners is NULL for packets from a file. @epoch names this run of enrich. All are borrowed. */
+int pipeline_new(const struct config *config, struct ledger *ledger, struct owners *owners,
+	struct ring_producer *ring, uint64_t epoch, struct pipeline **ret);
+void pipeline_free(struct pipeline *p);
+
+/* Only records of the command's process tree are wanted. */
+void pipeline_only_tree(struct pipeline *p);
+
+/* Feeds one PACKET, LOSS or TIME frame whose body is @body. */
+int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body);
+
+/* Ends a batch: settles waiting owners, emits what waited, frees ended flows. Then commit the ring.
+ */
+int pipeline_settle(struct pipeline *p);
+
+/* Fires what is due at @now_ns when no packet came. */
+int pipeline_expire(struct pipeline *p, uint64_t now_ns);
+/* When that will be, UINT64_MAX = nothing is waiting. */
+uint64_t pipeline_next_ns(const struct pipeline *p);
+
+/* Ends all flows (FORCED) and emits them, waiting for a slow sink as long as it makes progress. */
+int pipeline_finish(struct pipeline *p, uint64_t now_ns);
+
+/* Reports perf records lost since the last call as an in-band loss. */
+int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns);
+
+/*
+ * How long a full ring to sink is waited for without progress (0 = drop and count at once), and
+ * what to do for a millisecond meanwhile: @wait sleeps and lets sink attach.
+ */
+void pipeline_set_patience(
+	struct pipeline *p, uint64_t patience_ns, void (*wait)(void *arg), void *wait_arg);
+
+/* Time of the newest packet so far. */
+uint64_t pipeline_last_ns(const struct pipeline *p);
