@@ -103,6 +103,21 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 		record_put_str(r, ifname, strlen(ifname), &r->ifname);
 }
 
+int emit_commit(struct emit *e)
+{
+	int r = ring_commit(e->ring);
+
+	if (r < 0)
+		return r;
+	if (r > 0)
+		ledger_add(e->ledger, LEDGER_enrich_wakeups, 1);
+	ledger_add(e->ledger, LEDGER_enrich_records_published, e->put_records);
+	ledger_add(e->ledger, LEDGER_enrich_packets_logged, e->put_packets);
+	e->put_records = 0;
+	e->put_packets = 0;
+	return 0;
+}
+
 /* With patience: waits until a largest frame fits, as long as the consumer makes progress. */
 static int wait_for_room(struct emit *e, size_t size)
 {
@@ -121,7 +136,7 @@ static int wait_for_room(struct emit *e, size_t size)
 		if (waited > e->patience_ns)
 			return 0; /* ring_put() drops and counts */
 		last = used;
-		r = ring_commit(e->ring);
+		r = emit_commit(e);
 		if (r < 0)
 			return r;
 		e->wait(e->wait_arg);
@@ -194,8 +209,8 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 	r->seq = ledger_get(l, LEDGER_enrich_seq);
 	result = ring_put(e->ring, RING_FRAME_RECORD, 0, t_ns, delta, r, record_size(r), NULL, 0);
 	if (result == 0) {
-		ledger_add(l, LEDGER_enrich_records_published, 1);
-		ledger_add(l, LEDGER_enrich_packets_logged, delta);
+		e->put_records++;
+		e->put_packets += delta;
 	} else if (result == RING_E_FULL) {
 		ledger_add(l, LEDGER_enrich_records_lost, 1);
 		ledger_add(l, LEDGER_enrich_packets_lost, delta);

@@ -30,16 +30,24 @@ struct emit {
 	void (*wait)(void *arg); /* with patience: sleeps EMIT_WAIT_NS, serving sink meanwhile */
 	void *wait_arg;
 	bool only_tree;
+	uint64_t put_records; /* in the ring, not yet committed */
+	uint64_t put_packets;
 	struct record record; /* scratch */
 };
 
 /*
  * Puts one record for @event of @view (the flow as it was then) with the owners of @live; it covers
  * the packets since the flow's last record, so flow_reported() comes next. Visible to sink after
- * ring_commit().
+ * emit_commit().
  */
 int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 	enum flow_event event, uint64_t t_ns);
 
 /* Passes a counted loss on, in-band. */
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);
+
+/*
+ * Publishes what was put and counts it as published: in this order, so that the ledger never claims
+ * a record that a crash took back.
+ */
+int emit_commit(struct emit *e);

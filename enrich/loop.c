@@ -183,19 +183,6 @@ static void hear_sink(struct loop *l)
 	close(take_fd(&l->sink_fd));
 }
 
-static int commit(struct loop *l)
-{
-	int r = pipeline_settle(l->s->pipeline);
-
-	if (r >= 0)
-		r = ring_commit(l->s->ring);
-	if (r > 0) {
-		ledger_add(&l->s->daemon->ledger, LEDGER_enrich_wakeups, 1);
-		r = 0;
-	}
-	return r;
-}
-
 /* Reads at most one batch. Returns 1 if there may be more, 0 if the ring is empty, -errno fatal. */
 static int read_batch(struct loop *l)
 {
@@ -211,7 +198,7 @@ static int read_batch(struct loop *l)
 			break;
 		n++;
 	}
-	result = commit(l);
+	result = pipeline_commit(l->s->pipeline);
 	if (result < 0)
 		return result;
 	if (r == -EPROTO || r == PIPELINE_E_BAD_FRAME) {
@@ -264,17 +251,12 @@ static int keep_house(struct loop *l)
 	if (l->s->offline)
 		return 0; /* time is that of the packets */
 	/* A packet older than this can no longer be on its way. */
-	if (pipeline_next_ns(l->s->pipeline) <= real - late) {
+	if (pipeline_next_ns(l->s->pipeline) <= real - late)
 		r = pipeline_expire(l->s->pipeline, real - late);
-		if (r >= 0)
-			r = commit(l);
-	}
 	if (r >= 0 && mono >= l->house_ns) {
 		l->house_ns = mono + LOOP_HOUSE_NS;
 		owners_idle(l->s->owners, real - late);
 		r = pipeline_tap_losses(l->s->pipeline, real);
-		if (r >= 0)
-			r = commit(l);
 		log_losses(l);
 	}
 	return r;

@@ -259,9 +259,10 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 	return p->error;
 }
 
-int pipeline_settle(struct pipeline *p)
+int pipeline_commit(struct pipeline *p)
 {
 	emit_waiting(p);
+	note_error(p, emit_commit(&p->emit));
 	flow_table_reap(p->flows);
 	ledger_set(p->ledger, LEDGER_enrich_packets_open, flow_table_open_packets(p->flows));
 	ledger_add(
@@ -273,7 +274,7 @@ int pipeline_settle(struct pipeline *p)
 int pipeline_expire(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_expire(p->flows, now_ns);
-	return pipeline_settle(p);
+	return pipeline_commit(p);
 }
 
 uint64_t pipeline_next_ns(const struct pipeline *p)
@@ -284,7 +285,7 @@ uint64_t pipeline_next_ns(const struct pipeline *p)
 int pipeline_finish(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_finish(p->flows, now_ns);
-	return pipeline_settle(p);
+	return pipeline_commit(p);
 }
 
 int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns)
@@ -300,7 +301,9 @@ int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns)
 	if (!loss.count)
 		return 0;
 	p->tap_lost = lost;
-	return emit_loss(&p->emit, &loss, now_ns);
+	note_error(p, emit_loss(&p->emit, &loss, now_ns));
+	note_error(p, emit_commit(&p->emit));
+	return p->error;
 }
 
 void pipeline_set_patience(

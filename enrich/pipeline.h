@@ -3,7 +3,7 @@
  * One frame from capture in, records out: decode, flow table, owners, emit.
  *
  * Owners that need a system call are asked for in batches: from the first such event on, events
- * wait in order (their flow's figures frozen) until pipeline_settle().
+ * wait in order (their flow's figures frozen) until pipeline_commit().
  *
  * Threads: one. Blocks: as enrich/emit.h and owners_settle(). Logs: no.
  * Errors: 0; PIPELINE_E_BAD_FRAME; -EPROTO the ring to sink is broken; -errno.
@@ -36,9 +36,9 @@ void pipeline_only_tree(struct pipeline *p);
 /* Feeds one PACKET, LOSS or TIME frame whose body is @body. */
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body);
 
-/* Ends a batch: settles waiting owners, emits what waited, frees ended flows. Then commit the ring.
+/* Ends a batch: settles waiting owners, emits what waited, publishes it, frees ended flows.
  */
-int pipeline_settle(struct pipeline *p);
+int pipeline_commit(struct pipeline *p);
 
 /* Fires what is due at @now_ns when no packet came. */
 int pipeline_expire(struct pipeline *p, uint64_t now_ns);
