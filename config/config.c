@@ -78,8 +78,8 @@ static int apply_set(struct config *c, const char *set, struct config_error *err
 	const struct error_place place = {.source = "--set"};
 	const char *equals = strchr(set, '=');
 
-	if (!equals)
-		return error_complain(err, &place, set, "expects SECTION.KEY=VALUE");
+	if (!equals || equals == set)
+		return error_complain(err, &place, equals ? "" : set, "expects SECTION.KEY=VALUE");
 	return set_path(c, &place, set, (size_t)(equals - set), equals + 1, err);
 }
 

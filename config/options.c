@@ -75,15 +75,19 @@ static int long_value(const struct daemon_option *own, int value)
 static int complain_option(const struct table *t, int problem, char **argv)
 {
 	const char *argument = argv[optind - 1];
-	size_t len = strcspn(argument, "=");
+	size_t len = strcspn(argument, "="), candidates = 0;
 	const char *meant;
 
+	for (size_t i = 0; len > 2 && i < t->n; i++)
+		candidates += strncmp(t->names[i], argument + 2, len - 2) == 0;
 	if (problem == ':') {
 		log_error("option '%s' needs a value; see --help", argument);
 	} else if (optopt >= COMMON_BASE) {
 		log_error("option '%.*s' takes no value; see --help", (int)len, argument);
 	} else if (optopt) {
 		log_error("unknown option '-%c'; see --help", optopt);
+	} else if (candidates > 1) {
+		log_error("option '%.*s' is ambiguous; see --help", (int)len, argument);
 	} else {
 		meant = len > 2 ? schema_suggest_name(t->names, argument + 2, len - 2) : NULL;
 		log_error("unknown option '%.*s'%s%s%s; see --help", (int)len, argument,

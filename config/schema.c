@@ -140,6 +140,7 @@ const struct schema_key schema_keys[] = {
 		.initial = "1s",
 		.help = "How often the kernel's counters are read and losses recorded."},
 };
+_Static_assert(sizeof(schema_keys) / sizeof(schema_keys[0]) <= SCHEMA_KEYS_MAX, "bound of readers");
 const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
 
 const struct schema_section schema_sections[] = {
@@ -149,6 +150,8 @@ const struct schema_section schema_sections[] = {
 	{"limits", "bounds of memory and time"},
 	{"metrics", "counters"},
 };
+_Static_assert(sizeof(schema_sections) / sizeof(schema_sections[0]) <= SCHEMA_SECTIONS_MAX,
+	"bound of readers");
 const size_t schema_n_sections = sizeof(schema_sections) / sizeof(schema_sections[0]);
 
 static const struct schema_unit size_units[] = {

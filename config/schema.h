@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SCHEMA_KEYS_MAX	    64u
+#define SCHEMA_SECTIONS_MAX 8u
+
 enum schema_type {
 	SCHEMA_STRING,   /* char * */
 	SCHEMA_LIST,     /* struct config_list of strings */

@@ -121,6 +121,29 @@ static size_t parse_digits(const char *text, size_t len, uint64_t *ret)
 	return i;
 }
 
+/* A number of the key's type as a short text, for complaints. */
+static void number_text(const struct schema_key *k, uint64_t n, char ret[32])
+{
+	FILE *f = fmemopen(ret, 32, "w");
+
+	ret[0] = '\0';
+	if (!f)
+		return;
+	value_print_number(k, n, f);
+	fclose(f);
+}
+
+/* @meant, behind @n bytes of @digits, is what to propose; NULL = no idea. */
+static int not_a_number(const struct schema_key *k, const char *text, size_t len,
+	const char *digits, size_t n, const char *meant, struct value_complaint *ret_why)
+{
+	if (!meant)
+		return complain(ret_why, "expects %s, not %s", value_expects(k),
+			text_quote(text, len).text);
+	return complain(ret_why, "expects %s, not %s (did you mean \"%.*s%s\"?)", value_expects(k),
+		text_quote(text, len).text, (int)(n < 40 ? n : 40), digits, meant);
+}
+
 static int parse_number(const struct schema_key *k, const char *text, size_t len, uint64_t *ret,
 	struct value_complaint *ret_why)
 {
@@ -128,6 +151,7 @@ static int parse_number(const struct schema_key *k, const char *text, size_t len
 	size_t digits = parse_digits(text, len, &n), unit_at = digits;
 	const struct schema_unit *units = schema_units(k->type);
 	const char *meant = NULL;
+	char whole[32];
 	size_t unit_len;
 
 	if (digits && digits + 1 < len && text[digits] == ' ')
@@ -148,23 +172,11 @@ static int parse_number(const struct schema_key *k, const char *text, size_t len
 		}
 		meant = usual_unit(k->type, text + unit_at, unit_len);
 	}
-	if (meant)
-		return complain(ret_why, "expects %s, not %s (did you mean \"%.*s%s\"?)",
-			value_expects(k), text_quote(text, len).text, (int)digits, text, meant);
-	return complain(
-		ret_why, "expects %s, not %s", value_expects(k), text_quote(text, len).text);
-}
-
-/* A number of the key's type as a short text, for complaints. */
-static void number_text(const struct schema_key *k, uint64_t n, char ret[32])
-{
-	FILE *f = fmemopen(ret, 32, "w");
-
-	ret[0] = '\0';
-	if (!f)
-		return;
-	value_print_number(k, n, f);
-	fclose(f);
+	if (digits && unit_len == 0 && k->type == SCHEMA_SIZE && n >= k->min && n <= k->max) {
+		number_text(k, n, whole); /* surely bytes */
+		return not_a_number(k, text, len, "", 0, whole, ret_why);
+	}
+	return not_a_number(k, text, len, text, digits, meant, ret_why);
 }
 
 static int check_number(const struct schema_key *k, const char *text, size_t len, uint64_t n,
@@ -177,7 +189,7 @@ static int check_number(const struct schema_key *k, const char *text, size_t len
 		number_text(k, n < k->min ? k->min : k->max, limit);
 		return complain(ret_why, "%.*s%s is %s of %s", (int)(len < 40 ? len : 40), text,
 			len < 40 ? "" : "...",
-			n < k->min ? "less than the least" : "more than the most", limit);
+			n < k->min ? "below the minimum" : "above the maximum", limit);
 	}
 	if (k->power_of_two && n & (n - 1)) {
 		while (near < n)
@@ -189,13 +201,9 @@ static int check_number(const struct schema_key *k, const char *text, size_t len
 	return 0;
 }
 
-static int check_string(
+static int check_bytes(
 	const struct schema_key *k, const char *text, size_t len, struct value_complaint *ret_why)
 {
-	const char *wrong;
-
-	if (len < k->min)
-		return complain(ret_why, "must not be empty");
 	for (size_t i = 0; i < len;) {
 		uint32_t code = 0;
 		size_t n = text_utf8(text + i, len - i, &code);
@@ -209,30 +217,46 @@ static int check_string(
 				text_quote(text, len).text);
 		i += n;
 	}
+	return 0;
+}
+
+/* A checked copy of a text or an entry of a list. */
+static int copy_string(const struct schema_key *k, const char *text, size_t len,
+	struct value_complaint *ret_why, char **ret)
+{
+	_cleanup_free_ char *copy = NULL;
+	const char *wrong;
+	int r;
+
+	if (len < k->min)
+		return complain(ret_why, "must not be empty");
+	/* NUL bytes end here, as control characters: the copy is all of the text. */
+	r = check_bytes(k, text, len, ret_why);
+	if (r)
+		return r;
 	if (len > k->max)
 		return complain(ret_why, "%s is longer than %llu bytes", text_quote(text, len).text,
 			(unsigned long long)k->max);
-	/* No NUL byte within: it is a control character. The caller's text is NUL-terminated. */
-	wrong = k->check ? k->check(text) : NULL;
+	copy = strndup(text, len);
+	if (!copy)
+		return -ENOMEM;
+	wrong = k->check ? k->check(copy) : NULL;
 	if (wrong)
 		return complain(ret_why, "%s %s", text_quote(text, len).text, wrong);
+	*ret = take_ptr(copy);
 	return 0;
 }
 
 static int set_string(struct config *c, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
-	_cleanup_free_ char *copy = strndup(text, len);
-	char **at = field(c, k);
-	int r;
+	char **at = field(c, k), *copy;
+	int r = copy_string(k, text, len, ret_why, &copy);
 
-	if (!copy)
-		return -ENOMEM;
-	r = check_string(k, text, len, ret_why);
 	if (r)
 		return r;
 	free(*at);
-	*at = take_ptr(copy);
+	*at = copy;
 	return 0;
 }
 
@@ -303,15 +327,13 @@ int value_set(struct config *c, const struct schema_key *k, const char *text, si
 int value_append(struct config_list *list, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
-	_cleanup_free_ char *copy = strndup(text, len);
+	_cleanup_free_ char *copy = NULL;
 	char **more;
 	int r;
 
-	if (!copy)
-		return -ENOMEM;
 	if (list->n == CONFIG_LIST_MAX)
 		return complain(ret_why, "has more than %u entries", CONFIG_LIST_MAX);
-	r = check_string(k, copy, len, ret_why);
+	r = copy_string(k, text, len, ret_why, &copy);
 	if (r)
 		return r;
 	for (size_t i = 0; i < list->n; i++) {

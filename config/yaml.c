@@ -29,8 +29,9 @@ struct reader {
 	size_t len;
 	bool lines; /* complaints carry line and column */
 	unsigned depth;
-	uint64_t seen; /* bit per key */
-	char path[80]; /* where the reader is, for complaints */
+	size_t section_line[SCHEMA_SECTIONS_MAX];
+	size_t key_line[SCHEMA_KEYS_MAX]; /* where each key was first set, from 1; 0 = not yet */
+	char path[80];                    /* where the reader is, for complaints */
 };
 
 static int complain_at(struct reader *r, yaml_mark_t mark, const char *format, ...)
@@ -228,6 +229,14 @@ static int unknown(struct reader *r, const char *what, const char *meant)
 	return complain(r, "unknown %s", what);
 }
 
+static int first_time(struct reader *r, size_t *line, const char *what)
+{
+	if (*line)
+		return complain(r, "duplicate %s, already on line %zu", what, *line);
+	*line = r->event.start_mark.line + 1;
+	return 0;
+}
+
 static int read_key(struct reader *r, const char *section)
 {
 	const char *name;
@@ -242,14 +251,14 @@ static int read_key(struct reader *r, const char *section)
 	k = schema_find(section, name, len);
 	if (k < 0)
 		return unknown(r, "key", schema_suggest_key(section, name, len));
-	if (r->seen & UINT64_C(1) << k)
-		return complain(r, "is set twice in this file");
-	r->seen |= UINT64_C(1) << k;
+	result = first_time(r, &r->key_line[k], "key");
+	if (result)
+		return result;
 	result = advance(r);
 	return result ? result : read_value(r, &schema_keys[k]);
 }
 
-static int read_section(struct reader *r, unsigned *seen_sections)
+static int read_section(struct reader *r)
 {
 	const char *name, *section;
 	size_t len;
@@ -266,9 +275,9 @@ static int read_section(struct reader *r, unsigned *seen_sections)
 			strchr(name, '.') + 1, (int)strcspn(name, "."), name);
 	if (s < 0)
 		return unknown(r, "section", schema_suggest_section(name, len));
-	if (*seen_sections & 1u << s)
-		return complain(r, "section occurs twice in this file");
-	*seen_sections |= 1u << s;
+	result = first_time(r, &r->section_line[s], "section");
+	if (result)
+		return result;
 	section = schema_sections[s].name;
 	result = advance(r);
 	if (result || is_null(r)) /* all its keys are commented out */
@@ -289,14 +298,13 @@ static int read_section(struct reader *r, unsigned *seen_sections)
 /* The document whose START is current, up to and including its end. */
 static int read_document(struct reader *r)
 {
-	unsigned seen_sections = 0;
 	int result = advance(r);
 
 	if (result)
 		return result;
 	if (r->event.type == YAML_MAPPING_START_EVENT) {
 		while (!(result = advance(r)) && r->event.type != YAML_MAPPING_END_EVENT) {
-			result = read_section(r, &seen_sections);
+			result = read_section(r);
 			if (result)
 				return result;
 			r->path[0] = '\0';
