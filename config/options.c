@@ -11,10 +11,10 @@
 #include "config/schema.h"
 
 static const struct daemon_option common[] = {
-	{"config", 'c', "FILE", "read this configuration file and the conf.d beside it"},
-	{"set", 0, "SECTION.KEY=VALUE", "set one key, over the files and the environment"},
+	{"config", 'c', "FILE", "configuration file, with conf.d/*.yaml beside it"},
+	{"set", 0, "KEY=VALUE", "set one key, over the files and the environment"},
 	{"runtime-dir", 0, "DIR", "where the programs of one instance meet"},
-	{"check-config", 't', NULL, "check the configuration and exit: 0 valid, 78 not"},
+	{"check-config", 't', NULL, "check the configuration and exit"},
 	{"print-config", 0, NULL, "print the merged configuration and exit"},
 	{"debug", 0, NULL, "log more"},
 	{"help", 'h', NULL, "print this text"},
@@ -154,7 +154,7 @@ static void print_option(const struct daemon_option *o)
 	snprintf(left, sizeof(left), "  %c%c%s--%s%s%s", o->letter ? '-' : ' ',
 		o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->arg ? " " : "",
 		o->arg ? o->arg : "");
-	printf("%-30s  %s\n", left, o->help);
+	printf("%-29s  %s\n", left, o->help);
 }
 
 void options_help(const char *program, const struct daemon_option *own)

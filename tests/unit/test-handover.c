@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors arrive as sent, only between the right users; every malformed message leaves none
+ * open. */
+#include "config/handover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shm/ring.h"
+#include "shm/tap.h"
+#include "tap.h"
+
+#define MAGIC 0x31764f48u
+
+static char folder[] = "/tmp/flowner-test-XXXXXX";
+static char path[64];
+static struct handover_message m;
+
+static unsigned open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void pair(int fds[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		tap_bail("no sockets");
+}
+
+/* Any bytes with @n_fds descriptors of /dev/null. */
+static void send_raw(int fd, const void *data, size_t len, unsigned n_fds)
+{
+	char control[CMSG_SPACE(sizeof(int) * 253)] = {0};
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (n_fds) {
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+			.cmsg_len = CMSG_LEN(sizeof(int) * n_fds)};
+		for (unsigned i = 0; i < n_fds; i++)
+			memcpy(CMSG_DATA(c) + i * sizeof(int), &null, sizeof(int));
+	}
+	if (sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)len)
+		printf("# sendmsg: %s\n", strerror(errno));
+	close(null);
+}
+
+static void test_good(void)
+{
+	struct handover_ring ring = {.epoch = 7, .data_size = 1 << 20};
+	static struct tap_layout layout = {.version = TAP_VERSION, .cpus = 65};
+	static struct tap_cpus cpus;
+	int fds[2], many[TAP_CPUS_A_FD_MESSAGE], ring_fds[RING_FDS];
+	unsigned before;
+	struct stat a, b;
+	bool cloexec = true;
+
+	pair(fds);
+	for (unsigned i = 0; i < TAP_CPUS_A_FD_MESSAGE; i++)
+		many[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < RING_FDS; i++)
+		ring_fds[i] = many[i];
+	ring_fds[1] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	before = open_fds();
+	tap_is_int(handover_recv(fds[1], &m), -EAGAIN, "nothing there yet, no blocking");
+	tap_is_int(handover_send(fds[0], HANDOVER_RING, &ring, sizeof(ring), ring_fds, RING_FDS), 0,
+		"send a ring");
+	tap_is_int(handover_send(fds[0], HANDOVER_TAP, &layout, sizeof(layout), NULL, 0), 0,
+		"send a layout");
+	cpus.count = TAP_CPUS_A_FD_MESSAGE;
+	tap_is_int(handover_send(fds[0], HANDOVER_TAP_CPUS, &cpus, sizeof(cpus), many,
+			   TAP_CPUS_A_FD_MESSAGE),
+		0, "send 64 rings of processors");
+	cpus.first = TAP_CPUS_A_FD_MESSAGE;
+	cpus.count = 1;
+	tap_is_int(handover_send(fds[0], HANDOVER_TAP_CPUS, &cpus, sizeof(cpus), many, 1), 0,
+		"send one more");
+	tap_is_int(handover_send(fds[0], HANDOVER_DONE, NULL, 0, NULL, 0), 0, "send the end");
+
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive the ring");
+	tap_ok(m.type == HANDOVER_RING && m.len == sizeof(ring) && m.n_fds == RING_FDS &&
+			memcmp(m.payload, &ring, sizeof(ring)) == 0,
+		"as sent");
+	tap_ok(fstat(m.fds[1], &a) == 0 && fstat(ring_fds[1], &b) == 0 && a.st_rdev == b.st_rdev,
+		"descriptors in their order");
+	for (size_t i = 0; i < m.n_fds; i++)
+		cloexec = cloexec && fcntl(m.fds[i], F_GETFD) & FD_CLOEXEC;
+	tap_ok(cloexec, "all close on exec");
+	close(m.fds[0]);
+	m.fds[0] = -1; /* taken */
+	handover_message_close(&m);
+	tap_is_int(open_fds(), before, "all closed");
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive the layout");
+	tap_ok(m.type == HANDOVER_TAP && m.n_fds == 0 && m.len == sizeof(layout) &&
+			memcmp(m.payload, &layout, sizeof(layout)) == 0,
+		"as sent");
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive 64");
+	tap_ok(m.type == HANDOVER_TAP_CPUS && m.n_fds == TAP_CPUS_A_FD_MESSAGE, "all of them");
+	handover_message_close(&m);
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive one");
+	tap_ok(m.type == HANDOVER_TAP_CPUS && m.n_fds == 1, "one");
+	handover_message_close(&m);
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive the end");
+	tap_ok(m.type == HANDOVER_DONE && m.len == 0 && m.n_fds == 0, "empty");
+	close(fds[0]);
+	tap_is_int(handover_recv(fds[1], &m), -ECONNRESET, "end of file");
+	tap_is_int(handover_send(fds[1], HANDOVER_DONE, NULL, 0, NULL, 0), -ECONNRESET,
+		"nor can anything be sent, without SIGPIPE");
+	close(fds[1]);
+	close(ring_fds[1]);
+	for (unsigned i = 0; i < TAP_CPUS_A_FD_MESSAGE; i++)
+		close(many[i]);
+}
+
+static void test_wrong_use(void)
+{
+	struct handover_ring ring = {0};
+	static struct tap_cpus cpus = {.count = 2};
+	int fds[2], null[] = {0, 0, 0, 0};
+
+	pair(fds);
+	tap_is_int(handover_send(fds[0], HANDOVER_RING, &ring, sizeof(ring), null, 2), -EINVAL,
+		"too few descriptors");
+	tap_is_int(handover_send(fds[0], HANDOVER_RING, &ring, sizeof(ring), null, 4), -EINVAL,
+		"too many descriptors");
+	tap_is_int(handover_send(fds[0], HANDOVER_RING, &ring, sizeof(ring) - 1, null, 3), -EINVAL,
+		"wrong length");
+	tap_is_int(handover_send(fds[0], HANDOVER_TAP_CPUS, &cpus, sizeof(cpus), null, 1), -EINVAL,
+		"not as many as its count");
+	tap_is_int(handover_send(fds[0], HANDOVER_DONE, &ring, 1, NULL, 0), -EINVAL, "not empty");
+	tap_is_int(handover_send(fds[0], (enum handover_type)9, NULL, 0, NULL, 0), -EINVAL,
+		"unknown type");
+	tap_is_int(handover_recv(fds[1], &m), -EAGAIN, "none of them was sent");
+	for (int i = 0; i < 1000; i++) {
+		if (handover_send(fds[0], HANDOVER_DONE, NULL, 0, NULL, 0))
+			break;
+	}
+	tap_is_int(handover_send(fds[0], HANDOVER_DONE, NULL, 0, NULL, 0), -EAGAIN,
+		"a peer that does not read does not block");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_malformed(void)
+{
+	struct {
+		uint32_t magic, type;
+		union {
+			uint8_t bytes[HANDOVER_PAYLOAD_MAX + 64];
+			struct tap_cpus cpus;
+		};
+	} raw = {.magic = MAGIC};
+	static const struct {
+		const char *name;
+		uint32_t type;
+		size_t len;
+		unsigned n_fds, count;
+	} wrong[] = {
+		{"a ring with no descriptor", HANDOVER_RING, 16, 0, 0},
+		{"a ring with two", HANDOVER_RING, 16, 2, 0},
+		{"a ring with four", HANDOVER_RING, 16, 4, 0},
+		{"a ring with 253", HANDOVER_RING, 16, 253, 0},
+		{"a ring cut short", HANDOVER_RING, 15, 3, 0},
+		{"a ring too long", HANDOVER_RING, 17, 3, 0},
+		{"a ring with an empty payload", HANDOVER_RING, 0, 3, 0},
+		{"a layout with a descriptor", HANDOVER_TAP, sizeof(struct tap_layout), 1, 0},
+		{"a layout cut short", HANDOVER_TAP, sizeof(struct tap_layout) - 8, 0, 0},
+		{"processors with one too few", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 2, 3},
+		{"processors with one too many", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 4, 3},
+		{"processors with none", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 0, 0},
+		{"65 processors", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 65, 65},
+		{"a huge count", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 1, UINT32_MAX},
+		{"processors cut short", HANDOVER_TAP_CPUS, 8, 1, 1},
+		{"an end with a payload", HANDOVER_DONE, 1, 0, 0},
+		{"an end with a descriptor", HANDOVER_DONE, 0, 1, 0},
+		{"type 0", 0, 0, 0, 0},
+		{"an unknown type", 5, 0, 0, 0},
+		{"an unknown type with descriptors", 77, 16, 3, 0},
+		{"a huge type", UINT32_MAX, 16, 3, 0},
+		{"the largest payload", HANDOVER_DONE, HANDOVER_PAYLOAD_MAX, 0, 0},
+		{"a payload larger than that", HANDOVER_RING, HANDOVER_PAYLOAD_MAX + 1, 3, 0},
+	};
+	unsigned before;
+	int fds[2];
+
+	pair(fds);
+	before = open_fds();
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		raw.type = wrong[i].type;
+		raw.cpus.count = wrong[i].count;
+		send_raw(fds[0], &raw, 8 + wrong[i].len, wrong[i].n_fds);
+		memset(&m, 0x5a, sizeof(m));
+		tap_is_int(handover_recv(fds[1], &m), -EPROTO, "%s", wrong[i].name);
+		tap_ok(open_fds() == before && m.n_fds == 0, "leaves none open");
+	}
+	raw.type = HANDOVER_DONE;
+	raw.magic = 1;
+	send_raw(fds[0], &raw, 8, 2);
+	tap_is_int(handover_recv(fds[1], &m), -EPROTO, "another magic");
+	raw.magic = MAGIC;
+	send_raw(fds[0], &raw, 7, 1);
+	tap_is_int(handover_recv(fds[1], &m), -EPROTO, "half a header");
+	send_raw(fds[0], &raw, 0, 3);
+	tap_is_int(handover_recv(fds[1], &m), -EPROTO, "an empty message with descriptors");
+	tap_is_int(open_fds(), before, "leave none open");
+	tap_is_int(
+		handover_send(fds[0], HANDOVER_DONE, NULL, 0, NULL, 0), 0, "a good one after all");
+	tap_is_int(handover_recv(fds[1], &m), 0, "is received");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* No room in the descriptor table: the message is refused, what did arrive is closed. */
+static void test_no_room(void)
+{
+	struct handover_ring ring = {0};
+	struct rlimit old, tight;
+	int fds[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC), three[] = {null, null, null};
+	unsigned before;
+
+	pair(fds);
+	before = open_fds();
+	handover_send(fds[0], HANDOVER_RING, &ring, sizeof(ring), three, 3);
+	getrlimit(RLIMIT_NOFILE, &old);
+	tight = old;
+	tight.rlim_cur = (rlim_t)fds[1] + 2; /* room for one, perhaps */
+	setrlimit(RLIMIT_NOFILE, &tight);
+	tap_is_int(handover_recv(fds[1], &m), -EPROTO, "no room for the descriptors");
+	setrlimit(RLIMIT_NOFILE, &old);
+	tap_is_int(open_fds(), before, "leaves none open");
+	close(fds[0]);
+	close(fds[1]);
+	close(null);
+}
+
+static void test_listen(void)
+{
+	uid_t me = geteuid();
+	int listener, client, server, fd;
+	struct stat st;
+
+	tap_is_int(handover_connect(path, me, &client), -ENOENT, "nobody listens");
+	tap_is_int(handover_listen(path, me, &listener), 0, "listen");
+	tap_ok(lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 07777) == 0600 &&
+			st.st_uid == me,
+		"the socket is for this user only");
+	tap_is_int(handover_accept(listener, me, &server), -EAGAIN, "nobody waits");
+	tap_is_int(handover_connect(path, me, &client), 0, "connect");
+	tap_is_int(handover_accept(listener, me, &server), 0, "accept");
+	tap_is_int(handover_send(server, HANDOVER_DONE, NULL, 0, NULL, 0), 0, "send");
+	tap_is_int(handover_recv(client, &m), 0, "receive");
+	tap_is_int(handover_recv(client, &m), -EAGAIN, "both ends do not block");
+	close(client);
+	tap_is_int(handover_recv(server, &m), -ECONNRESET, "the peer's end is seen");
+	close(server);
+	close(listener);
+	tap_is_int(handover_connect(path, me, &client), -ECONNREFUSED, "the listener is gone");
+	tap_is_int(handover_listen(path, me, &listener), 0, "its socket file is replaced");
+	for (int i = 0; i < 8; i++) {
+		if (handover_connect(path, me, &client))
+			break;
+	}
+	tap_is_int(handover_connect(path, me, &client), -EAGAIN, "a full queue does not block");
+	close(listener);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	tap_is_int(handover_listen(path, me, &listener), -EEXIST, "a plain file is not replaced");
+	unlink(path);
+	if (symlink("/etc/passwd", path) == 0)
+		tap_is_int(handover_listen(path, me, &listener), -EEXIST, "nor a symbolic link");
+	unlink(path);
+	tap_is_int(handover_listen("/nowhere/socket", me, &listener), -ENOENT, "no such folder");
+	char longer[200];
+	memset(longer, 'a', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	tap_is_int(handover_listen(longer, me, &listener), -ENAMETOOLONG, "a path too long");
+	tap_is_int(handover_connect(longer, me, &client), -ENAMETOOLONG, "here too");
+}
+
+/* Connects as @uid in a child that expects @want of connect, and of recv if that went well. */
+static pid_t connect_as(uid_t uid, uid_t peer, int want, int want_recv)
+{
+	pid_t child = fork();
+	int fd, r;
+
+	if (child)
+		return child;
+	if (setresuid(uid, uid, uid))
+		_exit(3);
+	r = handover_connect(path, peer, &fd);
+	if (r != want)
+		_exit(1);
+	if (r == 0) {
+		do {
+			r = handover_recv(fd, &m);
+		} while (r == -EAGAIN && usleep(1000) == 0);
+		if (r != want_recv)
+			_exit(2);
+	}
+	_exit(0);
+}
+
+static int wait_for(pid_t child)
+{
+	int status;
+
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int accept_wait(int listener, uid_t peer, int *ret)
+{
+	int r;
+
+	do {
+		r = handover_accept(listener, peer, ret);
+	} while (r == -EAGAIN && usleep(1000) == 0);
+	return r;
+}
+
+static void test_peers(void)
+{
+	int listener, server = -1, status;
+	unsigned before;
+	struct stat st;
+	pid_t child;
+
+	if (geteuid() != 0) {
+		tap_skip("peers of other users", "needs root");
+		return;
+	}
+	chmod(folder, 0755);
+	tap_is_int(handover_listen(path, 65534, &listener), 0, "listen for another user");
+	tap_ok(lstat(path, &st) == 0 && st.st_uid == 65534 && (st.st_mode & 07777) == 0600,
+		"the socket is that user's");
+	before = open_fds();
+	child = connect_as(65534, 0, 0, 0);
+	tap_is_int(accept_wait(listener, 65534, &server), 0, "the right user is let in");
+	handover_send(server, HANDOVER_DONE, NULL, 0, NULL, 0);
+	tap_is_int(wait_for(child), 0, "and finds root listening");
+	close(server);
+
+	tap_is_int(wait_for(connect_as(65533, 0, -EACCES, 0)), 0, "another user cannot connect");
+	chmod(path, 0666);
+	child = connect_as(65533, 0, 0, -ECONNRESET);
+	tap_is_int(accept_wait(listener, 65534, &server), -EACCES, "nor is let in where it could");
+	tap_is_int(wait_for(child), 0, "and gets nothing");
+	child = connect_as(0, 0, 0, -ECONNRESET);
+	tap_is_int(accept_wait(listener, 65534, &server), -EACCES, "root is not that user");
+	tap_is_int(wait_for(child), 0, "and gets nothing");
+	tap_is_int(open_fds(), before, "refused peers leave no descriptor");
+	close(listener);
+	unlink(path);
+
+	/* A listener of the wrong user. */
+	chmod(folder, 0777);
+	child = fork();
+	if (child == 0) {
+		if (setresuid(65533, 65533, 65533) || handover_listen(path, 65533, &listener))
+			_exit(1);
+		chmod(path, 0666);
+		kill(getpid(), SIGSTOP);
+		_exit(0);
+	}
+	waitpid(child, &status, WUNTRACED);
+	tap_is_int(handover_connect(path, 65534, &server), -EACCES, "a false listener is refused");
+	tap_is_int(handover_connect(path, 65533, &server), 0, "the expected one is not");
+	close(server);
+	kill(child, SIGCONT);
+	tap_is_int(wait_for(child), 0, "the listener ends");
+	unlink(path);
+}
+
+int main(void)
+{
+	unsigned before = open_fds();
+
+	if (!mkdtemp(folder))
+		tap_bail("no folder");
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	test_good();
+	test_wrong_use();
+	test_malformed();
+	test_no_room();
+	tap_is_int(open_fds(), before, "no descriptor is left");
+	test_listen();
+	test_peers();
+	rmdir(folder);
+	return tap_done();
+}
