@@ -173,12 +173,20 @@ struct network {
 	bool first_fragment; /* more follow */
 };
 
-static inline enum decode_result take(struct network *n, size_t bytes)
+/* Whether the next @bytes can be read. */
+static inline enum decode_result has(const struct network *n, size_t bytes)
 {
 	if (n->left < bytes)
 		return DECODE_E_MALFORMED;
-	if (n->c.have < bytes)
-		return DECODE_E_TRUNCATED;
+	return n->c.have < bytes ? DECODE_E_TRUNCATED : DECODE_OK;
+}
+
+static inline enum decode_result take(struct network *n, size_t bytes)
+{
+	enum decode_result r = has(n, bytes);
+
+	if (r)
+		return r;
 	skip(&n->c, bytes);
 	n->left -= bytes;
 	return DECODE_OK;
@@ -209,10 +217,9 @@ static enum decode_result skip_extensions(
 			*ret_proto = next;
 			return DECODE_OK;
 		}
-		if (n->left < size)
-			return DECODE_E_MALFORMED;
-		if (n->c.have < size)
-			return DECODE_E_TRUNCATED;
+		r = has(n, size);
+		if (r)
+			return r;
 		if (next == IPPROTO_FRAGMENT) {
 			uint16_t frag = be16(p + 2);
 
@@ -290,12 +297,11 @@ static enum decode_result decode_v6(struct network *n, struct decoded *ret)
 static enum decode_result decode_tcp(struct network *n, struct decoded *ret)
 {
 	const uint8_t *p = n->c.p;
+	enum decode_result r = has(n, TCP_HEAD);
 	size_t head;
 
-	if (n->left < TCP_HEAD)
-		return DECODE_E_MALFORMED;
-	if (n->c.have < TCP_HEAD)
-		return DECODE_E_TRUNCATED;
+	if (r)
+		return r;
 	head = (size_t)(p[12] >> 4) * 4;
 	if (head < TCP_HEAD || head > n->left)
 		return DECODE_E_MALFORMED;
@@ -304,7 +310,8 @@ static enum decode_result decode_tcp(struct network *n, struct decoded *ret)
 	ret->seq = be32(p + 4);
 	ret->ack = be32(p + 8);
 	ret->tcp_flags = p[13];
-	ret->payload_len = (uint32_t)(n->left - head);
+	n->left -= head;
+	ret->payload_len = (uint32_t)n->left;
 	skip(&n->c, head < n->c.have ? head : n->c.have);
 	return DECODE_OK;
 }
@@ -312,21 +319,19 @@ static enum decode_result decode_tcp(struct network *n, struct decoded *ret)
 static enum decode_result decode_udp(struct network *n, struct decoded *ret)
 {
 	const uint8_t *p = n->c.p;
-	size_t size;
+	size_t packet = n->left, size;
+	enum decode_result r = take(n, UDP_HEAD);
 
-	if (n->left < UDP_HEAD)
-		return DECODE_E_MALFORMED;
-	if (n->c.have < UDP_HEAD)
-		return DECODE_E_TRUNCATED;
+	if (r)
+		return r;
 	size = be16(p + 4);
 	if (!size)
-		size = n->left; /* longer than 65535: RFC 2675 */
-	else if (size < UDP_HEAD || (n->first_fragment ? size < n->left : size > n->left))
+		size = packet; /* longer than 65535: RFC 2675 */
+	else if (size < UDP_HEAD || (n->first_fragment ? size < packet : size > packet))
 		return DECODE_E_MALFORMED;
 	ret->sport = be16(p);
 	ret->dport = be16(p + 2);
 	ret->payload_len = (uint32_t)(size - UDP_HEAD);
-	skip(&n->c, UDP_HEAD);
 	return DECODE_OK;
 }
 
@@ -334,11 +339,10 @@ static enum decode_result decode_icmp(struct network *n, struct decoded *ret)
 {
 	const uint8_t *p = n->c.p;
 	bool v4 = ret->proto == IPPROTO_ICMP;
+	enum decode_result r = take(n, ICMP_HEAD);
 
-	if (n->left < ICMP_HEAD)
-		return DECODE_E_MALFORMED;
-	if (n->c.have < ICMP_HEAD)
-		return DECODE_E_TRUNCATED;
+	if (r)
+		return r;
 	ret->icmp_type = p[0];
 	ret->icmp_code = p[1];
 	if (v4 ? p[0] == 8 || p[0] == 0 : p[0] == 128 || p[0] == 129) {
@@ -347,23 +351,20 @@ static enum decode_result decode_icmp(struct network *n, struct decoded *ret)
 		ret->sport = p[0];
 		ret->dport = p[1];
 	}
-	ret->payload_len = (uint32_t)(n->left - ICMP_HEAD);
-	skip(&n->c, ICMP_HEAD);
+	ret->payload_len = (uint32_t)n->left;
 	return DECODE_OK;
 }
 
 static enum decode_result decode_sctp(struct network *n, struct decoded *ret)
 {
 	const uint8_t *p = n->c.p;
+	enum decode_result r = take(n, SCTP_HEAD);
 
-	if (n->left < SCTP_HEAD)
-		return DECODE_E_MALFORMED;
-	if (n->c.have < SCTP_HEAD)
-		return DECODE_E_TRUNCATED;
+	if (r)
+		return r;
 	ret->sport = be16(p);
 	ret->dport = be16(p + 2);
-	ret->payload_len = (uint32_t)(n->left - SCTP_HEAD);
-	skip(&n->c, SCTP_HEAD);
+	ret->payload_len = (uint32_t)n->left;
 	return DECODE_OK;
 }
 
@@ -413,7 +414,10 @@ enum decode_result decode_packet(
 		r = decode_transport(&n, ret);
 	if (r)
 		return r;
+	/* Captured payload: without the padding of a short frame, without later fragments. */
+	if (n.left > ret->payload_len)
+		n.left = ret->payload_len;
 	ret->payload_off = (uint16_t)(n.c.p - data);
-	ret->payload_caplen = (uint16_t)(n.c.have < ret->payload_len ? n.c.have : ret->payload_len);
+	ret->payload_caplen = (uint16_t)(n.c.have < n.left ? n.c.have : n.left);
 	return DECODE_OK;
 }
