@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""clang-tidy finds nothing (.clang-tidy has the list of checks) in the programs and their libraries."""
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+
+import source
+import tap
+
+program = shutil.which("clang-tidy")
+if not program:
+    tap.ok(False, "clang-tidy is installed (contrib/packages)")
+    tap.done()
+
+with open(os.path.join(tap.BUILD, "compile_commands.json")) as f:
+    known = {os.path.relpath(os.path.join(c["directory"], c["file"]), source.ROOT) for c in json.load(f)}
+paths = [p for p in source.sources(".c", folders=set(source.FOLDERS)) if p in known]
+tap.ok(len(paths) > 10, "there are files to check", len(paths))
+
+
+def check(path):
+    r = subprocess.run([program, "--quiet", "-p", tap.BUILD, os.path.join(source.ROOT, path)],
+                       capture_output=True, text=True, check=False)
+    return path, r.returncode, r.stdout
+
+
+with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for path, status, out in pool.map(check, paths):
+        tap.ok(status == 0, path, "\n".join(out.splitlines()[:40]))
+
+tap.done()
