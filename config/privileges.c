@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -155,15 +156,31 @@ static int verify_no_root(void)
 	return 0;
 }
 
+/*
+ * The kernel forgets the signal for the parent's death at a change of user (prctl(2)): sets it
+ * again, and sends it ourselves if the parent died meanwhile.
+ */
+static int renew_parent_death_signal(int number, pid_t parent)
+{
+	if (!number)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, number) < 0)
+		return -errno;
+	return getppid() != parent && raise(number) ? -errno : 0;
+}
+
 int privileges_drop(uid_t uid, gid_t gid, uint64_t keep)
 {
 	bool change = can_change_user();
+	pid_t parent = getppid();
+	int r, death_signal = 0;
 	uint64_t setpcap = 0;
-	int r;
 
 	if (uid == 0 || gid == 0 || uid == (uid_t)-1 || gid == (gid_t)-1 ||
 		keep & (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETPCAP)))
 		return -EINVAL;
+	if (prctl(PR_GET_PDEATHSIG, &death_signal) < 0)
+		return -errno;
 	if (change) {
 		r = change_user(uid, gid);
 		if (r)
@@ -196,7 +213,9 @@ int privileges_drop(uid_t uid, gid_t gid, uint64_t keep)
 	r = verify_caps(keep);
 	if (r == 0 && change)
 		r = verify_user(uid, gid);
-	return r ? r : verify_no_root();
+	if (r == 0)
+		r = verify_no_root();
+	return r ? r : renew_parent_death_signal(death_signal, parent);
 }
 
 int privileges_drop_rest(void)

@@ -30,7 +30,8 @@ bool privileges_have(unsigned cap);
  * CAP_* number; 0 = none) in the permitted and effective sets, empties inheritable, ambient and
  * bounding sets, sets no_new_privs and PR_SET_DUMPABLE 0. Already unprivileged (no uid 0 and no
  * way to change it): the uid stays, everything else is done all the same. Then tries to get root
- * back and to regain a capability; success of that is -ENOTRECOVERABLE.
+ * back and to regain a capability; success of that is -ENOTRECOVERABLE. A parent-death signal set
+ * before (PR_SET_PDEATHSIG) stays set.
  */
 int privileges_drop(uid_t uid, gid_t gid, uint64_t keep);
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -172,6 +173,16 @@ static void drop_saved_root(void)
 	check_no_root();
 }
 
+static void drop_with_parent_death_signal(void)
+{
+	int number = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGUSR1);
+	tap_is_int(privileges_drop(USER, USER, 0), 0, "drop with a parent-death signal set");
+	prctl(PR_GET_PDEATHSIG, &number);
+	tap_is_int(number, SIGUSR1, "the signal stays set");
+}
+
 static void test_users(void)
 {
 	uid_t uid = 7;
@@ -214,5 +225,6 @@ int main(void)
 	in_child(drop_ambient);
 	in_child(drop_unprivileged);
 	in_child(drop_saved_root);
+	in_child(drop_with_parent_death_signal);
 	return tap_done();
 }
