@@ -35,7 +35,7 @@ struct decoded {
 	uint8_t src[16];   /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t dst[16];
 	uint16_t
-		sport; /* host order; ICMP: echo id for both ports of an echo, else type and code */
+		sport; /* host order; ICMP: echo id for both if it is an echo, else type and code */
 	uint16_t dport;
 	uint8_t icmp_type; /* ICMP and ICMPv6 only */
 	uint8_t icmp_code;

@@ -189,6 +189,7 @@ bool flow_tcp_is_answered(const struct flow_tcp *t)
  */
 static bool is_reset_attempt(const char *history)
 {
+	history += *history == '^';
 	return history[0] == 'S' && history[1 + strcspn(history + 1, "HAFGIQR")] == 'R';
 }
 

@@ -175,10 +175,11 @@ static bool is_late(struct flow_table *t, const struct flow_id *id, uint32_t has
 /* Whether the sender of a flow's first packet is its originator, as far as one packet can tell. */
 static bool is_from_originator(const struct decoded *d)
 {
-	bool syn = d->tcp_flags & DECODE_TCP_SYN, ack = d->tcp_flags & DECODE_TCP_ACK;
-
-	if (d->proto == IPPROTO_TCP)
-		return syn ? !ack : d->sport >= d->dport; /* services have the lower port */
+	if (d->proto == IPPROTO_TCP) {
+		if ((d->tcp_flags & (DECODE_TCP_SYN | DECODE_TCP_RST)) == DECODE_TCP_SYN)
+			return !(d->tcp_flags & DECODE_TCP_ACK);
+		return d->sport >= d->dport; /* services have the lower port */
+	}
 	if (d->proto == IPPROTO_ICMP)
 		return d->icmp_type != 0;
 	if (d->proto == IPPROTO_ICMPV6)
@@ -234,6 +235,8 @@ static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *
 		!from_orig ||
 		(d->proto == IPPROTO_TCP &&
 			(d->tcp_flags & (DECODE_TCP_SYN | DECODE_TCP_RST)) != DECODE_TCP_SYN);
+	if (d->proto == IPPROTO_TCP && !from_orig)
+		e->pub.history[0] = '^'; /* Zeek's mark: turned round */
 	e->loss = t->losses;
 	flow_store_arm(s, e,
 		s->queue[FLOW_QUEUE_FIRST].timeout_ns ? FLOW_QUEUE_FIRST : FLOW_QUEUE_ACTIVE,

@@ -67,7 +67,8 @@ struct flow {
 	uint32_t rtt_ns;     /* SYN -> SYN-ACK; 0 = unknown (or the SYN was sent again) */
 	enum record_state state;
 	enum record_end_reason end_reason; /* at END */
-	char history[RECORD_HISTORY_MAX];  /* NUL-terminated */
+	/* NUL-padded and -terminated; a `^` in front: the first packet was the responder's. */
+	char history[RECORD_HISTORY_MAX];
 	struct owner owner[2];
 	void *user; /* the caller's */
 };
