@@ -58,13 +58,16 @@ enum tap_state_field {
 	TAP_STATE_FIELDS,
 };
 
-/* Same for every CPU; sent once, before the ring fds. */
+/*
+ * Same for every CPU; sent once, before the ring fds. The kernel refuses CLOCK_REALTIME for
+ * tracepoints (it cannot be read in NMI context), so the reader adds the difference of the two clocks.
+ */
 struct tap_layout {
 	uint32_t version;
 	uint32_t cpus;	      /* ring fds that follow */
 	uint32_t data_pages;  /* of each ring, a power of two; page size is the system's */
 	uint32_t live;	      /* bit per enum tap_event: opened */
-	uint32_t clockid;     /* attr.clockid of all: CLOCK_REALTIME */
+	uint32_t clockid;     /* attr.clockid of all: CLOCK_MONOTONIC, see below */
 	uint32_t reserved;
 	uint64_t sample_type[TAP_EVENTS]; /* attr.sample_type as opened */
 	uint64_t regs_user;		  /* attr.sample_regs_user of TAP_EXEC: the stack pointer */

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Capture's loop: packets from the sources into the ring, a batch at a time, counted. */
+#include "capture/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "config/log.h"
+#include "config/notify.h"
+
+#define BATCH          2048u /* packets between two commits at most */
+#define FRAME_ROOM     2560u /* bytes of ring that one packet can need, padding included */
+#define LOG_EVERY_NS   UINT64_C(10000000000)
+#define DRAIN_NS       UINT64_C(1000000000) /* how long a stopping live capture waits for enrich */
+#define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond the batch timeout */
+#define RETRY_MS       100                  /* a loss that did not fit the ring yet */
+#define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
+#define NS_PER_MS      UINT64_C(1000000)
+
+_Static_assert(FRAME_ROOM > PACKET_CAPLEN_MAX + sizeof(struct packet_head) + 256, "a frame fits");
+
+enum { FD_SIGNAL, FD_LISTEN, FD_PEER, FD_SOURCES };
+
+struct state {
+	struct loop *l;
+	struct ledger *ledger;
+	uint64_t published, full, bytes; /* of the batch that is not committed yet */
+	uint64_t matched[LOOP_SOURCES_MAX], dropped[LOOP_SOURCES_MAX]; /* already in the ledger */
+	uint64_t next_ns,
+		last_ns; /* CLOCK_MONOTONIC of the next, CLOCK_REALTIME of the last look */
+	uint64_t lost_kernel, lost_ring; /* not logged yet */
+	uint64_t logged_ns;
+	bool stop;        /* a signal came */
+	bool more;        /* a source has more packets ready */
+	bool refused;     /* a wrong user was logged */
+	unsigned wait_ms; /* for a full ring */
+	int error;
+};
+
+static void on_packet(void *arg, uint64_t t_ns, const struct packet_head *head, const void *bytes)
+{
+	struct state *s = arg;
+	int r = ring_put(s->l->gift.ring, RING_FRAME_PACKET, 0, t_ns, 1, head, sizeof(*head), bytes,
+		head->caplen);
+
+	if (r == 0) {
+		s->published++;
+		s->bytes += head->caplen;
+	} else if (r == RING_E_FULL) {
+		s->full++;
+	} else {
+		s->error = r;
+	}
+}
+
+/* Makes the batch visible, and counts it. */
+static void commit(struct state *s)
+{
+	int r = ring_commit(s->l->gift.ring);
+
+	if (r < 0) {
+		s->error = r;
+		return;
+	}
+	if (r > 0)
+		ledger_add(s->ledger, LEDGER_capture_wakeups, 1);
+	if (!s->published && !s->full)
+		return;
+	ledger_add(s->ledger, LEDGER_capture_packets_delivered, s->published + s->full);
+	ledger_add(s->ledger, LEDGER_capture_packets_published, s->published);
+	ledger_add(s->ledger, LEDGER_capture_packets_ring_full, s->full);
+	ledger_add(s->ledger, LEDGER_capture_bytes_published, s->bytes);
+	s->lost_ring += s->full;
+	s->published = s->full = s->bytes = 0;
+}
+
+static void log_losses(struct state *s, bool now)
+{
+	uint64_t t = daemon_monotonic_ns();
+
+	if ((!s->lost_kernel && !s->lost_ring) ||
+		(!now && s->logged_ns && t - s->logged_ns < LOG_EVERY_NS))
+		return;
+	if (s->lost_kernel)
+		log_warning("lost %llu packets: the kernel's buffer was full (capture.buffer)",
+			(unsigned long long)s->lost_kernel);
+	if (s->lost_ring)
+		log_warning("lost %llu packets: the ring to enrich was full (capture.ring)",
+			(unsigned long long)s->lost_ring);
+	s->lost_kernel = s->lost_ring = 0;
+	s->logged_ns = t;
+}
+
+static void put_loss(struct state *s, enum ring_loss_stage stage, uint64_t count, uint64_t now)
+{
+	const struct ring_loss loss = {.stage = stage,
+		.count = count,
+		.packets = count,
+		.first_ns = s->last_ns,
+		.last_ns = now};
+	int r = ring_put_loss(s->l->gift.ring, &loss, now);
+
+	if (r < 0)
+		s->error = r;
+}
+
+/* Reads the kernel's counters; its drops become a record in the ring. */
+static void count(struct state *s)
+{
+	uint64_t now = daemon_realtime_ns(), lost = 0;
+
+	for (size_t i = 0; i < s->l->n_sources; i++) {
+		uint64_t matched, dropped;
+
+		if (source_count(s->l->source[i], &matched, &dropped) < 0)
+			continue; /* the interface is gone: the last counts stand */
+		ledger_add(s->ledger, LEDGER_capture_packets_matched, matched - s->matched[i]);
+		ledger_add(s->ledger, LEDGER_capture_packets_dropped, dropped - s->dropped[i]);
+		lost += dropped - s->dropped[i];
+		s->matched[i] = matched;
+		s->dropped[i] = dropped;
+	}
+	if (lost)
+		put_loss(s, RING_LOSS_KERNEL, lost, now);
+	s->lost_kernel += lost;
+	s->last_ns = now;
+}
+
+/*
+ * A killed run leaves counts that do not balance: packets the kernel had for it, packets it had
+ * not put into the ring. They are lost, and this says so.
+ */
+static void settle(struct state *s)
+{
+	uint64_t matched = ledger_get(s->ledger, LEDGER_capture_packets_matched);
+	uint64_t dropped = ledger_get(s->ledger, LEDGER_capture_packets_dropped);
+	uint64_t delivered = ledger_get(s->ledger, LEDGER_capture_packets_delivered);
+	uint64_t passed = ledger_get(s->ledger, LEDGER_capture_packets_published) +
+			  ledger_get(s->ledger, LEDGER_capture_packets_ring_full);
+
+	s->last_ns = daemon_realtime_ns();
+	if (delivered > passed) {
+		ledger_add(s->ledger, LEDGER_capture_packets_ring_full, delivered - passed);
+		put_loss(s, RING_LOSS_PACKET_RING, delivered - passed, s->last_ns);
+		s->lost_ring += delivered - passed;
+	}
+	if (matched > delivered + dropped) {
+		ledger_add(
+			s->ledger, LEDGER_capture_packets_dropped, matched - delivered - dropped);
+		put_loss(s, RING_LOSS_KERNEL, matched - delivered - dropped, s->last_ns);
+		s->lost_kernel += matched - delivered - dropped;
+	} else {
+		/* Delivered after the last look at the kernel's counter, so they did match. */
+		ledger_set(s->ledger, LEDGER_capture_packets_matched, delivered + dropped);
+	}
+}
+
+/* One batch of one source. */
+static void dispatch(struct state *s, size_t i, unsigned max)
+{
+	struct source *source = s->l->source[i];
+	unsigned n = 0;
+	int r = source_dispatch(source, max, on_packet, s, &n);
+
+	commit(s);
+	if (r == 0) {
+		s->more |= n >= max;
+		return;
+	}
+	if (r == SOURCE_E_GONE)
+		log_warning("%s: %s, ignoring %s", source_name(source), source_why(source),
+			s->l->file ? "the rest of it" : "this interface from now on");
+	count(s);
+	if (s->l->file)
+		ledger_set(s->ledger, LEDGER_capture_file_offset, source_file_size(source));
+	source_free(source);
+	for (size_t j = i; j + 1 < s->l->n_sources; j++) {
+		s->l->source[j] = s->l->source[j + 1];
+		s->matched[j] = s->matched[j + 1];
+		s->dropped[j] = s->dropped[j + 1];
+	}
+	s->l->n_sources--;
+}
+
+static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
+{
+	int r, signal;
+
+	if (fds[FD_SIGNAL].revents)
+		while ((signal = daemon_read_signal(s->l->signal_fd)))
+			if (signal == SIGTERM || signal == SIGINT)
+				s->stop = true;
+	if (fds[FD_PEER].revents) {
+		r = peer_check(s->l->peer);
+		if (r == PEER_E_TALKS)
+			log_warning("the consumer of the ring sent something: disconnected");
+	}
+	if (fds[FD_LISTEN].revents) {
+		r = peer_accept(s->l->peer, &s->l->gift);
+		if (r == -EACCES && !s->refused) {
+			log_warning("refused a consumer of the ring: not uid %u", s->l->peer->uid);
+			s->refused = true; /* once: a stubborn one must not fill the log */
+		} else if (r < 0 && r != -EACCES && r != -EAGAIN) {
+			log_warning("cannot hand over the ring: %s", strerror(-r));
+		}
+	}
+}
+
+static int timeout_ms(const struct state *s, uint64_t now)
+{
+	uint64_t ms = s->next_ns > now ? (s->next_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+
+	if (s->more)
+		return 0;
+	for (size_t i = 0; i < s->l->n_sources; i++)
+		if (source_restless(s->l->source[i]) && ms > SOURCE_RECHECK_MS)
+			ms = SOURCE_RECHECK_MS;
+	if (ring_producer_pending_loss(s->l->gift.ring) && ms > RETRY_MS)
+		ms = RETRY_MS;
+	if (s->wait_ms && ms > s->wait_ms)
+		ms = s->wait_ms;
+	return (int)ms;
+}
+
+/* Waits for anything at all and serves signals, consumer and clock; @ready says which sources. */
+static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
+{
+	struct pollfd fds[FD_SOURCES + LOOP_SOURCES_MAX] = {
+		[FD_SIGNAL] = {.fd = s->l->signal_fd, .events = POLLIN},
+		[FD_LISTEN] = {.fd = s->l->peer->listen_fd, .events = POLLIN},
+		[FD_PEER] = {.fd = s->l->peer->fd, .events = POLLIN},
+	};
+	size_t n = s->l->file ? 0 : s->l->n_sources;
+	uint64_t now = daemon_monotonic_ns();
+
+	for (size_t i = 0; i < n; i++)
+		fds[FD_SOURCES + i] =
+			(struct pollfd){.fd = source_fd(s->l->source[i]), .events = POLLIN};
+	if (poll(fds, FD_SOURCES + n, timeout_ms(s, now)) < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (size_t i = 0; i < n; i++)
+		ready[i] =
+			fds[FD_SOURCES + i].revents || s->more || source_restless(s->l->source[i]);
+	s->more = false;
+	serve(s, fds);
+	now = daemon_monotonic_ns();
+	if (now >= s->next_ns) {
+		count(s);
+		log_losses(s, false);
+		s->next_ns = now + s->l->interval_ns;
+	}
+	if (ring_producer_pending_loss(s->l->gift.ring))
+		commit(s);
+	return 0;
+}
+
+static int step_live(struct state *s)
+{
+	bool ready[LOOP_SOURCES_MAX] = {0};
+	int r = wait_for(s, ready);
+
+	/* Backwards: a source that ends makes the ones behind it move up. */
+	for (size_t i = s->l->n_sources; r == 0 && i-- > 0;)
+		if (ready[i])
+			dispatch(s, i, BATCH);
+	return r ? r : s->error;
+}
+
+static int run_live(struct state *s)
+{
+	uint64_t until;
+	int r = 0;
+
+	while (r == 0 && !s->stop && s->l->n_sources)
+		r = step_live(s);
+	if (r == 0 && !s->l->n_sources) {
+		log_error("no interface is left");
+		return -ENODEV;
+	}
+	/* Nothing more comes in; what has come in is in a block that time will retire. */
+	for (size_t i = 0; i < s->l->n_sources; i++)
+		if (source_stop(s->l->source[i]) < 0)
+			log_warning("%s: cannot be stopped, the last counts may be off, ignoring",
+				source_name(s->l->source[i]));
+	until = daemon_monotonic_ns() + s->l->batch_ns + STOP_MARGIN_NS;
+	while (r == 0 && (daemon_monotonic_ns() < until || s->more)) {
+		s->next_ns = until;
+		r = step_live(s);
+	}
+	count(s);
+	commit(s);
+	return r ? r : s->error;
+}
+
+/* How many packets surely fit the ring, whatever their size. */
+static unsigned room(struct state *s)
+{
+	uint64_t used, free;
+	int r = ring_producer_used(s->l->gift.ring, &used);
+
+	if (r < 0) {
+		s->error = r;
+		return 0;
+	}
+	free = (s->l->gift.data_size - used) / FRAME_ROOM;
+	/* One more for the padding in front of the ring's end. */
+	return free < 2 ? 0 : free - 1 < BATCH ? (unsigned)free - 1 : BATCH;
+}
+
+/* Longer and longer looks at a ring that is not emptied; nobody tells us when it is. */
+static void back_off(struct state *s, bool waiting)
+{
+	s->wait_ms = !waiting ? 0 : s->wait_ms < FILE_WAIT_MAX ? s->wait_ms + 1 : FILE_WAIT_MAX;
+}
+
+static int run_file(struct state *s)
+{
+	int r = 0;
+
+	ledger_set(s->ledger, LEDGER_capture_file_bytes, source_file_size(s->l->source[0]));
+	while (r == 0 && !s->stop && s->l->n_sources) {
+		unsigned n = room(s);
+
+		if (n) {
+			uint64_t at = source_file_offset(s->l->source[0]);
+
+			ledger_set(s->ledger, LEDGER_capture_file_offset, at);
+			dispatch(s, 0, n);
+			if (s->l->n_sources)
+				count(s);
+		}
+		back_off(s, !n);
+		s->more = n > 0;
+		r = wait_for(s, NULL);
+		if (r == 0)
+			r = s->error;
+	}
+	return r;
+}
+
+/* Puts the end mark, and waits until the consumer has taken everything; at a file's end for ever.
+ */
+static int finish(struct state *s)
+{
+	uint64_t until = daemon_monotonic_ns() + DRAIN_NS, used = 0;
+	bool marked = false, ready[LOOP_SOURCES_MAX], patient = s->l->file && !s->stop;
+	int r = 0;
+
+	for (bool first = true; r == 0; first = false) {
+		if (!marked && room(s) > 0 && !ring_producer_pending_loss(s->l->gift.ring)) {
+			r = ring_put(s->l->gift.ring, RING_FRAME_END, 0, daemon_realtime_ns(), 0,
+				NULL, 0, NULL, 0);
+			marked = r == 0;
+			commit(s);
+		}
+		if (r == 0)
+			r = ring_producer_used(s->l->gift.ring, &used);
+		if (r < 0 || (marked && !used))
+			break;
+		if (patient ? s->stop : daemon_monotonic_ns() >= until || s->l->peer->fd < 0)
+			break;
+		s->more = false;
+		s->next_ns = daemon_monotonic_ns() + DRAIN_NS;
+		back_off(s, !first);
+		r = wait_for(s, ready);
+		if (r == 0)
+			r = s->error;
+	}
+	if (used)
+		log_warning("%llu bytes of the ring were not taken by a consumer",
+			(unsigned long long)used);
+	return r < 0 ? r : 0;
+}
+
+int loop_run(struct loop *l)
+{
+	struct state s = {.l = l, .ledger = &l->daemon->ledger};
+	int r;
+
+	settle(&s);
+	s.next_ns = daemon_monotonic_ns() + l->interval_ns;
+	ledger_ready(s.ledger);
+	notify_send("READY=1");
+	r = l->file ? run_file(&s) : run_live(&s);
+	notify_send("STOPPING=1");
+	if (r == 0)
+		r = finish(&s);
+	log_losses(&s, true);
+	if (r == -EPROTO)
+		log_error("the consumer wrote an impossible index into the ring: giving it up");
+	else if (r < 0 && r != -ENODEV)
+		log_error("stopped by an error: %s", strerror(-r));
+	log_info("stopped: %llu packets matched, %llu dropped by the kernel, %llu published, %llu "
+		 "lost to a full ring",
+		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_matched),
+		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_dropped),
+		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_published),
+		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_ring_full));
+	return r;
+}

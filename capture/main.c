@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowner-capture: copies the packets that matter from the kernel into a ring, and looks at none.
+ *
+ * What it does, in this order:
+ *  1. parse: command line, configuration
+ *  2. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW)
+ *  3. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs)
+ *  4. ring and socket: two sealed memfds, RUNTIME/capture/ring.sock	(CAP_CHOWN)
+ *  5. drop: own user, no capability, for good
+ *  6. start: the filters open and are locked
+ *  7. loop: until SIGTERM, SIGINT, or the end of the file
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture/loop.h"
+#include "config/daemon.h"
+#include "config/log.h"
+#include "config/privileges.h"
+#include "shm/ring.h"
+
+struct options {
+	const char *interface[LOOP_SOURCES_MAX];
+	size_t n_interfaces;
+	const char *file;
+	const char *filter;
+};
+
+static const struct daemon_option own_options[] = {
+	{"interface", 'i', "IFACE", "capture on this interface; may be repeated; \"any\" is all"},
+	{"read", 'r', "FILE", "read a pcap or pcapng file instead; - is standard input"},
+	{"filter", 'f', "EXPRESSION", "only packets that match, see pcap-filter(7)"},
+	{0},
+};
+
+static int own_option(void *arg, const char *name, const char *value)
+{
+	struct options *o = arg;
+
+	if (!strcmp(name, "filter")) {
+		o->filter = value;
+	} else if (!strcmp(name, "read")) {
+		o->file = value;
+	} else if (o->n_interfaces == LOOP_SOURCES_MAX) {
+		log_error("more than %u interfaces: use \"any\"", LOOP_SOURCES_MAX);
+		return -EINVAL;
+	} else {
+		o->interface[o->n_interfaces++] = value;
+	}
+	if (o->file && o->n_interfaces) {
+		log_error("--read and --interface exclude each other: give one of them");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Steps 2: returns 0 or the exit status, logged. */
+static int open_sources(struct loop *l, const struct options *o)
+{
+	const struct config *c = &l->daemon->config;
+	const char *const *names = o->interface;
+	size_t n = o->n_interfaces;
+	struct source_error err;
+
+	if (o->file) {
+		names = &o->file;
+		n = 1;
+	} else if (!n) {
+		names = (const char *const *)c->capture.interfaces.item;
+		n = c->capture.interfaces.n;
+	}
+	l->file = o->file;
+	for (size_t i = 0; i < n && i < LOOP_SOURCES_MAX; i++) {
+		const struct source_options so = {
+			.name = names[i],
+			.index = (uint16_t)i,
+			.filter = o->filter ? o->filter : c->capture.filter,
+			.buffer = c->capture.buffer,
+			.batch_timeout_ns = c->capture.batch_timeout_ns,
+		};
+		int r = o->file ? source_open_file(&so, &l->source[i], &err)
+				: source_open_live(&so, &l->source[i], &err);
+
+		if (r < 0) {
+			log_error("%s", err.text);
+			return (int)err.status;
+		}
+		l->n_sources++;
+	}
+	return 0;
+}
+
+/* Step 4. */
+static int open_ring(struct loop *l)
+{
+	const struct config *c = &l->daemon->config;
+	uid_t uid = geteuid();
+	gid_t gid;
+	char path[256];
+	int r;
+
+	l->gift.epoch = ledger_get(&l->daemon->ledger, LEDGER_capture_epoch);
+	l->gift.data_size = c->capture.ring;
+	r = ring_producer_new(
+		l->gift.data_size, l->gift.epoch, RING_LOSS_PACKET_RING, &l->gift.ring);
+	if (r < 0) {
+		log_error("cannot make the ring: %s", strerror(-r));
+		return 1;
+	}
+	/* Without privileges there is only one user: ourselves. */
+	r = privileges_is_root() ? privileges_user(c->enrich.user, &uid, &gid) : 0;
+	if (r < 0) {
+		log_error("enrich.user: no such user: %s (create it, or set another one)",
+			c->enrich.user);
+		return CONFIG_EXIT;
+	}
+	r = daemon_path(l->daemon, "capture", "ring.sock", path, sizeof(path));
+	if (r == 0)
+		r = peer_listen(l->peer, path, uid);
+	if (r < 0) {
+		log_error("cannot listen at %s: %s", path, strerror(-r));
+		return 1;
+	}
+	return 0;
+}
+
+/* Step 5. */
+static int drop(const struct config *c)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int r = privileges_is_root() ? privileges_user(c->capture.user, &uid, &gid) : 0;
+
+	if (r < 0) {
+		log_error("capture.user: no such user: %s (create it, or set another one)",
+			c->capture.user);
+		return CONFIG_EXIT;
+	}
+	r = privileges_drop(uid, gid, 0);
+	if (r < 0) {
+		log_error("cannot give up privileges: %s", strerror(-r));
+		return 1;
+	}
+	return 0;
+}
+
+/* Step 6. */
+static int start_sources(struct loop *l)
+{
+	struct source_error err;
+
+	for (size_t i = 0; i < l->n_sources; i++)
+		if (source_start(l->source[i], &err) < 0) {
+			log_error("%s", err.text);
+			return (int)err.status;
+		}
+	return 0;
+}
+
+static void log_start(const struct loop *l)
+{
+	const struct config *c = &l->daemon->config;
+	char names[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < l->n_sources && len < sizeof(names); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s (%s, filter of %u)",
+			i ? ", " : "", source_name(l->source[i]), source_link(l->source[i]),
+			source_insns(l->source[i]));
+	if (l->file)
+		log_info("reading %s; ring %llu KiB; tap %s; uid %u", names,
+			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
+	else
+		log_info("capturing on %s; buffer %llu KiB each, ring %llu KiB; tap %s; uid %u",
+			names, (unsigned long long)c->capture.buffer / 1024,
+			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
+}
+
+static int run(struct loop *l, const struct options *o, struct tap *tap)
+{
+	const struct config *c = &l->daemon->config;
+	int r;
+
+	if (daemon_signals(&l->signal_fd) < 0)
+		return 1;
+	r = open_sources(l, o);
+	if (r)
+		return r;
+	/* Packets of a file are of the past: nobody here owns them. */
+	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
+	r = open_ring(l);
+	if (r == 0)
+		r = drop(c);
+	if (r == 0)
+		r = start_sources(l);
+	if (r)
+		return r;
+	l->interval_ns = c->metrics.interval_ns;
+	l->batch_ns = c->capture.batch_timeout_ns;
+	log_start(l);
+	return loop_run(l) < 0 ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.name = "flowner-capture", .program = LEDGER_OF_CAPTURE};
+	struct peer peer = {.listen_fd = -1, .fd = -1};
+	struct tap tap = {0};
+	struct loop l = {.daemon = &d, .peer = &peer, .gift.tap = &tap, .signal_fd = -1};
+	struct options o = {0};
+	int r = daemon_start(&d, argc, argv, own_options, own_option, &o);
+
+	if (r < 0)
+		r = run(&l, &o, &tap);
+	for (size_t i = 0; i < l.n_sources; i++)
+		source_free(l.source[i]);
+	peer_deinit(&peer);
+	tap_deinit(&tap);
+	ring_producer_free(l.gift.ring);
+	if (l.signal_fd >= 0)
+		close(l.signal_fd);
+	daemon_deinit(&d);
+	return r;
+}

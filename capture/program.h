@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which packets flowner looks at and how many bytes of each: the table of classes, and the one
+ * filter program made of it.
+ *
+ * Order of the program: [user's expression] [classes] [a VLAN tag?] [classes behind one tag]
+ * [a second tag?] [classes behind two]. Inside the kernel one tag is already out of the way, so
+ * the same program covers one tag more there. Where the link header has no VLAN tags (RAW, NULL)
+ * it ends after the first classes.
+ *
+ * Threads: any. Blocks: no. Logs: no. The compiler is libpcap, called through a function pointer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/filter.h"
+
+#define PROGRAM_SNAPLEN_MAX 1440u /* longest snap length of a class, bytes */
+
+struct program_class {
+	const char *name;
+	const char *expression; /* pcap-filter(7), for IP packets */
+	uint32_t snaplen;       /* bytes from the start of the link header */
+};
+
+const struct program_class *program_classes(size_t *ret_n);
+
+/* How class expressions are compiled for the source. */
+enum program_link {
+	PROGRAM_NATIVE,   /* for the source's own link type, which has no VLAN tags */
+	PROGRAM_ETHERNET, /* for Ethernet, used as it is */
+	PROGRAM_SLL,      /* for Ethernet, then moved to this framing */
+	PROGRAM_SLL2,
+};
+
+struct program_spec {
+	enum program_link link;
+	const char *user; /* user's expression, NULL or "" = everything */
+	bool cooked;      /* for the filter of a SOCK_DGRAM packet socket */
+	uint32_t once_on; /* ifindex of loopback, 0 = no such rule; in the kernel only */
+	/*
+	 * Compiles @expression: for Ethernet, or for the source itself (the user's expression
+	 * always). Returns 0 or -EINVAL, and keeps libpcap's message.
+	 */
+	int (*compile)(
+		void *arg, bool ethernet, const char *expression, struct filter_program *ret);
+	void *arg;
+};
+
+/* Positive results of program_build(). */
+enum {
+	PROGRAM_E_USER = 1,   /* the user's expression does not compile */
+	PROGRAM_E_COOKED = 2, /* it reads header bytes the kernel does not show on this source */
+};
+
+/* Free with filter_deinit(). 0, PROGRAM_E_*, -EINVAL, -E2BIG, -ENOMEM. */
+int program_build(const struct program_spec *spec, struct filter_program *ret);

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where packets come from: a live interface or a capture file, through libpcap. */
+#include "capture/source.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "capture/filter.h"
+#include "capture/program.h"
+#include "shm/cleanup.h"
+
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+#define SNAPLEN   1600 /* bytes; more than any class keeps, plus a VLAN tag put back in */
+#define MARGIN_MS 5    /* beyond the batch timeout, for the kernel's timer */
+
+_Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
+_Static_assert(SNAPLEN <= PACKET_CAPLEN_MAX && PROGRAM_SNAPLEN_MAX < SNAPLEN, "snap lengths");
+
+struct source {
+	pcap_t *pcap;
+	pcap_t *ethernet; /* what class expressions are compiled for */
+	bool file;
+	int dlt;
+	int loopback; /* its ifindex */
+	uint64_t batch_ms;
+	struct filter_program program;
+	uint64_t file_size;
+	struct packet_head head;    /* what all its packets share */
+	uint64_t matched, dropped;  /* since source_start() */
+	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */
+	source_packet_fn packet;
+	void *arg;
+	char name[IFNAMSIZ > 64 ? IFNAMSIZ : 64];
+};
+
+DEFINE_CLEANUP(source, struct source, source_free)
+
+static int fail(struct source_error *err, enum source_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(struct source_error *err, enum source_status status, const char *format, ...)
+{
+	va_list ap;
+
+	err->status = status;
+	va_start(ap, format);
+	vsnprintf(err->text, sizeof(err->text), format, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+static int compile(void *arg, bool ethernet, const char *expression, struct filter_program *ret)
+{
+	struct source *s = arg;
+	struct bpf_program bpf;
+	int r;
+
+	if (pcap_compile(ethernet ? s->ethernet : s->pcap, &bpf, expression, 1,
+		    PCAP_NETMASK_UNKNOWN) != 0)
+		return -EINVAL;
+	r = filter_copy((const struct filter_insn *)bpf.bf_insns, bpf.bf_len, ret);
+	pcap_freecode(&bpf);
+	return r;
+}
+
+/* How class expressions are compiled for @dlt; -EINVAL for a link type enrich does not know. */
+static int link_of(int dlt, enum program_link *ret)
+{
+	switch (dlt) {
+	case DLT_EN10MB:
+		*ret = PROGRAM_ETHERNET;
+		return 0;
+	case DLT_LINUX_SLL:
+		*ret = PROGRAM_SLL;
+		return 0;
+	case DLT_LINUX_SLL2:
+		*ret = PROGRAM_SLL2;
+		return 0;
+	case DLT_RAW: /* LINKTYPE_RAW 101 of files, 12 elsewhere */
+	case DLT_IPV4:
+	case DLT_IPV6:
+	case DLT_NULL:
+	case DLT_LOOP:
+		*ret = PROGRAM_NATIVE;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int build(struct source *s, bool kernel, const char *filter, struct source_error *err)
+{
+	struct program_spec spec = {.user = filter, .compile = compile, .arg = s};
+	int r;
+
+	if (link_of(s->dlt, &spec.link) < 0) {
+		const char *name = pcap_datalink_val_to_name(s->dlt);
+
+		return fail(err, SOURCE_BAD_FILE,
+			"%s: link type %s (%d) is not one of EN10MB, LINUX_SLL, LINUX_SLL2, RAW, "
+			"IPV4, IPV6, NULL, LOOP",
+			s->name, name ? name : "unknown", s->dlt);
+	}
+	if (kernel) {
+		spec.cooked = spec.link == PROGRAM_SLL || spec.link == PROGRAM_SLL2;
+		spec.once_on = (uint32_t)s->loopback;
+	}
+	s->ethernet = pcap_open_dead(DLT_EN10MB, 65535);
+	if (!s->ethernet)
+		return fail(err, SOURCE_FAILED, "out of memory");
+	r = program_build(&spec, &s->program);
+	if (r == PROGRAM_E_USER)
+		return fail(err, SOURCE_BAD_FILTER,
+			"bad filter expression \"%s\": %s (see "
+			"pcap-filter(7))",
+			filter, pcap_geterr(s->pcap));
+	if (r == PROGRAM_E_COOKED)
+		return fail(err, SOURCE_BAD_FILTER,
+			"filter expression \"%s\" looks at link-layer bytes that are not there on "
+			"%s: name an interface, or leave that part out",
+			filter, s->name);
+	if (r < 0)
+		return fail(err, SOURCE_FAILED, "%s: cannot build the packet filter: %s", s->name,
+			r == -EINVAL ? pcap_geterr(s->ethernet) : strerror(-r));
+	return 0;
+}
+
+static int source_new(const struct source_options *o, struct source **ret, struct source_error *err)
+{
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return fail(err, SOURCE_FAILED, "out of memory");
+	/* A file's name may be cut: it is for messages only. */
+	snprintf(s->name, sizeof(s->name), "%s", o->name);
+	s->head.source = o->index;
+	s->batch_ms = (o->batch_timeout_ns + 999999) / 1000000;
+	if (!s->batch_ms)
+		s->batch_ms = 1; /* libpcap's 0 means: never deliver a block that is not full */
+	*ret = s;
+	return 0;
+}
+
+static int activate(struct source *s, const struct source_options *o, struct source_error *err)
+{
+	int r;
+
+	pcap_set_snaplen(s->pcap, SNAPLEN);
+	pcap_set_promisc(s->pcap, 0);
+	pcap_set_timeout(s->pcap, (int)s->batch_ms);
+	pcap_set_buffer_size(s->pcap, o->buffer > INT32_MAX ? INT32_MAX : (int)o->buffer);
+	pcap_set_tstamp_precision(s->pcap, PCAP_TSTAMP_PRECISION_NANO);
+	r = pcap_activate(s->pcap);
+	switch (r) {
+	case PCAP_ERROR_NO_SUCH_DEVICE:
+		return fail(err, SOURCE_NO_INPUT,
+			"no such interface: %s (`ip link` lists them, \"any\" is all of them)",
+			s->name);
+	case PCAP_ERROR_PERM_DENIED:
+	case PCAP_ERROR_PROMISC_PERM_DENIED:
+		return fail(err, SOURCE_NO_PERMISSION,
+			"not allowed to capture on %s: start as root or with CAP_NET_RAW", s->name);
+	case PCAP_ERROR_IFACE_NOT_UP:
+		return fail(err, SOURCE_NO_INPUT, "interface %s is down: `ip link set %s up` first",
+			s->name, s->name);
+	default:
+		/* Positive values are warnings, e.g. that "any" has no promiscuous mode. */
+		if (r < 0)
+			return fail(err, SOURCE_FAILED, "cannot capture on %s: %s", s->name,
+				pcap_geterr(s->pcap));
+	}
+	return 0;
+}
+
+static int attach(struct source *s, struct filter_insn *insn, size_t n)
+{
+	struct sock_fprog prog = {(unsigned short)n, (struct sock_filter *)insn};
+
+	if (setsockopt(pcap_fileno(s->pcap), SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0)
+		return -errno;
+	return 0;
+}
+
+int source_open_live(const struct source_options *o, struct source **ret, struct source_error *err)
+{
+	struct filter_insn shut = {BPF_RET | BPF_K, 0, 0, 0};
+	_cleanup_(cleanup_source) struct source *s = NULL;
+	char text[PCAP_ERRBUF_SIZE];
+	bool any = !strcmp(o->name, "any");
+	int r, one = 1;
+
+	r = source_new(o, &s, err);
+	if (r < 0)
+		return r;
+	s->pcap = pcap_create(o->name, text);
+	if (!s->pcap)
+		return fail(err, SOURCE_NO_INPUT, "cannot capture on %s: %s", s->name, text);
+	r = activate(s, o, err);
+	if (r < 0)
+		return r;
+	r = attach(s, &shut, 1);
+	if (r < 0)
+		return fail(err, SOURCE_FAILED, "%s: cannot attach a filter: %s", s->name,
+			strerror(-r));
+	if (any && pcap_set_datalink(s->pcap, DLT_LINUX_SLL2) < 0)
+		return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
+	if (pcap_setnonblock(s->pcap, 1, text) < 0)
+		return fail(err, SOURCE_FAILED, "%s: %s", s->name, text);
+	s->dlt = pcap_datalink(s->pcap);
+	s->loopback = (int)if_nametoindex("lo");
+	s->head.dlt = (uint16_t)s->dlt;
+	s->head.ifindex = any ? 0 : if_nametoindex(o->name);
+	if (s->loopback && s->head.ifindex == (uint32_t)s->loopback)
+		/* Cheaper than the filter's rule; where the kernel is too old, that one still
+		 * holds. */
+		(void)setsockopt(pcap_fileno(s->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
+			sizeof(one));
+	r = build(s, true, o->filter, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(s);
+	return 0;
+}
+
+int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err)
+{
+	_cleanup_(cleanup_source) struct source *s = NULL;
+	_cleanup_fclose_ FILE *f = NULL;
+	char text[PCAP_ERRBUF_SIZE];
+	struct stat st;
+	int r;
+
+	r = source_new(o, &s, err);
+	if (r < 0)
+		return r;
+	s->file = true;
+	f = strcmp(o->name, "-") ? fopen(o->name, "re") : stdin;
+	if (!f || fstat(fileno(f), &st) < 0)
+		return fail(err, errno == EACCES ? SOURCE_NO_PERMISSION : SOURCE_NO_INPUT,
+			"cannot read %s: %s", o->name, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return fail(err, SOURCE_NO_INPUT, "cannot read %s: it is a directory", o->name);
+	s->file_size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
+	if (!s->pcap)
+		return fail(err, SOURCE_BAD_FILE, "cannot read %s: not a pcap or pcapng file: %s",
+			o->name, text);
+	f = NULL; /* libpcap closes it now */
+	s->dlt = pcap_datalink(s->pcap);
+	s->head.dlt = (uint16_t)s->dlt;
+	r = build(s, false, o->filter, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(s);
+	return 0;
+}
+
+void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	filter_deinit(&s->program);
+	if (s->ethernet)
+		pcap_close(s->ethernet);
+	if (s->pcap)
+		pcap_close(s->pcap);
+	free(s);
+}
+
+static void discard(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	(void)arg;
+	(void)h;
+	(void)bytes;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int source_start(struct source *s, struct source_error *err)
+{
+	int64_t until = now_ms() + 2 * (int64_t)s->batch_ms + MARGIN_MS, left;
+	uint64_t matched, dropped;
+	int r, one = 1;
+
+	if (s->file)
+		return 0;
+	/* What came between activation and the reject-all filter; its last block is retired by
+	 * time. */
+	while ((left = until - now_ms()) > 0) {
+		struct pollfd p = {.fd = source_fd(s), .events = POLLIN};
+
+		if (poll(&p, 1, (int)left) > 0 && pcap_dispatch(s->pcap, -1, discard, NULL) < 0)
+			return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
+	}
+	r = source_count(s, &matched, &dropped);
+	if (r == 0)
+		r = attach(s, s->program.insn, s->program.n);
+	if (r == 0 &&
+		setsockopt(pcap_fileno(s->pcap), SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof(one)) < 0)
+		r = -errno;
+	if (r < 0)
+		return fail(err, SOURCE_FAILED, "%s: cannot start the filter: %s", s->name,
+			strerror(-r));
+	s->matched = s->dropped = 0;
+	return 0;
+}
+
+int source_fd(const struct source *s)
+{
+	return s->file ? -1 : pcap_get_selectable_fd(s->pcap);
+}
+
+bool source_restless(const struct source *s)
+{
+	return !s->file && pcap_get_required_select_timeout(s->pcap);
+}
+
+static uint64_t time_ns(const struct timeval *tv)
+{
+	/* Nanoseconds by PCAP_TSTAMP_PRECISION_NANO; a file may hold anything. */
+	uint64_t sec = tv->tv_sec > 0 ? (uint64_t)tv->tv_sec : 0;
+	uint64_t ns = tv->tv_usec > 0 ? (uint64_t)tv->tv_usec : 0;
+
+	return sec * 1000000000u + (ns > 999999999u ? 999999999u : ns);
+}
+
+static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	struct source *s = (struct source *)arg;
+	uint32_t caplen = h->caplen;
+
+	if (s->file) {
+		uint32_t keep = bpf_filter(
+			(const struct bpf_insn *)s->program.insn, bytes, h->len, h->caplen);
+
+		if (!keep)
+			return;
+		s->matched++;
+		caplen = keep < caplen ? keep : caplen;
+	}
+	s->head.caplen = caplen < PACKET_CAPLEN_MAX ? caplen : PACKET_CAPLEN_MAX;
+	s->head.len = h->len;
+	s->packet(s->arg, time_ns(&h->ts), &s->head, bytes);
+}
+
+int source_dispatch(
+	struct source *s, unsigned max, source_packet_fn packet, void *arg, unsigned *ret_n)
+{
+	int r;
+
+	s->packet = packet;
+	s->arg = arg;
+	r = pcap_dispatch(s->pcap, (int)max, deliver, (u_char *)s);
+	if (r < 0)
+		return SOURCE_E_GONE;
+	*ret_n = (unsigned)r;
+	return s->file && r == 0 ? SOURCE_E_END : 0;
+}
+
+const char *source_why(const struct source *s)
+{
+	return pcap_geterr(s->pcap);
+}
+
+int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
+{
+	struct pcap_stat st;
+
+	if (!s->file) {
+		if (pcap_stats(s->pcap, &st) < 0)
+			return -EIO;
+		/* ps_recv includes the dropped ones on Linux; both wrap at 32 bits. */
+		s->matched += (u_int)(st.ps_recv - s->last_recv);
+		s->dropped += (u_int)(st.ps_drop - s->last_drop);
+		s->last_recv = st.ps_recv;
+		s->last_drop = st.ps_drop;
+	}
+	*ret_matched = s->matched;
+	*ret_dropped = s->dropped;
+	return 0;
+}
+
+int source_stop(struct source *s)
+{
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_ifindex = (int)s->head.ifindex};
+
+	if (s->file)
+		return 0;
+	/*
+	 * The filter is locked; what can still change is the protocol the socket listens to. None
+	 * of this one's packets are IP, so nothing matches. The kernel waits for packets on their
+	 * way.
+	 */
+	sll.sll_protocol = htons(ETH_P_LOOPBACK);
+	if (bind(pcap_fileno(s->pcap), (struct sockaddr *)&sll, sizeof(sll)) < 0)
+		return -errno;
+	return 0;
+}
+
+const char *source_name(const struct source *s)
+{
+	return s->name;
+}
+
+const char *source_link(const struct source *s)
+{
+	const char *name = pcap_datalink_val_to_name(s->dlt);
+
+	return name ? name : "unknown";
+}
+
+unsigned source_insns(const struct source *s)
+{
+	return (unsigned)s->program.n;
+}
+
+uint64_t source_file_size(const struct source *s)
+{
+	return s->file_size;
+}
+
+uint64_t source_file_offset(const struct source *s)
+{
+	off_t at = s->file_size ? ftello(pcap_file(s->pcap)) : 0;
+
+	return at > 0 ? (uint64_t)at : 0;
+}
+
+int source_program(int dlt, bool kernel, const char *filter, struct filter_program *ret,
+	struct source_error *err)
+{
+	_cleanup_(cleanup_source) struct source *s = NULL;
+	const struct source_options o = {.name = "test"};
+	int r;
+
+	r = source_new(&o, &s, err);
+	if (r < 0)
+		return r;
+	s->dlt = dlt;
+	s->pcap = pcap_open_dead(dlt, 65535);
+	if (!s->pcap)
+		return fail(err, SOURCE_FAILED, "out of memory");
+	r = build(s, kernel, filter, err);
+	if (r < 0)
+		return r;
+	*ret = s->program;
+	s->program = (struct filter_program){0};
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where packets come from: a live interface or a capture file, through libpcap.
+ *
+ * Live: TPACKET_V3 blocks, non-blocking; the caller polls source_fd(). The filter is attached by us
+ * instead of pcap_setfilter(), which would run it a second time in user space over the first
+ * blocks, where the kernel's ancillary loads and the stripped VLAN tag are missing. The start is
+ * exact: the socket is shut by a reject-all filter, drained, its counters are read, and then the
+ * filter opens.
+ *
+ * File: never blocks on anything but the disk; the filter runs in user space.
+ *
+ * Threads: one per source. Blocks: source_start() for twice the batch timeout. Logs: no; complaints
+ * are a struct source_error, ready to print. No packet byte is looked at outside the filter
+ * program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shm/packet.h"
+
+struct source;
+
+/* Exit statuses of sysexits.h that fit. */
+enum source_status {
+	SOURCE_BAD_FILTER = 64,    /* EX_USAGE */
+	SOURCE_BAD_FILE = 65,      /* EX_DATAERR: not a capture file, or of an unknown link type */
+	SOURCE_NO_INPUT = 66,      /* EX_NOINPUT: no such interface or file */
+	SOURCE_FAILED = 71,        /* EX_OSERR */
+	SOURCE_NO_PERMISSION = 77, /* EX_NOPERM */
+};
+
+struct source_error {
+	enum source_status status;
+	char text[512]; /* one line: what is wrong and what to do */
+};
+
+struct source_options {
+	const char *name;          /* interface, "any", or file ("-" = standard input) */
+	uint16_t index;            /* what packet_head.source shall say */
+	const char *filter;        /* pcap-filter(7), "" = everything */
+	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
+	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
+};
+
+/* Each opens and compiles; nothing is delivered before source_start(). 0, or -EINVAL with @err. */
+int source_open_live(const struct source_options *o, struct source **ret, struct source_error *err);
+int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err);
+/* Takes NULL. */
+void source_free(struct source *s);
+
+/*
+ * Opens the tap: afterwards the counters count from zero and the filter can no longer be changed
+ * (SO_LOCK_FILTER). Needs no privilege. 0, or -EINVAL with @err.
+ */
+int source_start(struct source *s, struct source_error *err);
+
+/* The descriptor to poll for POLLIN; -1 for a file, which is always ready. */
+int source_fd(const struct source *s);
+/* Whether a poll() must come back within SOURCE_RECHECK_MS: the interface went down. */
+bool source_restless(const struct source *s);
+#define SOURCE_RECHECK_MS 250
+
+/*
+ * Calls @packet for up to @max packets that are ready now; @bytes are head->caplen captured ones.
+ * *ret_n says how many libpcap went through, == @max: there may be more. Returns 0, SOURCE_E_END
+ * (end of file), SOURCE_E_GONE (interface or rest of file unreadable, see source_why()).
+ */
+enum { SOURCE_E_END = 1, SOURCE_E_GONE = 2 };
+typedef void (*source_packet_fn)(
+	void *arg, uint64_t t_ns, const struct packet_head *head, const void *bytes);
+int source_dispatch(
+	struct source *s, unsigned max, source_packet_fn packet, void *arg, unsigned *ret_n);
+const char *source_why(const struct source *s);
+
+/* Packets that matched since source_start(), and how many of these the kernel dropped. */
+int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped);
+
+/*
+ * Lets nothing more in; what is already in the buffer can still be dispatched (wait for the batch
+ * timeout). Needs no privilege. 0 or -errno.
+ */
+int source_stop(struct source *s);
+
+/* For the log and for progress. Sizes are 0 where they are unknown. */
+const char *source_name(const struct source *s);
+const char *source_link(const struct source *s); /* "LINUX_SLL2" */
+unsigned source_insns(const struct source *s);
+uint64_t source_file_size(const struct source *s);
+uint64_t source_file_offset(const struct source *s);
+
+/*
+ * The program for a link type without opening anything, for tests: @kernel as a live source
+ * attaches it, else as a file is filtered. 0 or -EINVAL with @err.
+ */
+struct filter_program;
+int source_program(int dlt, bool kernel, const char *filter, struct filter_program *ret,
+	struct source_error *err);
