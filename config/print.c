@@ -142,7 +142,7 @@ static void print_range(const struct schema_key *k, FILE *f)
 		fputs(k->power_of_two ? ", a power of two" : "", f);
 		break;
 	case SCHEMA_BOOL:
-		fputs("true or false", f);
+		fputs("One of true or false", f);
 		break;
 	case SCHEMA_NAME:
 		for (int i = 0; k->names[i]; i++)
@@ -162,16 +162,18 @@ int config_print_keys(FILE *f)
 	int r = config_init(&c);
 
 	for (size_t s = 0; r == 0 && s < schema_n_sections; s++) {
-		fprintf(f, "%s# %s\n%s:\n", s ? "\n" : "", schema_sections[s].help,
+		fprintf(f, "%s# %s\n%s:\n", s ? "\n\n" : "", schema_sections[s].help,
 			schema_sections[s].name);
 		for (size_t i = 0; i < schema_n_keys; i++) {
 			const struct schema_key *k = &schema_keys[i];
 
 			if (strcmp(k->section, schema_sections[s].name) != 0)
 				continue;
-			fprintf(f, "  # %s\n  # ", k->help);
+			/* Without its # the line is indented right: comments have a space behind
+			 * it. */
+			fprintf(f, "\n  # %s\n  # ", k->help);
 			print_range(k, f);
-			fprintf(f, "  # %s: ", k->name);
+			fprintf(f, "  #%s: ", k->name);
 			value_print(&c, k, f);
 			fputc('\n', f);
 		}
