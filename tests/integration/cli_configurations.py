@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flowner check-config` and `print-config`: wrong configurations get the place, the key, what is wrong, and exit status 78."""
+import os
+
+import tap
+
+flowner = tap.program("flowner")
+home = tap.tmpdir()
+path = os.path.join(home, "flowner.yaml")
+
+WRONG = [
+    # file, message after the file's name
+    ("capture:\n    interfce: [lo]\n", ":2:5: capture.interfce: unknown key (did you mean \"capture.interfaces\"?)"),
+    ("captur:\n    ring: 1MiB\n", ":1:1: captur: unknown section (did you mean \"capture\"?)"),
+    ("capture:\n    buffer: 64MB\n", ":2:13: capture.buffer: "),
+    ("capture:\n    buffer: 1KiB\n", ":2:13: capture.buffer: "),
+    ("capture:\n    ring: 3MiB\n", ":2:11: capture.ring: "),
+    ("capture:\n    ring: 2GiB\n", ":2:11: capture.ring: "),
+    ("capture:\n    batch_timeout: 10\n", ":2:20: capture.batch_timeout: "),
+    ("capture:\n    batch_timeout: 0s\n", ":2:20: capture.batch_timeout: "),
+    ("capture:\n    interfaces: [lo]\n    interfaces: [eth0]\n", ":3:5: capture.interfaces: "),
+    ("capture:\n    interfaces: {lo: 1}\n", ":2:17: capture.interfaces: "),
+    ("capture:\n    interfaces: [any, lo]\n", ":2:17: capture.interfaces: "),
+    ("capture:\n    user: root\n", ":2:11: capture.user: "),
+    ("capture:\n    user: 0\n", ":2:11: capture.user: "),
+    ("capture: 5\n", ":1:10: capture: "),
+    ("- capture\n", ":1:1: "),
+    ("enrich:\n    tap: yes\n", ":2:10: enrich.tap: "),
+    ("enrich:\n    tap: ful\n", ":2:10: enrich.tap: "),
+    ("enrich:\n    sock_diag: 1\n", ":2:16: enrich.sock_diag: "),
+    ("enrich:\n    active_timeout: -5s\n", ":2:21: enrich.active_timeout: "),
+    ("output:\n    files: [ecs]\n", ":2:13: output.files: "),
+    ("output:\n    files:\n        - ecs:/var/log/x\n        - [1]\n", ":4:11: output.files: "),
+    ("limits:\n    flows: many\n", ":2:12: limits.flows: "),
+    ("limits:\n    flows: 99999999999999999999999\n", ":2:12: limits.flows: "),
+    ("limits: &a\n    flows: 100\nmetrics: *a\n", ":1:9: "),
+    ("limits:\n  flows: 100\n processes: 5\n", ":3:"),
+    ("limits:\n\tflows: 100\n", ":2:1: "),
+    ("limits: {flows: 100\n", ":2:1: "),
+    ("a: " + "[" * 100 + "]" * 100 + "\n", ":1:"),
+    ("limits:\n    flows: \"1\x0200\"\n", ":2:"),
+    ("limits: {}\n---\nlimits: {}\n", ":2:1: "),
+    ("# " + "x" * (1 << 20) + "\n", ":1:1: is larger than 1048576 bytes"),
+]
+
+for text, message in WRONG:
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    r = tap.run([flowner, "check-config", path])
+    shown = text if len(text) < 60 else text[:40] + "..."
+    want = f"flowner: {path}{message}"
+    if not tap.ok(r.returncode == 78 and r.stdout == "" and r.stderr.startswith(want) and r.stderr.count("\n") == 1
+                  and (not message.endswith(": ") or len(r.stderr) > len(want) + 8), f"wrong: {shown!r}"):
+        tap.note(f"got {r.returncode}: {r.stdout}{r.stderr}want {want}")
+
+for path_given, error in (os.path.join(home, "none.yaml"), "No such file or directory"), (home, "Is a directory"):
+    r = tap.run([flowner, "check-config", path_given])
+    tap.ok(r.returncode == 78 and r.stderr.startswith(f"flowner: {path_given}: ") and error in r.stderr,
+           f"no file: {error}", r.stderr)
+
+# conf.d, the environment and --set, later ones winning.
+os.unlink(path)
+os.mkdir(os.path.join(home, "conf.d"))
+for name, text in (("flowner.yaml", "limits: {flows: 1000, processes: 1000}\noutput: {flush: 1s}\n"),
+                   ("conf.d/10-a.yaml", "limits: {flows: 2000}\n"), ("conf.d/9-b.yaml", "limits: {flows: 3000}\n")):
+    with open(os.path.join(home, name), "w", encoding="utf-8") as f:
+        f.write(text)
+r = tap.run([flowner, "check-config", path])
+tap.is_((r.returncode, r.stdout, r.stderr), (0, f"{path}: good\n", ""), "a good configuration")
+
+
+def printed(*args, **env):
+    run = tap.run([flowner, "print-config", "-c", path, *args], env=dict(os.environ, **env))
+    return run.returncode, run.stdout
+
+
+tap.has(printed()[1], "flows: 3000", "conf.d wins over the file, in the order of the names")
+tap.has(printed()[1], "processes: 1000", "the file wins over the default")
+tap.has(printed(FLOWNER_LIMITS__FLOWS="4000")[1], "flows: 4000", "the environment wins over conf.d")
+tap.has(printed("--set", "limits.flows=5000", FLOWNER_LIMITS__FLOWS="4000")[1], "flows: 5000",
+        "the command line wins over all")
+r = tap.run([flowner, "check-config", path], env=dict(os.environ, FLOWNER_LIMITS__FLOWS="x"))
+tap.ok(r.returncode == 78 and "environment: limits.flows: " in r.stderr, "a wrong environment", r.stderr)
+status, text = printed("--set", "capture.interfaces=lo,eth0")
+again = os.path.join(home, "again.yaml")
+with open(again, "w", encoding="utf-8") as f:
+    f.write(text)
+os.rename(os.path.join(home, "conf.d"), os.path.join(home, "no.d"))
+r = tap.run([flowner, "print-config", "-c", again])
+tap.is_(r.stdout, text, "what is printed reads back the same")
+
+tap.done()
