@@ -10,6 +10,8 @@
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct sock_filter), "the kernel's layout");
 
+#define NO_TYPE UINT32_MAX
+
 /* Link headers as filters see them. */
 static const struct {
 	uint32_t len;  /* bytes */
@@ -18,6 +20,8 @@ static const struct {
 	[FILTER_ETHERNET] = {14, 12},
 	[FILTER_SLL] = {16, 14},
 	[FILTER_SLL2] = {20, 0},
+	[FILTER_RAW] = {0, NO_TYPE},
+	[FILTER_NULL] = {4, NO_TYPE},
 };
 
 int filter_copy(const struct filter_insn *insn, size_t n, struct filter_program *ret)
@@ -108,16 +112,16 @@ static uint32_t *packet_offset(struct filter_insn *in)
 	}
 }
 
-int filter_move(struct filter_program *p, enum filter_frame to)
+int filter_move(struct filter_program *p, enum filter_frame from, enum filter_frame to)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		uint32_t *k = packet_offset(&p->insn[i]);
 
 		if (!k)
 			continue;
-		if (*k >= frames[FILTER_ETHERNET].len)
-			*k += frames[to].len - frames[FILTER_ETHERNET].len;
-		else if (*k == frames[FILTER_ETHERNET].type)
+		if (*k >= frames[from].len)
+			*k += frames[to].len - frames[from].len;
+		else if (*k == frames[from].type && frames[to].type != NO_TYPE)
 			*k = frames[to].type;
 		else
 			return -EINVAL;
@@ -139,6 +143,8 @@ static uint32_t ancillary(enum filter_frame frame, uint32_t offset)
 		       : offset == 10 ? SKF_AD_OFF + SKF_AD_PKTTYPE
 				      : 0;
 	case FILTER_ETHERNET:
+	case FILTER_RAW:
+	case FILTER_NULL:
 		return 0;
 	}
 	return 0;

@@ -44,6 +44,8 @@ enum filter_frame {
 	FILTER_ETHERNET, /* 14 bytes, type at 12 */
 	FILTER_SLL,      /* 16 bytes, type at 14 */
 	FILTER_SLL2,     /* 20 bytes, type at 0 */
+	FILTER_RAW,      /* none: an IP packet, known by its version */
+	FILTER_NULL,     /* 4 bytes, not looked at, then as RAW */
 };
 
 /*
@@ -53,10 +55,10 @@ enum filter_frame {
 int filter_chain(const struct filter_part *parts, size_t n, struct filter_program *ret);
 
 /*
- * Turns a program compiled for Ethernet into the same one for @to, in place. -EINVAL: it looks at
- * the addresses or at other bytes that @to does not have.
+ * Turns a program compiled for @from into the same one for @to, in place. -EINVAL: it looks at
+ * addresses or at other bytes of the link header that @to does not have.
  */
-int filter_move(struct filter_program *p, enum filter_frame to);
+int filter_move(struct filter_program *p, enum filter_frame from, enum filter_frame to);
 
 /*
  * Adapts a program for @frame to a SOCK_DGRAM packet socket, whose filter sees no link header: its

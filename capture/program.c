@@ -60,23 +60,54 @@ struct parts {
 	size_t n;
 };
 
+static const enum filter_frame frames[] = {
+	[PROGRAM_ETHERNET] = FILTER_ETHERNET,
+	[PROGRAM_SLL] = FILTER_SLL,
+	[PROGRAM_SLL2] = FILTER_SLL2,
+	[PROGRAM_RAW] = FILTER_RAW,
+	[PROGRAM_NULL] = FILTER_NULL,
+};
+
+static bool has_ethertype(const struct program_spec *spec)
+{
+	return spec->link != PROGRAM_RAW && spec->link != PROGRAM_NULL;
+}
+
 /* Compiles one of our own expressions and appends it. */
 static int parts_add(struct parts *p, const struct program_spec *spec, enum filter_part_kind kind,
 	uint32_t snaplen, const char *expression)
 {
+	bool ethernet = has_ethertype(spec);
 	struct filter_part *part = &p->part[p->n];
-	int r = spec->compile(spec->arg, spec->link != PROGRAM_NATIVE, expression, &part->program);
+	int r = spec->compile(spec->arg, ethernet ? PROGRAM_BASE_ETHERNET : PROGRAM_BASE_RAW,
+		expression, &part->program);
 
 	if (r < 0)
 		return r;
 	part->kind = kind;
 	part->snaplen = snaplen;
 	p->n++;
-	if (spec->link == PROGRAM_SLL)
-		return filter_move(&part->program, FILTER_SLL);
-	if (spec->link == PROGRAM_SLL2)
-		return filter_move(&part->program, FILTER_SLL2);
-	return 0;
+	return filter_move(
+		&part->program, ethernet ? FILTER_ETHERNET : FILTER_RAW, frames[spec->link]);
+}
+
+/*
+ * Appends the user's expression, compiled for the source itself, so that it may ask for what only
+ * that has: addresses, an interface, VLAN tags. Except where libpcap knows IPv6 by this host's
+ * address family number alone, while files come from others.
+ */
+static int parts_add_user(struct parts *p, const struct program_spec *spec)
+{
+	bool source = has_ethertype(spec);
+	struct filter_part *part = &p->part[p->n];
+	int r = spec->compile(spec->arg, source ? PROGRAM_BASE_SOURCE : PROGRAM_BASE_RAW,
+		spec->user, &part->program);
+
+	if (r < 0)
+		return r == -EINVAL ? PROGRAM_E_USER : r;
+	part->kind = FILTER_GATE;
+	p->n++;
+	return source ? 0 : filter_move(&part->program, FILTER_RAW, frames[spec->link]);
 }
 
 static int parts_add_classes(struct parts *p, const struct program_spec *spec, const char *behind)
@@ -114,14 +145,12 @@ static int parts_fill(struct parts *p, const struct program_spec *spec)
 		p->n++;
 	}
 	if (spec->user && *spec->user) {
-		p->part[p->n].kind = FILTER_GATE;
-		r = spec->compile(spec->arg, false, spec->user, &p->part[p->n].program);
-		if (r < 0)
-			return r == -EINVAL ? PROGRAM_E_USER : r;
-		p->n++;
+		r = parts_add_user(p, spec);
+		if (r)
+			return r;
 	}
 	r = parts_add_classes(p, spec, "");
-	for (size_t i = 0; r == 0 && spec->link != PROGRAM_NATIVE && i < TAGS_MAX; i++) {
+	for (size_t i = 0; r == 0 && has_ethertype(spec) && i < TAGS_MAX; i++) {
 		r = parts_add(p, spec, FILTER_GATE, 0, tags[i].gate);
 		if (r == 0)
 			r = parts_add_classes(p, spec, tags[i].behind);
@@ -140,8 +169,7 @@ int program_build(const struct program_spec *spec, struct filter_program *ret)
 	/* A part that failed half-way stands behind the last one counted. */
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		filter_deinit(&parts.part[i].program);
-	if (r == 0 && spec->cooked &&
-		filter_cook(&program, spec->link == PROGRAM_SLL ? FILTER_SLL : FILTER_SLL2) < 0) {
+	if (r == 0 && spec->cooked && filter_cook(&program, frames[spec->link]) < 0) {
 		filter_deinit(&program);
 		return PROGRAM_E_COOKED;
 	}

@@ -5,8 +5,8 @@
  *
  * Order of the program: [user's expression] [classes] [a VLAN tag?] [classes behind one tag]
  * [a second tag?] [classes behind two]. Inside the kernel one tag is already out of the way, so
- * the same program covers one tag more there. Where the link header has no VLAN tags (RAW, NULL)
- * it ends after the first classes.
+ * the same program covers one tag more there. Where there is no Ethernet type (RAW, NULL) it ends
+ * after the first classes.
  *
  * Threads: any. Blocks: no. Logs: no. The compiler is libpcap, called through a function pointer.
  */
@@ -28,25 +28,21 @@ struct program_class {
 
 const struct program_class *program_classes(size_t *ret_n);
 
-/* How class expressions are compiled for the source. */
-enum program_link {
-	PROGRAM_NATIVE,   /* for the source's own link type, which has no VLAN tags */
-	PROGRAM_ETHERNET, /* for Ethernet, used as it is */
-	PROGRAM_SLL,      /* for Ethernet, then moved to this framing */
-	PROGRAM_SLL2,
-};
+/* Link header of the source. Class expressions are compiled for Ethernet or RAW, and moved to it.
+ */
+enum program_link { PROGRAM_ETHERNET, PROGRAM_SLL, PROGRAM_SLL2, PROGRAM_RAW, PROGRAM_NULL };
+
+/* What an expression can be compiled for. */
+enum program_base { PROGRAM_BASE_SOURCE, PROGRAM_BASE_ETHERNET, PROGRAM_BASE_RAW };
 
 struct program_spec {
 	enum program_link link;
 	const char *user; /* user's expression, NULL or "" = everything */
 	bool cooked;      /* for the filter of a SOCK_DGRAM packet socket */
 	uint32_t once_on; /* ifindex of loopback, 0 = no such rule; in the kernel only */
-	/*
-	 * Compiles @expression: for Ethernet, or for the source itself (the user's expression
-	 * always). Returns 0 or -EINVAL, and keeps libpcap's message.
-	 */
-	int (*compile)(
-		void *arg, bool ethernet, const char *expression, struct filter_program *ret);
+	/* Compiles @expression. Returns 0 or -EINVAL, and keeps libpcap's message. */
+	int (*compile)(void *arg, enum program_base base, const char *expression,
+		struct filter_program *ret);
 	void *arg;
 };
 

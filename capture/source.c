@@ -32,7 +32,8 @@ _Static_assert(SNAPLEN <= PACKET_CAPLEN_MAX && PROGRAM_SNAPLEN_MAX < SNAPLEN, "s
 
 struct source {
 	pcap_t *pcap;
-	pcap_t *ethernet; /* what class expressions are compiled for */
+	pcap_t *ethernet, *raw; /* dead ones, to compile for */
+	pcap_t *compiler;       /* the one last used: it has the message */
 	bool file;
 	int dlt;
 	int loopback; /* its ifindex */
@@ -63,21 +64,24 @@ static int fail(struct source_error *err, enum source_status status, const char 
 	return -EINVAL;
 }
 
-static int compile(void *arg, bool ethernet, const char *expression, struct filter_program *ret)
+static int compile(
+	void *arg, enum program_base base, const char *expression, struct filter_program *ret)
 {
 	struct source *s = arg;
 	struct bpf_program bpf;
 	int r;
 
-	if (pcap_compile(ethernet ? s->ethernet : s->pcap, &bpf, expression, 1,
-		    PCAP_NETMASK_UNKNOWN) != 0)
+	s->compiler = base == PROGRAM_BASE_SOURCE     ? s->pcap
+		      : base == PROGRAM_BASE_ETHERNET ? s->ethernet
+						      : s->raw;
+	if (pcap_compile(s->compiler, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) != 0)
 		return -EINVAL;
 	r = filter_copy((const struct filter_insn *)bpf.bf_insns, bpf.bf_len, ret);
 	pcap_freecode(&bpf);
 	return r;
 }
 
-/* How class expressions are compiled for @dlt; -EINVAL for a link type enrich does not know. */
+/* -EINVAL for a link type enrich does not know. */
 static int link_of(int dlt, enum program_link *ret)
 {
 	switch (dlt) {
@@ -93,9 +97,11 @@ static int link_of(int dlt, enum program_link *ret)
 	case DLT_RAW: /* LINKTYPE_RAW 101 of files, 12 elsewhere */
 	case DLT_IPV4:
 	case DLT_IPV6:
+		*ret = PROGRAM_RAW;
+		return 0;
 	case DLT_NULL:
 	case DLT_LOOP:
-		*ret = PROGRAM_NATIVE;
+		*ret = PROGRAM_NULL;
 		return 0;
 	default:
 		return -EINVAL;
@@ -120,14 +126,15 @@ static int build(struct source *s, bool kernel, const char *filter, struct sourc
 		spec.once_on = (uint32_t)s->loopback;
 	}
 	s->ethernet = pcap_open_dead(DLT_EN10MB, 65535);
-	if (!s->ethernet)
+	s->raw = pcap_open_dead(DLT_RAW, 65535);
+	if (!s->ethernet || !s->raw)
 		return fail(err, SOURCE_FAILED, "out of memory");
 	r = program_build(&spec, &s->program);
 	if (r == PROGRAM_E_USER)
 		return fail(err, SOURCE_BAD_FILTER,
 			"bad filter expression \"%s\": %s (see "
 			"pcap-filter(7))",
-			filter, pcap_geterr(s->pcap));
+			filter, pcap_geterr(s->compiler));
 	if (r == PROGRAM_E_COOKED)
 		return fail(err, SOURCE_BAD_FILTER,
 			"filter expression \"%s\" looks at link-layer bytes that are not there on "
@@ -135,7 +142,7 @@ static int build(struct source *s, bool kernel, const char *filter, struct sourc
 			filter, s->name);
 	if (r < 0)
 		return fail(err, SOURCE_FAILED, "%s: cannot build the packet filter: %s", s->name,
-			r == -EINVAL ? pcap_geterr(s->ethernet) : strerror(-r));
+			r == -EINVAL ? pcap_geterr(s->compiler) : strerror(-r));
 	return 0;
 }
 
@@ -276,6 +283,8 @@ void source_free(struct source *s)
 	filter_deinit(&s->program);
 	if (s->ethernet)
 		pcap_close(s->ethernet);
+	if (s->raw)
+		pcap_close(s->raw);
 	if (s->pcap)
 		pcap_close(s->pcap);
 	free(s);
