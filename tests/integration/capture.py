@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flowner-capture by itself for the tests: started in a namespace, its ring read by read-ring as another user."""
+import os
+import struct
+import subprocess
+
+import tap
+
+NOBODY = 65534
+LEDGER = ["epoch", "matched", "dropped", "delivered", "published", "ring_full", "bytes", "wakeups", "file_bytes",
+          "file_offset"]
+
+
+class Capture:
+    """One runtime folder; start() may be called again after stop()."""
+
+    def __init__(self, ns=None):
+        self.dir = tap.tmpdir()
+        self.ns = ns
+        self.log = os.path.join(self.dir, "log")
+        self.process = None
+
+    def command(self, *args):
+        argv = [tap.program("flowner-capture"), "-c", "/dev/null", "--runtime-dir", self.dir,
+                "--set", f"capture.user={NOBODY - 1}", "--set", f"enrich.user={NOBODY}", *args]
+        # Not `ip netns exec`: that hides tracefs and cgroups.
+        return ["nsenter", f"--net=/run/netns/{self.ns}", *argv] if self.ns else argv
+
+    def start(self, *args):
+        with open(self.log, "ab") as log:
+            self.process = tap.spawn(self.command(*args), stderr=log)
+        if not tap.wait_for(lambda: self.process.poll() is not None or self.is_ready()):
+            tap.bail("flowner-capture does not get ready: " + self.text())
+        return self
+
+    def is_ready(self):
+        try:
+            with open(os.path.join(self.dir, "capture/ledger"), "rb") as f:
+                _, _, _, pid, _, ready = struct.unpack("=QIIQQQ", f.read(40))
+        except (FileNotFoundError, struct.error):
+            return False
+        # nsenter executes the program in its own place: same pid.
+        return ready and pid == self.process.pid
+
+    def text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def ledger(self):
+        with open(os.path.join(self.dir, "capture/ledger"), "rb") as f:
+            data = f.read()
+        return dict(zip(LEDGER, struct.unpack_from(f"={len(LEDGER)}Q", data, 40)))
+
+    def stop(self, sig=None):
+        return tap.stop(self.process, sig) if sig else tap.stop(self.process)
+
+    def reader(self, *args):
+        """read-ring as the user capture hands the ring to; waits until it has it."""
+        argv = ["setpriv", f"--reuid={NOBODY}", "--clear-groups", tap.program("tests/integration/read-ring"),
+                *args, os.path.join(self.dir, "capture/ring.sock")]
+        p = tap.spawn(argv, stdout=subprocess.PIPE, text=True)
+        if p.stdout.readline() != "attached\n":
+            tap.bail("read-ring does not get the ring: " + self.text())
+        return p
+
+
+def parse(reader):
+    """All packets and the totals a reader printed."""
+    packets, totals = [], {}
+    for line in reader.communicate(timeout=120)[0].splitlines():
+        kind, *fields = line.split()
+        if kind == "packet":
+            packet = {k: int(v) for k, v in (f.split("=") for f in fields if "=" in f)}
+            packet["bytes"] = bytes.fromhex(fields[-1]) if "=" not in fields[-1] else b""
+            packets.append(packet)
+        else:
+            totals = {k: int(v) for k, v in (f.split("=") for f in fields)}
+    return packets, totals
