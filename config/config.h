@@ -6,7 +6,8 @@
  * checking, `--print-config` and the documentation of keys all come from it. Sources, later wins:
  * defaults, FILE, FILE's conf.d/ *.yaml in lexical order, environment FLOWNER_SECTION__KEY, --set.
  * A later list replaces an earlier one; in the environment and in --set a list is written "a,b" or
- * "[a, b]". conf.d is read only if it belongs to root or the caller and is not writable by everyone.
+ * "[a, b]". conf.d is read only if it belongs to root or the caller and is not writable by
+ * everyone.
  *
  * Threads: start-up only. Blocks: reads files. Logs: no; every complaint is a struct config_error.
  * Errors: 0; CONFIG_E_INVALID with the complaint in @err; -errno.

@@ -113,7 +113,7 @@ int handover_listen(const char *path, uid_t peer_uid, int *ret_fd)
 
 static int peer_of(int fd, uid_t *ret_uid)
 {
-	struct ucred peer;
+	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -127,7 +127,7 @@ static int peer_of(int fd, uid_t *ret_uid)
 int handover_accept(int listen_fd, uid_t peer_uid, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 	int r;
 
 	do {
@@ -148,7 +148,7 @@ int handover_connect(const char *path, uid_t peer_uid, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un address;
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 	int r = address_of(path, &address);
 
 	if (r)

@@ -12,14 +12,14 @@
 
 void value_print_number(const struct schema_key *k, uint64_t n, FILE *f)
 {
-	const struct schema_unit *units = schema_units(k->type), *best = NULL;
+	const struct schema_unit *units = schema_units(k->type), *best = units;
 
 	if (k->type == SCHEMA_COUNT) {
 		fprintf(f, "%" PRIu64, n);
 		return;
 	}
 	for (size_t i = 0; units[i].name; i++) {
-		if (n && n % units[i].factor == 0)
+		if (n % units[i].factor == 0)
 			best = &units[i];
 	}
 	if (n == 0)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SCHEMA_KEYS_MAX	    64u
+#define SCHEMA_KEYS_MAX     64u
 #define SCHEMA_SECTIONS_MAX 8u
 
 enum schema_type {

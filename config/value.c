@@ -21,18 +21,19 @@ static void *field(const struct config *c, const struct schema_key *k)
 	return (char *)c + k->offset;
 }
 
-static int complain(struct value_complaint *ret_why, const char *format, ...)
+static void write_complaint(struct value_complaint *ret_why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static int complain(struct value_complaint *ret_why, const char *format, ...)
+static void write_complaint(struct value_complaint *ret_why, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(ret_why->text, sizeof(ret_why->text), format, ap);
 	va_end(ap);
-	return CONFIG_E_INVALID;
 }
+
+#define complain(ret_why, ...) (write_complaint(ret_why, __VA_ARGS__), CONFIG_E_INVALID)
 
 const char *value_expects(const struct schema_key *k)
 {
@@ -250,7 +251,7 @@ static int copy_string(const struct schema_key *k, const char *text, size_t len,
 static int set_string(struct config *c, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
-	char **at = field(c, k), *copy;
+	char **at = field(c, k), *copy = NULL;
 	int r = copy_string(k, text, len, ret_why, &copy);
 
 	if (r)

@@ -332,53 +332,11 @@ static int read_stream(struct reader *r)
 	return result;
 }
 
-/*
- * What libyaml shall not see: bytes that are not UTF-8 text, and directives (it compares each with
- * all before it). A line that starts with % elsewhere can only be a quoted or plain text written
- * over several lines; that is refused as well. Line ends as libyaml counts them.
- */
-static int check_text(struct reader *r)
-{
-	yaml_mark_t mark = {0};
-	bool previous_cr = false;
-
-	for (size_t i = 0; i < r->len;) {
-		uint32_t code = 0;
-		size_t n = text_utf8(r->text + i, r->len - i, &code);
-
-		if (i == 0 && r->len >= 2 &&
-			(memcmp(r->text, "\xff\xfe", 2) == 0 ||
-				memcmp(r->text, "\xfe\xff", 2) == 0))
-			return complain_at(r, mark, "is in UTF-16, not in UTF-8");
-		if (n == 0)
-			return complain_at(
-				r, mark, "byte 0x%02x is not UTF-8", (uint8_t)r->text[i]);
-		if ((code < 0x20 && code != '\t' && code != '\n' && code != '\r') ||
-			(code >= 0x7f && code < 0xa0 && code != 0x85))
-			return complain_at(r, mark, "control character 0x%02x", code);
-		if (code == '%' && mark.column == 0)
-			return complain_at(r, mark,
-				"a line that starts with %% (a directive) is not supported");
-		i += n;
-		mark.column++;
-		if (code == '\n' && previous_cr) {
-			mark.column = 0;
-		} else if (code == '\n' || code == '\r' || code == 0x85 || code == 0x2028 ||
-			   code == 0x2029) {
-			mark.line++;
-			mark.column = 0;
-		} else if (code == 0xfeff && i == n) {
-			mark.column = 0;
-		}
-		previous_cr = code == '\r';
-	}
-	return 0;
-}
-
 /* Runs @read over the text. */
 static int with_parser(struct reader *r, int (*read)(struct reader *r))
 {
-	int result = check_text(r);
+	const struct error_place place = {r->source, r->lines, 1};
+	int result = yaml_check_text(r->text, r->len, &place, r->path, r->err);
 
 	if (result)
 		return result;

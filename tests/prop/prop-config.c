@@ -23,7 +23,7 @@ static uint64_t number(void)
 
 static uint64_t below(uint64_t n)
 {
-	return number() % n;
+	return n ? number() % n : 0;
 }
 
 /* Any text that a file may hold: quotes, escapes, YAML's own characters, all lengths of UTF-8. */

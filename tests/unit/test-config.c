@@ -3,6 +3,7 @@
 #include "config/config.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -274,13 +275,12 @@ static void test_escapes(void)
 	}
 }
 
-static void remove_all(void)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	if (system(command))
-		printf("# %s is left\n", folder);
+	(void)st;
+	(void)type;
+	(void)place;
+	return remove(path);
 }
 
 int main(void)
@@ -295,6 +295,6 @@ int main(void)
 	test_escapes();
 	test_order();
 	test_many_fragments();
-	remove_all();
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return tap_done();
 }

@@ -19,18 +19,20 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static size_t append(size_t at, const char *bytes, size_t len)
+{
+	memcpy(text + at, bytes, len);
+	return at + len;
+}
+
 /* @head, then @unit over and over up to SIZE less @tail, then @tail. */
 static size_t fill(const char *head, const char *unit, size_t unit_len, const char *tail)
 {
-	size_t n = strlen(head), room = SIZE - strlen(tail);
+	size_t tail_len = strlen(tail), n = append(0, head, strlen(head));
 
-	memcpy(text, head, n);
-	while (n + unit_len <= room) {
-		memcpy(text + n, unit, unit_len);
-		n += unit_len;
-	}
-	memcpy(text + n, tail, strlen(tail));
-	return n + strlen(tail);
+	while (n + unit_len + tail_len <= SIZE)
+		n = append(n, unit, unit_len);
+	return append(n, tail, tail_len);
 }
 
 static void answer(const char *name, size_t len, int want)
