@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Foreign bytes made safe for JSON and for terminals. */
+#include "sink/escape.h"
+
+#include <string.h>
+
+#include "sink/text.h"
+
+static const char HEX[16] = "0123456789abcdef";
+
+#define REPLACEMENT 0xfffdu
+
+bool escape_is_unsafe(uint32_t c)
+{
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+		return true;
+	if (c < 0x61c)
+		return c == 0xad; /* soft hyphen: invisible */
+	return c == 0x61c || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+	       (c >= 0xe0000 && c <= 0xe007f);
+}
+
+static bool follows(const char *s)
+{
+	return ((uint8_t)*s & 0xc0) == 0x80;
+}
+
+unsigned escape_utf8(const char *s, size_t len, uint32_t *ret)
+{
+	uint8_t b = (uint8_t)s[0];
+	uint32_t c;
+
+	if (b < 0x80) {
+		*ret = b;
+		return 1;
+	}
+	if (b >= 0xc2 && b < 0xe0 && len >= 2 && follows(s + 1)) {
+		*ret = (uint32_t)(b & 0x1f) << 6 | ((uint8_t)s[1] & 0x3f);
+		return 2;
+	}
+	if ((b & 0xf0) == 0xe0 && len >= 3 && follows(s + 1) && follows(s + 2)) {
+		c = (uint32_t)(b & 0x0f) << 12 | (uint32_t)((uint8_t)s[1] & 0x3f) << 6 |
+		    ((uint8_t)s[2] & 0x3f);
+		if (c < 0x800 || (c >= 0xd800 && c < 0xe000))
+			return 0;
+		*ret = c;
+		return 3;
+	}
+	if (b >= 0xf0 && b < 0xf5 && len >= 4 && follows(s + 1) && follows(s + 2) &&
+		follows(s + 3)) {
+		c = (uint32_t)(b & 0x07) << 18 | (uint32_t)((uint8_t)s[1] & 0x3f) << 12 |
+		    (uint32_t)((uint8_t)s[2] & 0x3f) << 6 | ((uint8_t)s[3] & 0x3f);
+		if (c < 0x10000 || c > 0x10ffff)
+			return 0;
+		*ret = c;
+		return 4;
+	}
+	return 0;
+}
+
+static char *hex_byte(char *p, uint8_t b)
+{
+	*p++ = HEX[b >> 4];
+	*p++ = HEX[b & 15];
+	return p;
+}
+
+/* The letter of a two-byte escape both notations share, or 0. */
+static char short_escape(uint32_t c)
+{
+	switch (c) {
+	case '\b':
+		return 'b';
+	case '\f':
+		return 'f';
+	case '\n':
+		return 'n';
+	case '\r':
+		return 'r';
+	case '\t':
+		return 't';
+	}
+	return 0;
+}
+
+static char *json_unit(char *p, uint32_t u)
+{
+	p = text_lit(p, "\\u");
+	p = hex_byte(p, (uint8_t)(u >> 8));
+	return hex_byte(p, (uint8_t)u);
+}
+
+static char *json_unsafe(char *p, uint32_t c)
+{
+	if (short_escape(c)) {
+		*p++ = '\\';
+		*p++ = short_escape(c);
+		return p;
+	}
+	if (c < 0x10000)
+		return json_unit(p, c);
+	p = json_unit(p, 0xd800 + ((c - 0x10000) >> 10));
+	return json_unit(p, 0xdc00 + ((c - 0x10000) & 0x3ff));
+}
+
+/* How many bytes at @s are plain: printable ASCII without quote and backslash. */
+static size_t plain_run(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
+char *escape_json(char *p, const char *bytes, size_t len)
+{
+	const char *end = bytes + len;
+
+	while (bytes < end) {
+		size_t n = plain_run(bytes, (size_t)(end - bytes));
+		uint32_t c;
+
+		p = text_bytes(p, bytes, n);
+		bytes += n;
+		if (bytes == end)
+			break;
+		n = escape_utf8(bytes, (size_t)(end - bytes), &c);
+		if (!n || c == REPLACEMENT) {
+			/* A real U+FFFD goes byte by byte, too: its other bytes are invalid alone. */
+			p = text_lit(p, "\xef\xbf\xbd");
+			p = hex_byte(p, (uint8_t)*bytes++);
+			continue;
+		}
+		if (c == '"' || c == '\\') {
+			*p++ = '\\';
+			*p++ = (char)c;
+		} else if (escape_is_unsafe(c)) {
+			p = json_unsafe(p, c);
+		} else {
+			p = text_bytes(p, bytes, n);
+		}
+		bytes += n;
+	}
+	return p;
+}
+
+static char *terminal_unsafe(char *p, uint32_t c)
+{
+	bool started = false;
+
+	if (short_escape(c) || c == 0x1b) {
+		*p++ = '\\';
+		*p++ = c == 0x1b ? 'e' : short_escape(c);
+		return p;
+	}
+	p = text_lit(p, "\\u{");
+	for (int shift = 20; shift >= 0; shift -= 4) {
+		started |= (c >> shift & 15) || !shift;
+		if (started)
+			*p++ = HEX[c >> shift & 15];
+	}
+	*p++ = '}';
+	return p;
+}
+
+char *escape_terminal(char *p, const char *bytes, size_t len)
+{
+	const char *end = bytes + len;
+
+	while (bytes < end) {
+		uint32_t c;
+		unsigned n = escape_utf8(bytes, (size_t)(end - bytes), &c);
+
+		if (!n) {
+			p = text_lit(p, "\\x");
+			p = hex_byte(p, (uint8_t)*bytes++);
+			continue;
+		}
+		if (c == '\\')
+			p = text_lit(p, "\\\\");
+		else if (escape_is_unsafe(c))
+			p = terminal_unsafe(p, c);
+		else
+			p = text_bytes(p, bytes, n);
+		bytes += n;
+	}
+	return p;
+}

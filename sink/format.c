@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of output formats, with what they share. */
+#include "sink/format.h"
+
+#include <string.h>
+
+static const struct format *const FORMATS[] = {
+	&format_ecs,
+	&format_text,
+	NULL,
+};
+
+const struct format *format_at(unsigned i)
+{
+	return i < sizeof(FORMATS) / sizeof(*FORMATS) ? FORMATS[i] : NULL;
+}
+
+const struct format *format_find(const char *name, size_t len)
+{
+	const struct format *f;
+
+	for (unsigned i = 0; (f = format_at(i)); i++)
+		if (strlen(f->name) == len && !memcmp(f->name, name, len))
+			return f;
+	return NULL;
+}
+
+static size_t process_strings(const struct record_process *p)
+{
+	return (size_t)p->name.len + p->exe.len + p->args.len + p->cgroup.len + p->parent_name.len;
+}
+
+int format_check(const struct record *r, size_t len)
+{
+	int e = record_check(r, len);
+
+	if (e)
+		return e;
+	/* Strings may lie inside the area and still overlap: that would multiply the output. */
+	if (r->ifname.len + process_strings(&r->orig) + process_strings(&r->resp) >
+		RECORD_STRINGS_MAX)
+		return RECORD_E_STRING;
+	return 0;
+}
+
+static bool known(const struct record_process *p)
+{
+	return p->pid || p->confidence != RECORD_CONFIDENCE_UNKNOWN;
+}
+
+struct format_owners format_owners(const struct record *r)
+{
+	struct format_owners o = {0};
+
+	switch ((enum record_direction)r->direction) {
+	case RECORD_EGRESS:
+		o.process = &r->orig;
+		break;
+	case RECORD_INGRESS:
+		o.process = &r->resp;
+		break;
+	case RECORD_LOCAL:
+		o.process = &r->orig;
+		o.second = &r->resp;
+		break;
+	case RECORD_DIRECTION_UNKNOWN:
+		o.process = !known(&r->orig) && known(&r->resp) ? &r->resp : &r->orig;
+		break;
+	}
+	return o;
+}
+
+const char *format_next_arg(const char *args, size_t len, size_t *pos, size_t *ret_len)
+{
+	const char *arg = args + *pos, *end;
+
+	if (*pos >= len)
+		return NULL;
+	end = memchr(arg, 0, len - *pos);
+	*ret_len = end ? (size_t)(end - arg) : len - *pos;
+	*pos += *ret_len + 1;
+	return arg;
+}

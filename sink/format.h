@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Output formats: pure functions from a checked record to bytes, one file and one table row each.
+ *
+ * To add one: write sink/format-NAME.c with a `const struct format format_NAME`, declare it here,
+ * and add it to the table in sink/format.c.
+ *
+ * Threads: any. Blocks: no (format_context_init() reads files). Logs: no.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/record.h"
+
+/* What all records of one run share. Strings are {0} if unknown; they are raw, not escaped. */
+struct format_context {
+	const char *version;	 /* flowner's */
+	char host_name[256];	 /* nodename */
+	char host_id[64];	 /* machine-id */
+	char boot_id[64];	 /* of /proc/sys/kernel/random/boot_id */
+	int32_t utc_offset_s;	 /* for times people read */
+	bool colour;		 /* the output is a terminal that wants colours */
+	/* Escaped once for JSON, ready to be copied: ,"agent":{...},"host":{...} */
+	char json_host[4096];
+	size_t json_host_len;
+};
+
+/*
+ * The most bytes one record can need in any format: every byte of its strings escaped, the
+ * arguments written twice (as list and as command line), and the fixed parts.
+ */
+#define FORMAT_MAX (RECORD_STRINGS_MAX * 12u + 12288u)
+
+struct format {
+	const char *name;
+	const char *help; /* one line */
+	/*
+	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline; @r has passed
+	 * format_check(). Returns the number of bytes; 0 = this format has nothing to say about it.
+	 */
+	size_t (*record)(const struct record *r, const struct format_context *ctx, char *buf);
+	/* Where the file already has records: the last one's (epoch, seq). NULL: cannot tell. */
+	bool (*last)(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq);
+};
+
+extern const struct format format_ecs;
+extern const struct format format_text;
+
+/* NULL: no such format. */
+const struct format *format_find(const char *name, size_t len);
+/* The formats there are, NULL behind the last. */
+const struct format *format_at(unsigned i);
+
+/*
+ * record_check() and what formats rely on beyond it: strings that together are no longer than the
+ * string area. 0 or a positive RECORD_E_*.
+ */
+int format_check(const struct record *r, size_t len);
+
+/* Host names and ids, time zone, and what follows from them. */
+void format_context_init(struct format_context *ctx, const char *version);
+/* Fills json_host from the other members. */
+void format_context_prepare(struct format_context *ctx);
+
+/* A connection's process as an output tells it: the originator's where it is local. */
+struct format_owners {
+	const struct record_process *process; /* never NULL; it may be unknown */
+	const struct record_process *second;  /* the responder's where both ends are local */
+};
+struct format_owners format_owners(const struct record *r);
+
+/*
+ * Walks the NUL-separated arguments: returns the next one at *pos (length in *ret_len) and moves
+ * *pos behind it, or NULL at the end.
+ */
+const char *format_next_arg(const char *args, size_t len, size_t *pos, size_t *ret_len);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All outputs together, and the place in the ring up to which every one of them has written. */
+#include "sink/spool.h"
+
+#include <errno.h>
+#include <string.h>
+
+void spool_init(struct spool *s)
+{
+	memset(s, 0, sizeof(*s));
+}
+
+void spool_deinit(struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		output_deinit(&s->output[i]);
+	s->n = 0;
+}
+
+int spool_add(struct spool *s, const char *spec, const struct format_context *ctx, bool uring,
+	uint64_t buffer, int *ret_why, struct output_error *err)
+{
+	struct output *o = &s->output[s->n];
+	int r;
+
+	if (s->n == CHECKPOINT_OUTPUTS)
+		return -E2BIG;
+	r = output_open(o, spec, ctx, err);
+	if (r == 0)
+		r = output_start(o, uring, buffer, ret_why);
+	if (r) {
+		output_deinit(o);
+		return r;
+	}
+	s->n++;
+	return 0;
+}
+
+int spool_recover(
+	struct spool *s, const struct checkpoint_slot *slot, const struct output **ret_output)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct output *o = &s->output[i];
+		uint64_t offset = 0;
+		bool known = slot && checkpoint_offset(slot, o->id, &offset);
+		int r = output_recover(o, known, offset);
+
+		if (r < 0) {
+			*ret_output = o;
+			return r;
+		}
+	}
+	return 0;
+}
+
+void spool_rewind(struct spool *s, uint64_t pos)
+{
+	s->open.pos = s->done.pos = pos;
+}
+
+/* Records --------------------------------------------------------------------------------- */
+
+bool spool_has_room(struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct writer *w = s->output[i].writer;
+
+		if (!writer_is_broken(w) && !writer_reserve(w, FORMAT_MAX))
+			return false;
+	}
+	return true;
+}
+
+static void output_put(struct output *o, const struct record *r)
+{
+	char *buf;
+
+	if (writer_is_broken(o->writer) || output_skips(o, r))
+		return;
+	buf = writer_reserve(o->writer, FORMAT_MAX);
+	writer_append(o->writer, o->format->record(r, &o->context, buf));
+}
+
+void spool_put(struct spool *s, const struct record *r, uint64_t pos)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		output_put(&s->output[i], r);
+	s->dirty = true;
+	s->open.pos = pos;
+	s->open.counts[SPOOL_RECORDS_READ]++;
+	s->open.counts[SPOOL_RECORDS_WRITTEN]++;
+	if (r->event != RECORD_LOSS)
+		s->open.counts[SPOOL_PACKETS_WRITTEN] += r->delta_packets;
+}
+
+void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)
+{
+	s->dirty = true;
+	s->open.pos = pos;
+	if (!invalid)
+		return;
+	s->open.counts[SPOOL_RECORDS_READ]++;
+	s->open.counts[SPOOL_RECORDS_INVALID]++;
+	s->open.counts[SPOOL_PACKETS_LOST] += packets;
+}
+
+/* Batches --------------------------------------------------------------------------------- */
+
+static uint64_t sealed(const struct spool *s, unsigned output)
+{
+	unsigned last = (s->first + s->marks - 1) % SPOOL_MARKS;
+
+	return s->marks ? s->mark[last].appended[output] : s->done.appended[output];
+}
+
+uint64_t spool_unsealed(const struct spool *s)
+{
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		uint64_t n = writer_appended(s->output[i].writer) - sealed(s, i);
+
+		if (n > most)
+			most = n;
+	}
+	return most;
+}
+
+bool spool_seal(struct spool *s)
+{
+	struct spool_mark *m = &s->mark[(s->first + s->marks) % SPOOL_MARKS];
+
+	if (!s->dirty)
+		return true;
+	if (s->marks == SPOOL_MARKS)
+		return false;
+	*m = s->open;
+	for (unsigned i = 0; i < s->n; i++) {
+		m->appended[i] = writer_appended(s->output[i].writer);
+		m->counts[SPOOL_BYTES_WRITTEN] += m->appended[i] - sealed(s, i);
+		writer_flush(s->output[i].writer);
+	}
+	s->marks++;
+	memset(s->open.counts, 0, sizeof(s->open.counts));
+	s->dirty = false;
+	return true;
+}
+
+static bool is_complete(const struct spool *s, const struct spool_mark *m, bool *ret_lost)
+{
+	*ret_lost = false;
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct writer *w = s->output[i].writer;
+
+		if (writer_written(w) >= m->appended[i])
+			continue;
+		if (!writer_is_broken(w))
+			return false;
+		*ret_lost = true;
+	}
+	return true;
+}
+
+/* An output that refused a record for good makes it a lost one. */
+static void move_to_lost(struct spool_mark *m)
+{
+	m->counts[SPOOL_RECORDS_LOST] += m->counts[SPOOL_RECORDS_WRITTEN];
+	m->counts[SPOOL_PACKETS_LOST] += m->counts[SPOOL_PACKETS_WRITTEN];
+	m->counts[SPOOL_RECORDS_WRITTEN] = m->counts[SPOOL_PACKETS_WRITTEN] = 0;
+}
+
+unsigned spool_progress(struct spool *s, uint64_t now_ns, uint64_t ret_counts[SPOOL_COUNTERS])
+{
+	unsigned n = 0;
+	bool lost;
+
+	for (unsigned i = 0; i < s->n; i++)
+		writer_progress(s->output[i].writer, now_ns);
+	while (s->marks && is_complete(s, &s->mark[s->first], &lost)) {
+		struct spool_mark *m = &s->mark[s->first];
+
+		if (lost)
+			move_to_lost(m);
+		for (unsigned c = 0; c < SPOOL_COUNTERS; c++)
+			ret_counts[c] += m->counts[c];
+		s->done = *m;
+		s->first = (s->first + 1) % SPOOL_MARKS;
+		s->marks--;
+		n++;
+	}
+	return n;
+}
+
+void spool_slot(const struct spool *s, struct checkpoint_slot *ret)
+{
+	memset(ret->output, 0, sizeof(ret->output));
+	for (unsigned i = 0; i < s->n; i++) {
+		ret->output[i].id = s->output[i].id;
+		ret->output[i].offset = s->output[i].offset + s->done.appended[i];
+	}
+}
+
+/* For the loop ---------------------------------------------------------------------------- */
+
+void spool_sync(struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		writer_sync(s->output[i].writer);
+}
+
+bool spool_is_syncing(const struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (writer_is_syncing(s->output[i].writer))
+			return true;
+	return false;
+}
+
+bool spool_is_clean(const struct spool *s)
+{
+	return !s->dirty && !s->marks;
+}
+
+bool spool_is_broken(const struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (!writer_is_broken(s->output[i].writer))
+			return false;
+	return s->n > 0;
+}
+
+unsigned spool_poll(const struct spool *s, struct pollfd *fds)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		short events;
+		int fd = writer_poll_fd(s->output[i].writer, &events);
+
+		if (fd >= 0)
+			fds[n++] = (struct pollfd){.fd = fd, .events = events};
+	}
+	return n;
+}
+
+uint64_t spool_due_ns(const struct spool *s)
+{
+	uint64_t due = WRITER_NEVER;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		uint64_t d = writer_due_ns(s->output[i].writer);
+
+		if (d < due)
+			due = d;
+	}
+	return due;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers, times and addresses as text. */
+#include "sink/text.h"
+
+#include <stdbool.h>
+
+static const char HEX[16] = "0123456789abcdef";
+
+char *text_u64(char *p, uint64_t v)
+{
+	char digits[TEXT_U64];
+	unsigned n = 0;
+
+	do {
+		digits[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	while (n)
+		*p++ = digits[--n];
+	return p;
+}
+
+char *text_u64_padded(char *p, uint64_t v, unsigned digits)
+{
+	for (unsigned i = digits; i > 0; i--) {
+		p[i - 1] = (char)('0' + v % 10);
+		v /= 10;
+	}
+	return p + digits;
+}
+
+char *text_hex64(char *p, uint64_t v)
+{
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*p++ = HEX[v >> shift & 15];
+	return p;
+}
+
+struct text_date {
+	uint64_t year;
+	unsigned month, day; /* from 1 */
+};
+
+/*
+ * Gregorian date of a day number, 0 = 1970-01-01. Counts in 400-year cycles of 146,097 days that
+ * begin on 1 March, so that the leap day is a year's last one.
+ */
+static struct text_date date_of(uint64_t days)
+{
+	uint64_t d = days + 719468; /* since 0000-03-01 */
+	uint64_t cycle = d / 146097;
+	unsigned doc = (unsigned)(d % 146097); /* day of cycle */
+	unsigned yoc = (doc - doc / 1460 + doc / 36524 - doc / 146096) / 365;
+	unsigned doy = doc - (365 * yoc + yoc / 4 - yoc / 100);
+	unsigned m = (5 * doy + 2) / 153; /* months since March */
+	struct text_date r;
+
+	r.day = doy - (153 * m + 2) / 5 + 1;
+	r.month = m < 10 ? m + 3 : m - 9;
+	r.year = cycle * 400 + yoc + (r.month <= 2);
+	return r;
+}
+
+static char *two(char *p, unsigned v)
+{
+	p[0] = (char)('0' + v / 10);
+	p[1] = (char)('0' + v % 10);
+	return p + 2;
+}
+
+static char *clock_of(char *p, unsigned second_of_day)
+{
+	p = two(p, second_of_day / 3600);
+	*p++ = ':';
+	p = two(p, second_of_day / 60 % 60);
+	*p++ = ':';
+	return two(p, second_of_day % 60);
+}
+
+char *text_time_utc(char *p, uint64_t t_ns)
+{
+	uint64_t s = t_ns / 1000000000;
+	struct text_date d = date_of(s / 86400);
+
+	p = text_u64_padded(p, d.year, 4);
+	*p++ = '-';
+	p = two(p, d.month);
+	*p++ = '-';
+	p = two(p, d.day);
+	*p++ = 'T';
+	p = clock_of(p, (unsigned)(s % 86400));
+	*p++ = '.';
+	p = text_u64_padded(p, t_ns % 1000000000, 9);
+	*p++ = 'Z';
+	return p;
+}
+
+char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s)
+{
+	/* A day more, so that a western offset cannot go below zero. */
+	uint64_t s = t_ns / 1000000000 + 86400 + (uint64_t)(int64_t)offset_s;
+
+	p = clock_of(p, (unsigned)(s % 86400));
+	*p++ = '.';
+	return text_u64_padded(p, t_ns / 1000000 % 1000, 3);
+}
+
+static char *address4(char *p, const uint8_t a[4])
+{
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			*p++ = '.';
+		p = text_u64(p, a[i]);
+	}
+	return p;
+}
+
+static char *group(char *p, unsigned v)
+{
+	bool started = false;
+
+	for (int shift = 12; shift >= 0; shift -= 4) {
+		started |= (v >> shift & 15) || !shift;
+		if (started)
+			*p++ = HEX[v >> shift & 15];
+	}
+	return p;
+}
+
+/* RFC 5952 section 4: the longest run of two or more zero groups, the first of equals. */
+static void zero_run(const uint16_t g[8], int *ret_start, int *ret_len)
+{
+	int start = -1, len = 1;
+
+	for (int i = 0; i < 8; i++) {
+		int n = 0;
+
+		while (i + n < 8 && !g[i + n])
+			n++;
+		if (n > len) {
+			start = i;
+			len = n;
+		}
+		i += n;
+	}
+	*ret_start = start;
+	*ret_len = start < 0 ? 0 : len;
+}
+
+static bool is_mapped(const uint8_t a[16])
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	return !memcmp(a, prefix, sizeof(prefix));
+}
+
+char *text_address(char *p, const uint8_t addr[16], uint8_t family)
+{
+	uint16_t g[8];
+	int start, len;
+
+	if (family == 4)
+		return address4(p, addr + 12);
+	if (is_mapped(addr))
+		return address4(text_lit(p, "::ffff:"), addr + 12);
+	for (int i = 0; i < 8; i++)
+		g[i] = (uint16_t)(addr[2 * i] << 8 | addr[2 * i + 1]);
+	zero_run(g, &start, &len);
+	for (int i = 0; i < 8; i++) {
+		if (i == start) {
+			p = text_lit(p, "::");
+			i += len - 1;
+			continue;
+		}
+		if (i && i != start + len)
+			*p++ = ':';
+		p = group(p, g[i]);
+	}
+	return p;
+}
+
+/* "1.4" below ten, "14" above. @tenths = ten times the value. */
+static char *short_number(char *p, uint64_t tenths)
+{
+	p = text_u64(p, tenths / 10);
+	if (tenths < 100) {
+		*p++ = '.';
+		*p++ = (char)('0' + tenths % 10);
+	}
+	return p;
+}
+
+char *text_size(char *p, uint64_t bytes)
+{
+	static const char UNITS[] = "KMGTPE";
+	unsigned shift = 0;
+
+	if (bytes < 1024) {
+		p = text_u64(p, bytes);
+		*p++ = 'B';
+		return p;
+	}
+	while (bytes >> (shift + 10) >= 1024)
+		shift += 10;
+	p = short_number(p, (bytes >> shift) * 10 / 1024);
+	*p++ = UNITS[shift / 10];
+	return p;
+}
+
+static char *pair(char *p, uint64_t big, char big_unit, uint64_t small, char small_unit)
+{
+	p = text_u64(p, big);
+	*p++ = big_unit;
+	p = two(p, (unsigned)small);
+	*p++ = small_unit;
+	return p;
+}
+
+char *text_duration(char *p, uint64_t ns)
+{
+	uint64_t s = ns / 1000000000;
+
+	if (ns < 1000000)
+		return text_lit(text_u64(p, ns / 1000), "us");
+	if (s < 1)
+		return text_lit(short_number(p, ns / 100000), "ms");
+	if (s < 60)
+		return text_lit(short_number(p, ns / 100000000), "s");
+	if (s < 3600)
+		return pair(p, s / 60, 'm', s % 60, 's');
+	if (s < 86400)
+		return pair(p, s / 3600, 'h', s / 60 % 60, 'm');
+	return pair(p, s / 86400, 'd', s / 3600 % 24, 'h');
+}
