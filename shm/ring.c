@@ -393,6 +393,11 @@ uint64_t ring_consumer_waiting(struct ring_consumer *c)
 	return c->head - c->cursor;
 }
 
+uint64_t ring_consumer_pos(const struct ring_consumer *c)
+{
+	return c->cursor;
+}
+
 uint64_t ring_consumer_size(const struct ring_consumer *c)
 {
 	return c->size;

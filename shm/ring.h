@@ -25,7 +25,7 @@
 #define RING_DATA_MAX	  (1024u << 20)	   /* largest data area, bytes */
 #define RING_BODY_MAX	  8192u		   /* largest frame body, bytes */
 #define RING_PAGE	  4096u		   /* size of the producer's page and of segment B, bytes */
-#define RING_CHECKPOINT	  256u		   /* consumer's private words in segment B, bytes */
+#define RING_CHECKPOINT	  1024u		   /* consumer's private words in segment B, bytes */
 #define RING_WAKE_NEVER	  UINT64_MAX
 
 /* What a frame carries. A value outside this list is a protocol error. */
@@ -157,6 +157,8 @@ bool ring_sleep(struct ring_consumer *c, uint64_t bytes);
 /* After the sleep, woken or timed out: withdraws the request and empties the doorbell. */
 void ring_awake(struct ring_consumer *c);
 
+/* The cursor: just after attaching, the tail at which the predecessor stopped. */
+uint64_t ring_consumer_pos(const struct ring_consumer *c);
 /* Bytes published behind the cursor; data size. */
 uint64_t ring_consumer_waiting(struct ring_consumer *c);
 uint64_t ring_consumer_size(const struct ring_consumer *c);

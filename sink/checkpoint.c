@@ -15,8 +15,8 @@ const struct checkpoint_slot *checkpoint_find(const struct checkpoint *c, uint64
 	return NULL;
 }
 
-void checkpoint_store(struct checkpoint *c, uint64_t current, uint64_t tail,
-	const struct checkpoint_slot *s)
+void checkpoint_store(
+	struct checkpoint *c, uint64_t current, uint64_t tail, const struct checkpoint_slot *s)
 {
 	bool second = c->slot[0].mark == (CHECKPOINT_MARK ^ current);
 	struct checkpoint_slot *to = &c->slot[second];

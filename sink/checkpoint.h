@@ -45,8 +45,8 @@ _Static_assert(sizeof(struct checkpoint) <= RING_CHECKPOINT, "fits the consumer'
 const struct checkpoint_slot *checkpoint_find(const struct checkpoint *c, uint64_t tail);
 
 /* Stores @s for @tail in the slot that does not belong to @current, the tail now in the ring. */
-void checkpoint_store(struct checkpoint *c, uint64_t current, uint64_t tail,
-		      const struct checkpoint_slot *s);
+void checkpoint_store(
+	struct checkpoint *c, uint64_t current, uint64_t tail, const struct checkpoint_slot *s);
 
 /* The offset of the file @id; false: not in there. */
 bool checkpoint_offset(const struct checkpoint_slot *s, uint64_t id, uint64_t *ret_offset);

@@ -128,7 +128,8 @@ char *escape_json(char *p, const char *bytes, size_t len)
 			break;
 		n = escape_utf8(bytes, (size_t)(end - bytes), &c);
 		if (!n || c == REPLACEMENT) {
-			/* A real U+FFFD goes byte by byte, too: its other bytes are invalid alone. */
+			/* A real U+FFFD goes byte by byte, too: its other bytes are invalid alone.
+			 */
 			p = text_lit(p, "\xef\xbf\xbd");
 			p = hex_byte(p, (uint8_t)*bytes++);
 			continue;

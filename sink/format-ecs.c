@@ -88,8 +88,8 @@ static char *event_object(char *p, const struct record *r)
 	p = text_u64(p, r->seq);
 	p = text_lit(p, "\",\"module\":\"flowner\",\"dataset\":\"flowner.connection\"");
 	if (r->end_reason != RECORD_END_NONE)
-		p = json_name(p, "reason",
-			record_end_reason_name((enum record_end_reason)r->end_reason));
+		p = json_name(
+			p, "reason", record_end_reason_name((enum record_end_reason)r->end_reason));
 	return json_close(p);
 }
 
@@ -102,8 +102,8 @@ static char *network_object(char *p, const struct record *r)
 		p = json_name(p, "transport", transport_name(r->proto));
 	/* Seen from this host, a connection with both ends here was opened by it, too. */
 	if (r->direction != RECORD_DIRECTION_UNKNOWN)
-		p = json_name(p, "direction",
-			r->direction == RECORD_INGRESS ? "ingress" : "egress");
+		p = json_name(
+			p, "direction", r->direction == RECORD_INGRESS ? "ingress" : "egress");
 	if (r->flags & RECORD_FLAG_ORIG_BYTES && r->flags & RECORD_FLAG_RESP_BYTES)
 		p = json_u64(p, "bytes", r->orig_bytes + r->resp_bytes);
 	p = json_u64(p, "packets", r->orig_packets + r->resp_packets);
@@ -263,13 +263,11 @@ static char *owner_objects(char *p, const struct record *r, const struct record_
 {
 	p = json_open(p, "owner");
 	if (o->method != RECORD_METHOD_NONE)
-		p = json_name(
-			p, "method", record_method_name((enum record_method)o->method));
-	p = json_name(p, "confidence",
-		record_confidence_name((enum record_confidence)o->confidence));
+		p = json_name(p, "method", record_method_name((enum record_method)o->method));
+	p = json_name(
+		p, "confidence", record_confidence_name((enum record_confidence)o->confidence));
 	if (o->unknown != RECORD_UNKNOWN_NONE)
-		p = json_name(
-			p, "reason", record_unknown_name((enum record_unknown)o->unknown));
+		p = json_name(p, "reason", record_unknown_name((enum record_unknown)o->unknown));
 	if (o->latency_ns)
 		p = json_u64(p, "latency_ns", o->latency_ns);
 	if (o->flags & RECORD_PROCESS_ARGS_CUT)

@@ -17,7 +17,7 @@
 #define COLOUR_NORMAL "\x1b[0m"
 
 #define COMMAND_MAX 240u /* bytes of a command line that are shown */
-#define WIDTH_PORT  21u	 /* 255.255.255.255:65535 */
+#define WIDTH_PORT  21u  /* 255.255.255.255:65535 */
 
 #define colour(p, ctx, c) ((ctx)->colour ? text_lit(p, c) : (p))
 
@@ -153,7 +153,8 @@ static char *command_line(char *p, const struct record *r, const struct record_p
 }
 
 /* Why there is no process, for people. */
-static char *unknown_owner(char *p, const struct record_process *o, const struct format_context *ctx)
+static char *unknown_owner(
+	char *p, const struct record_process *o, const struct format_context *ctx)
 {
 	p = colour(p, ctx, COLOUR_WARN);
 	p = text_lit(p, "? (");

@@ -17,12 +17,12 @@
 
 /* What all records of one run share. Strings are {0} if unknown; they are raw, not escaped. */
 struct format_context {
-	const char *version;	 /* flowner's */
-	char host_name[256];	 /* nodename */
-	char host_id[64];	 /* machine-id */
-	char boot_id[64];	 /* of /proc/sys/kernel/random/boot_id */
-	int32_t utc_offset_s;	 /* for times people read */
-	bool colour;		 /* the output is a terminal that wants colours */
+	const char *version;  /* flowner's */
+	char host_name[256];  /* nodename */
+	char host_id[64];     /* machine-id */
+	char boot_id[64];     /* of /proc/sys/kernel/random/boot_id */
+	int32_t utc_offset_s; /* for times people read */
+	bool colour;          /* the output is a terminal that wants colours */
 	/* Escaped once for JSON, ready to be copied: ,"agent":{...},"host":{...} */
 	char json_host[4096];
 	size_t json_host_len;

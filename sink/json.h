@@ -85,4 +85,4 @@ static inline char *json_quote_foreign(char *p, const char *bytes, size_t len)
 }
 
 #define json_foreign(p, key, bytes, len) json_quote_foreign(json_key(p, key), (bytes), (len))
-#define json_true(p, key)		 text_lit(json_key(p, key), "true")
+#define json_true(p, key)                text_lit(json_key(p, key), "true")

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,8 @@
 
 #include "shm/cleanup.h"
 
-#define QUEUE_WRITES 8u		     /* output.buffer times this is the queue */
-#define LOCK_WAIT_NS 2000000000L     /* for a killed predecessor's last write to end */
+#define QUEUE_WRITES 8u          /* output.buffer times this is the queue */
+#define LOCK_WAIT_NS 2000000000L /* for a killed predecessor's last write to end */
 #define LOCK_STEP_NS 10000000L
 #define TAIL_MAX     (4u * FORMAT_MAX) /* bytes at the end searched for whole lines */
 
@@ -48,8 +49,9 @@ static int parse(struct output *o, const char *spec, struct output_error *err)
 		for (unsigned i = 0; format_at(i); i++)
 			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
 				i ? ", " : "", format_at(i)->name);
-		return complain(err, OUTPUT_E_INVALID, "output '%s': unknown format '%.*s', one of: %s",
-			spec, (int)(colon - spec), spec, names);
+		return complain(err, OUTPUT_E_INVALID,
+			"output '%s': unknown format '%.*s', one of: %s", spec, (int)(colon - spec),
+			spec, names);
 	}
 	o->path = colon + 1;
 	return 0;
@@ -109,8 +111,8 @@ static int open_path(struct output *o, struct stat *ret_st, struct output_error 
 {
 	int r;
 
-	o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-		0640);
+	o->fd = open(
+		o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
 	if (o->fd < 0)
 		return complain(err, OUTPUT_E_OPEN, "output %s: %s%s", o->path, strerror(errno),
 			open_advice(errno));
@@ -122,14 +124,15 @@ static int open_path(struct output *o, struct stat *ret_st, struct output_error 
 	}
 	r = lock(o->fd);
 	if (r == -EWOULDBLOCK)
-		return complain(err, OUTPUT_E_OPEN, "output %s: another flowner-sink is writing to it",
-			o->path);
+		return complain(err, OUTPUT_E_OPEN,
+			"output %s: in use by another flowner-sink, or named twice", o->path);
 	if (r < 0)
 		return r;
 	o->target = WRITER_FILE;
 	/* 64 mixed bits stand for both numbers in the checkpoint; never 0. */
 	o->id = ((uint64_t)ret_st->st_dev * UINT64_C(0x9e3779b97f4a7c15) ^
-			(uint64_t)ret_st->st_ino) | UINT64_C(1) << 63;
+			(uint64_t)ret_st->st_ino) |
+		UINT64_C(1) << 63;
 	return 0;
 }
 

@@ -28,7 +28,7 @@ struct output {
 	const char *path; /* borrowed from the configuration; "-" = standard output */
 	int fd;
 	enum writer_target target;
-	uint64_t id;	 /* of the file (device and inode); 0 for streams */
+	uint64_t id;     /* of the file (device and inode); 0 for streams */
 	uint64_t offset; /* where the writer's byte 0 goes */
 	struct writer *writer;
 	struct format_context context;
@@ -38,12 +38,12 @@ struct output {
 };
 
 /*
- * Opens "FORMAT:PATH". A regular file is created with mode 0640 where it is missing (its folder must
- * exist), never through a symbolic link, and locked against a second writer; a predecessor that
- * was killed may hold the lock a moment longer, this is waited for. Nothing is written or cut.
+ * Opens "FORMAT:PATH". A regular file is created with mode 0640 where it is missing (its folder
+ * must exist), never through a symbolic link, and locked against a second writer; a predecessor
+ * that was killed may hold the lock a moment longer, this is waited for. Nothing is written or cut.
  */
 int output_open(struct output *o, const char *spec, const struct format_context *ctx,
-		struct output_error *err);
+	struct output_error *err);
 void output_deinit(struct output *o);
 
 /* Makes the writer, io_uring if wanted and possible. *ret_why: 0 or why there is no io_uring. */

@@ -2,8 +2,8 @@
 /*
  * Where records come from: the connection to enrich and the ring it hands over.
  *
- * Life: nothing -> connected -> attached -> orphan (enrich is gone, its ring still holds records) ->
- * nothing. Threads: one. Blocks: no. Logs: no. Errors: -errno; -EPROTO = a peer that misbehaves.
+ * Life: nothing -> connected -> attached -> orphan (enrich is gone, its ring still holds records)
+ * -> nothing. Threads: one. Blocks: no. Logs: no. Errors: -errno; -EPROTO = a peer that misbehaves.
  */
 #pragma once
 
@@ -20,9 +20,9 @@ enum {
 };
 
 struct source {
-	int fd;			    /* connection, -1 = none */
+	int fd;                     /* connection, -1 = none */
 	struct ring_consumer *ring; /* NULL = none */
-	bool done;		    /* the hand-over is complete */
+	bool done;                  /* the hand-over is complete */
 	struct handover_message message;
 };
 

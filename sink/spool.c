@@ -106,11 +106,16 @@ void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)
 
 /* Batches --------------------------------------------------------------------------------- */
 
+static struct spool_mark *youngest(struct spool *s)
+{
+	return &s->mark[(s->first + s->marks - 1) % SPOOL_MARKS];
+}
+
 static uint64_t sealed(const struct spool *s, unsigned output)
 {
-	unsigned last = (s->first + s->marks - 1) % SPOOL_MARKS;
+	const struct spool_mark *m = s->marks ? youngest((struct spool *)s) : &s->done;
 
-	return s->marks ? s->mark[last].appended[output] : s->done.appended[output];
+	return m->appended[output];
 }
 
 uint64_t spool_unsealed(const struct spool *s)
@@ -126,24 +131,32 @@ uint64_t spool_unsealed(const struct spool *s)
 	return most;
 }
 
-bool spool_seal(struct spool *s)
+void spool_seal(struct spool *s)
 {
-	struct spool_mark *m = &s->mark[(s->first + s->marks) % SPOOL_MARKS];
+	struct spool_mark *m;
 
 	if (!s->dirty)
-		return true;
-	if (s->marks == SPOOL_MARKS)
-		return false;
-	*m = s->open;
+		return;
 	for (unsigned i = 0; i < s->n; i++) {
-		m->appended[i] = writer_appended(s->output[i].writer);
-		m->counts[SPOOL_BYTES_WRITTEN] += m->appended[i] - sealed(s, i);
+		uint64_t appended = writer_appended(s->output[i].writer);
+
+		s->open.counts[SPOOL_BYTES_WRITTEN] += appended - sealed(s, i);
+		s->open.appended[i] = appended;
 		writer_flush(s->output[i].writer);
 	}
-	s->marks++;
+	if (s->marks < SPOOL_MARKS) {
+		s->marks++;
+		m = youngest(s);
+		memset(m, 0, sizeof(*m));
+	} else {
+		m = youngest(s); /* writing is stuck: this batch joins the one before */
+	}
+	for (unsigned c = 0; c < SPOOL_COUNTERS; c++)
+		m->counts[c] += s->open.counts[c];
+	memcpy(m->appended, s->open.appended, sizeof(m->appended));
+	m->pos = s->open.pos;
 	memset(s->open.counts, 0, sizeof(s->open.counts));
 	s->dirty = false;
-	return true;
 }
 
 static bool is_complete(const struct spool *s, const struct spool_mark *m, bool *ret_lost)

@@ -34,7 +34,7 @@ enum spool_counter {
 _Static_assert((unsigned)SPOOL_COUNTERS <= CHECKPOINT_COUNTERS, "the checkpoint holds them");
 
 struct spool_mark {
-	uint64_t pos;			       /* in the ring */
+	uint64_t pos;                          /* in the ring */
 	uint64_t appended[CHECKPOINT_OUTPUTS]; /* bytes of each writer up to here */
 	uint64_t counts[SPOOL_COUNTERS];       /* of this batch */
 };
@@ -43,9 +43,9 @@ struct spool {
 	struct output output[CHECKPOINT_OUTPUTS];
 	unsigned n;
 	struct spool_mark open; /* what has been put since the last seal */
-	bool dirty;		/* `open` holds anything */
+	bool dirty;             /* `open` holds anything */
 	struct spool_mark mark[SPOOL_MARKS];
-	unsigned first, marks; /* the oldest, how many */
+	unsigned first, marks;  /* the oldest, how many */
 	struct spool_mark done; /* the last complete one */
 };
 
@@ -54,13 +54,14 @@ void spool_deinit(struct spool *s);
 
 /* Adds an output (output_open(), output_start()). -E2BIG: there are CHECKPOINT_OUTPUTS already. */
 int spool_add(struct spool *s, const char *spec, const struct format_context *ctx, bool uring,
-	      uint64_t buffer, int *ret_why, struct output_error *err);
+	uint64_t buffer, int *ret_why, struct output_error *err);
 
 /*
  * Finds every file's place, with the slot of the ring's tail or NULL, before the first record.
  * On an error *ret_output is the output it is about.
  */
-int spool_recover(struct spool *s, const struct checkpoint_slot *slot, const struct output **ret_output);
+int spool_recover(
+	struct spool *s, const struct checkpoint_slot *slot, const struct output **ret_output);
 
 /* Starts counting at @pos of a newly attached ring; everything before must be written. */
 void spool_rewind(struct spool *s, uint64_t pos);
@@ -74,8 +75,8 @@ void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets);
 
 /* The largest number of unsealed bytes of any output. */
 uint64_t spool_unsealed(const struct spool *s);
-/* Everything put so far shall be written; false: too many batches under way, try again. */
-bool spool_seal(struct spool *s);
+/* Everything put so far shall be written. */
+void spool_seal(struct spool *s);
 
 /*
  * Lets the writers go on. Returns how many batches have been completed: then spool.done says up to

@@ -44,8 +44,8 @@ struct writer {
 };
 
 /* A zeroed writer with its queue (page-aligned, prefaulted by nobody); -ENOMEM. */
-int writer_alloc(int fd, enum writer_target target, uint64_t offset, size_t size,
-		 struct writer **ret);
+int writer_alloc(
+	int fd, enum writer_target target, uint64_t offset, size_t size, struct writer **ret);
 
 /* Backends report here. @res: bytes written or -errno; 0 or -errno. */
 void writer_write_done(struct writer *w, ssize_t res);

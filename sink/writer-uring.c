@@ -25,8 +25,8 @@ struct uring {
 };
 
 /*
- * From the fullest set to none: SUBMIT_ALL since Linux 5.18, COOP_TASKRUN 5.19, SINGLE_ISSUER 6.0. The
- * last row is for kernels before 5.10, without R_DISABLED and restrictions.
+ * From the fullest set to none: SUBMIT_ALL since Linux 5.18, COOP_TASKRUN 5.19, SINGLE_ISSUER 6.0.
+ * The last row is for kernels before 5.10, without R_DISABLED and restrictions.
  */
 static const unsigned FLAGS[] = {
 	IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN |
@@ -81,8 +81,7 @@ static int prepare(struct io_uring *ring, unsigned flags, int fd, void *area, si
 /* Errors of io_uring_enter(2) that pass; any other means that this ring will never work. */
 static bool is_transient(int r)
 {
-	return r >= 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM ||
-	       r == -EBADR;
+	return r >= 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR || r == -ENOMEM || r == -EBADR;
 }
 
 static void uring_deinit(struct writer *w)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte queue in front of one descriptor: bytes are appended to memory, go out in large writes, and
- * are counted when they have been written.
+ * A byte queue in front of one descriptor: bytes are appended to memory, go out in large writes,
+ *and are counted when they have been written.
  *
  *	room = writer_reserve(w, max);		fill it
  *	writer_append(w, len);			...
@@ -25,11 +25,11 @@
 
 #define WRITER_RETRY_MIN_NS UINT64_C(5000000)
 #define WRITER_RETRY_MAX_NS UINT64_C(500000000)
-#define WRITER_NEVER	    UINT64_MAX
+#define WRITER_NEVER        UINT64_MAX
 
 enum writer_target {
-	WRITER_FILE,		/* regular: explicit offsets */
-	WRITER_STREAM,		/* pipe, terminal, socket, or an inherited file: in sequence */
+	WRITER_FILE,            /* regular: explicit offsets */
+	WRITER_STREAM,          /* pipe, terminal, socket, or an inherited file: in sequence */
 	WRITER_STREAM_BLOCKING, /* such a one that could not be made non-blocking: small writes */
 };
 
@@ -41,8 +41,8 @@ struct writer;
  * kernel lacks or forbids it, and the caller takes the plain one.
  */
 int writer_new_uring(int fd, uint64_t offset, size_t size, struct writer **ret);
-int writer_new_plain(int fd, enum writer_target target, uint64_t offset, size_t size,
-		     struct writer **ret);
+int writer_new_plain(
+	int fd, enum writer_target target, uint64_t offset, size_t size, struct writer **ret);
 /* What is not written is dropped. Takes NULL. */
 void writer_free(struct writer *w);
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowner-sink's loop: records from enrich's ring into every output, the ring's tail behind them.
+ *
+ * Threads: one. Blocks: in poll(2), and as its writers do. Logs: start, stop, failing and recovered
+ * outputs, a peer that misbehaves.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/daemon.h"
+#include "sink/spool.h"
+
+#define LOOP_EXIT_OUTPUT_GONE 74 /* EX_IOERR: nobody reads any output any more */
+
+struct loop_options {
+	struct daemon *daemon;
+	struct spool *spool;     /* its outputs are open */
+	const char *socket_path; /* enrich's */
+	uid_t peer;              /* whom enrich runs as */
+	int signal_fd;           /* daemon_signals() */
+	bool exit_at_end;        /* end when the producer has said that nothing follows */
+};
+
+/* Runs until SIGTERM or SIGINT, or the end; returns the exit status. */
+int loop_run(const struct loop_options *options);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flowner-sink: writes the records of flowner-enrich to files and streams.
+ *
+ * 1. command line, configuration, ledger (daemon_start)
+ * 2. open every output, lock it, set up io_uring
+ * 3. drop: own user, no capability; no file is opened by name after this, only enrich's socket
+ * 4. loop: attach to enrich's ring, format, write, release
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "config/daemon.h"
+#include "config/log.h"
+#include "config/privileges.h"
+#include "flowner-version.h"
+#include "sink/loop.h"
+
+static const struct daemon_option OPTIONS[] = {
+	{"exit-at-end", 0, NULL, "end when flowner-enrich has ended in good order"},
+	{0},
+};
+
+static int set_option(void *arg, const char *name, const char *value)
+{
+	struct loop_options *o = arg;
+
+	(void)value;
+	if (strcmp(name, "exit-at-end") != 0)
+		return -EINVAL;
+	o->exit_at_end = true;
+	return 0;
+}
+
+static int add_output(
+	struct spool *s, const struct daemon *d, const char *spec, const struct format_context *ctx)
+{
+	bool uring = d->config.output.io_uring == CONFIG_IO_URING_AUTO;
+	struct output_error err = {0};
+	int why = 0;
+	int r = spool_add(s, spec, ctx, uring, d->config.output.buffer, &why, &err);
+
+	if (r > 0) {
+		log_error("%s", err.text);
+		return r == OUTPUT_E_INVALID ? CONFIG_EXIT : 1;
+	}
+	if (r == -E2BIG) {
+		log_error("output.files: at most %u outputs", CHECKPOINT_OUTPUTS);
+		return CONFIG_EXIT;
+	}
+	if (r < 0) {
+		log_error("output %s: %s", spec, strerror(-r));
+		return 1;
+	}
+	if (why)
+		log_warning("io_uring is not available (%s): using plain writes, ignoring",
+			strerror(-why));
+	return 0;
+}
+
+static int open_outputs(struct spool *s, const struct daemon *d)
+{
+	static struct format_context ctx;
+
+	format_context_init(&ctx, FLOWNER_VERSION);
+	for (size_t i = 0; i < d->config.output.files.n; i++) {
+		int r = add_output(s, d, d->config.output.files.item[i], &ctx);
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* @name's ids; without root nobody can change users, and all programs run as the one we are. */
+static int user_of(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+	int r;
+
+	if (!privileges_is_root()) {
+		*ret_uid = geteuid();
+		*ret_gid = getegid();
+		return 0;
+	}
+	r = privileges_user(name, ret_uid, ret_gid);
+	if (r < 0)
+		log_error("user %s: %s", name, strerror(-r));
+	return r;
+}
+
+static int drop(const struct daemon *d, struct loop_options *o)
+{
+	uid_t uid;
+	gid_t gid, unused;
+	int r = user_of(d->config.output.user, &uid, &gid);
+
+	if (r == 0)
+		r = user_of(d->config.enrich.user, &o->peer, &unused);
+	if (r)
+		return r;
+	r = privileges_drop(uid, gid, 0);
+	if (r)
+		log_error("privileges cannot be dropped: %s", strerror(-r));
+	return r;
+}
+
+static int run(struct daemon *d, struct loop_options *o)
+{
+	static struct spool spool;
+	char path[256];
+	int r, status;
+
+	/* A file that may not grow is an error to try again, not a reason to die. */
+	signal(SIGXFSZ, SIG_IGN);
+	spool_init(&spool);
+	status = open_outputs(&spool, d);
+	if (status)
+		goto out;
+	status = 1;
+	if (drop(d, o))
+		goto out;
+	r = daemon_path(d, "enrich", "ring.sock", path, sizeof(path));
+	if (r == 0)
+		r = daemon_signals(&o->signal_fd);
+	if (r < 0) {
+		log_error("start: %s", strerror(-r));
+		goto out;
+	}
+	o->socket_path = path;
+	o->daemon = d;
+	o->spool = &spool;
+	status = loop_run(o);
+	close(o->signal_fd);
+out:
+	spool_deinit(&spool);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.name = "flowner-sink", .program = LEDGER_OF_SINK};
+	struct loop_options options = {0};
+	int status = daemon_start(&d, argc, argv, OPTIONS, set_option, &options);
+
+	if (status < 0)
+		status = run(&d, &options);
+	daemon_deinit(&d);
+	return status;
+}
