@@ -311,11 +311,19 @@ static void take_frame(struct loop *l, const struct ring_frame *f)
 	spool_pass(l->spool, f->pos, false, 0);
 }
 
-/* A batch is due when it is large, when it is old, and when nothing follows for now. */
-static bool is_due(const struct loop *l, uint64_t pos)
+/*
+ * A batch is due at output.buffer; while the ring has more, it may grow to half of the outputs'
+ * queue, so that the other half is written meanwhile.
+ */
+static bool is_due(const struct loop *l)
 {
-	return spool_unsealed(l->spool) >= l->o->daemon->config.output.buffer ||
-	       pos - l->sealed_pos >= ring_consumer_size(l->source.ring) / RING_PARTS;
+	uint64_t enough = l->o->daemon->config.output.buffer;
+
+	if (!l->empty)
+		enough *= OUTPUT_QUEUE / 2;
+	return spool_unsealed(l->spool) >= enough ||
+	       l->spool->open.pos - l->sealed_pos >=
+		       ring_consumer_size(l->source.ring) / RING_PARTS;
 }
 
 static void seal(struct loop *l)
@@ -347,6 +355,8 @@ static void read_ring(struct loop *l)
 
 		if (r == RING_E_EMPTY) {
 			l->empty = true;
+			if (is_due(l))
+				seal(l);
 			return;
 		}
 		if (r < 0) {
@@ -357,7 +367,7 @@ static void read_ring(struct loop *l)
 		take_frame(l, &f);
 		if (l->spool->dirty && !l->flush_ns)
 			l->flush_ns = l->now_ns + l->o->daemon->config.output.flush_ns;
-		if (is_due(l, f.pos)) {
+		if (is_due(l)) {
 			seal(l);
 			return;
 		}

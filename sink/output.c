@@ -15,7 +15,6 @@
 
 #include "shm/cleanup.h"
 
-#define QUEUE_WRITES 8u          /* output.buffer times this is the queue */
 #define LOCK_WAIT_NS 2000000000L /* for a killed predecessor's last write to end */
 #define LOCK_STEP_NS 10000000L
 #define TAIL_MAX     (4u * FORMAT_MAX) /* bytes at the end searched for whole lines */
@@ -173,7 +172,7 @@ void output_deinit(struct output *o)
 
 int output_start(struct output *o, bool uring, uint64_t buffer, int *ret_why)
 {
-	size_t size = (size_t)buffer * QUEUE_WRITES;
+	size_t size = (size_t)buffer * OUTPUT_QUEUE;
 	int r = -EOPNOTSUPP;
 
 	if (size < 4u * FORMAT_MAX)

@@ -14,6 +14,8 @@
 #include "sink/format.h"
 #include "sink/writer.h"
 
+#define OUTPUT_QUEUE 8u /* output.buffer times this is the memory of an output */
+
 enum {
 	OUTPUT_E_INVALID = 1, /* "FORMAT:PATH" is wrong: a configuration error */
 	OUTPUT_E_OPEN = 2,    /* the file cannot be used */
