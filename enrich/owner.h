@@ -27,10 +27,10 @@ struct process; /* enrich/process.h; reference counted */
 /* What is known of one end's owner. Zeroed = nothing asked yet. */
 struct owner {
 	struct process *process; /* a reference, or NULL */
-	uint64_t cgroup_id;	 /* of the socket or the acting task; 0 = unknown */
-	uint64_t cookie;	 /* socket cookie, 0 = unknown */
-	uint64_t latency_ns;	 /* packet -> known */
-	uint32_t uid;		 /* UINT32_MAX = unknown */
+	uint64_t cgroup_id;      /* of the socket or the acting task; 0 = unknown */
+	uint64_t cookie;         /* socket cookie, 0 = unknown */
+	uint64_t latency_ns;     /* packet -> known */
+	uint32_t uid;            /* UINT32_MAX = unknown */
 	enum record_method method;
 	enum record_confidence confidence;
 	enum record_unknown unknown;
@@ -45,7 +45,8 @@ struct owner_query {
 	uint8_t remote_addr[16];
 	uint16_t local_port;
 	uint16_t remote_port;
-	uint64_t t_ns; /* CLOCK_REALTIME of the packet that made us ask */
+	uint64_t t_ns;     /* CLOCK_REALTIME of the packet that made us ask */
+	uint64_t start_ns; /* of the connection's first packet; 0 = t_ns */
 };
 
 /*
@@ -56,7 +57,7 @@ int owners_new(const struct config *config, struct ledger *ledger, struct owners
 void owners_free(struct owners *o);
 
 /* Which tiers are live, for the start-up log line and `enrich_tiers`: OWNERS_TIER_*. */
-#define OWNERS_TIER_TAP	      1u
+#define OWNERS_TIER_TAP       1u
 #define OWNERS_TIER_SOCK_DIAG 2u
 #define OWNERS_TIER_SEED      4u
 #define OWNERS_TIER_PROCFS    8u
@@ -64,7 +65,7 @@ unsigned owners_tiers(const struct owners *o);
 
 /*
  * Takes the tap from the hand-over: owners_tap_begin() once per capture process, then one
- * owners_tap_cpus() per message; @fds become the tap's. An earlier tap is drained and closed.
+ * owners_tap_cpus() per message; @fds become the tap's unless it fails. An earlier tap is drained and closed.
  */
 int owners_tap_begin(struct owners *o, const struct tap_layout *layout);
 int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds);
@@ -88,7 +89,8 @@ void owners_idle(struct owners *o, uint64_t horizon_ns);
  * returns false. An answer already EXACT is never replaced by a weaker one.
  */
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer);
-/* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set. */
+/* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set.
+ */
 void owners_settle(struct owners *o);
 /* Withdraws a question whose answer is about to go away. */
 void owners_forget(struct owners *o, const struct owner *answer);
@@ -101,7 +103,7 @@ const char *owners_ifname(struct owners *o, uint32_t ifindex);
 /* Whether the process behind @a descends from the tree's root. */
 bool owner_in_tree(const struct owner *a);
 /* Writes @a into one end of @r with its strings (name, exe, args, cgroup, parent). */
-void owner_to_record(struct owners *o, const struct owner *a, struct record *r,
-		     struct record_process *ret);
+void owner_to_record(
+	struct owners *o, const struct owner *a, struct record *r, struct record_process *ret);
 /* Drops the reference and zeroes. */
 void owner_deinit(struct owner *a);

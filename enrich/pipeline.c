@@ -67,6 +67,7 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 			.local_port = f->key.port[side],
 			.remote_port = f->key.port[!side],
 			.t_ns = t_ns,
+			.start_ns = f->start_ns,
 		};
 
 		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enrich/cgroups.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shm/cleanup.h"
+
+#define BUCKETS   4096u
+#define DEPTH_MAX 32u
+#define NONE      UINT32_MAX
+
+struct entry {
+	uint64_t id;
+	struct text *path;
+	uint32_t next;
+};
+
+struct cgroups {
+	int root_fd; /* -1 = no v2 hierarchy */
+	uint32_t at; /* the oldest entry */
+	uint32_t bucket[BUCKETS];
+	struct entry entries[CGROUPS_MAX];
+};
+
+int cgroups_new(struct cgroups **ret)
+{
+	struct cgroups *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->root_fd = -1;
+	memset(c->bucket, 0xff, sizeof(c->bucket));
+	*ret = c;
+	return 0;
+}
+
+void cgroups_free(struct cgroups *c)
+{
+	if (!c)
+		return;
+	if (c->root_fd >= 0)
+		close(c->root_fd);
+	for (size_t i = 0; i < CGROUPS_MAX; i++)
+		text_unref(c->entries[i].path);
+	free(c);
+}
+
+static struct entry *find(const struct cgroups *c, uint64_t id)
+{
+	for (uint32_t i = c->bucket[id % BUCKETS]; i != NONE; i = c->entries[i].next)
+		if (c->entries[i].id == id)
+			return (struct entry *)&c->entries[i];
+	return NULL;
+}
+
+void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len)
+{
+	struct entry *e = find(c, id);
+	uint32_t *at;
+
+	if (!id || !len)
+		return;
+	if (e) {
+		if (!e->path || e->path->len != len || memcmp(e->path->bytes, path, len))
+			text_replace(&e->path, text_new(path, len));
+		return;
+	}
+	e = &c->entries[c->at];
+	if (e->id) {
+		at = &c->bucket[e->id % BUCKETS];
+		while (*at != c->at)
+			at = &c->entries[*at].next;
+		*at = e->next;
+	}
+	text_replace(&e->path, text_new(path, len));
+	e->id = id;
+	e->next = c->bucket[id % BUCKETS];
+	c->bucket[id % BUCKETS] = c->at;
+	c->at = (c->at + 1) % CGROUPS_MAX;
+}
+
+struct text *cgroups_path(const struct cgroups *c, uint64_t id)
+{
+	const struct entry *e = find(c, id);
+
+	return e ? e->path : NULL;
+}
+
+uint64_t cgroups_id(const struct cgroups *c, const char *path, size_t len)
+{
+	char relative[4096];
+	struct stat st;
+
+	if (c->root_fd < 0 || !len || path[0] != '/' || len >= sizeof(relative))
+		return 0;
+	/* "/a/b" -> "a/b", "/" -> "." */
+	memcpy(relative, path + 1, len - 1);
+	relative[len - 1] = '\0';
+	if (fstatat(c->root_fd, len == 1 ? "." : relative, &st, 0))
+		return 0;
+	return st.st_ino;
+}
+
+static bool hidden(const char *name)
+{
+	return name[0] == '.';
+}
+
+/* @path holds the folder's path below the root, @len bytes, "" for the root itself. */
+static void walk(struct cgroups *c, int parent_fd, const char *name, char *path, size_t len,
+	unsigned depth, size_t *budget)
+{
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	const struct dirent *entry;
+	struct stat st;
+	DIR *d;
+
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st))
+		cgroups_add(c, st.st_ino, len ? path : "/", len ? len : 1);
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return;
+	}
+	while (depth < DEPTH_MAX && *budget && (entry = readdir(d))) {
+		size_t n = strlen(entry->d_name);
+
+		if (entry->d_type != DT_DIR || hidden(entry->d_name) || len + n + 2 > PATH_MAX)
+			continue;
+		--*budget;
+		path[len] = '/';
+		memcpy(path + len + 1, entry->d_name, n + 1);
+		walk(c, fd, entry->d_name, path, len + 1 + n, depth + 1, budget);
+	}
+	closedir(d);
+}
+
+static int find_mount(char *ret, size_t size)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent m;
+	char buf[4096];
+	int e = -ENOENT;
+
+	if (!f)
+		return -errno;
+	while (e && getmntent_r(f, &m, buf, sizeof(buf)))
+		if (!strcmp(m.mnt_type, "cgroup2") && strlen(m.mnt_dir) < size) {
+			strcpy(ret, m.mnt_dir);
+			e = 0;
+		}
+	endmntent(f);
+	return e;
+}
+
+int cgroups_scan(struct cgroups *c, const char *root)
+{
+	char mount[PATH_MAX], path[PATH_MAX] = "";
+	size_t budget = CGROUPS_MAX / 2;
+	int e;
+
+	if (!root) {
+		e = find_mount(mount, sizeof(mount));
+		if (e)
+			return e;
+		root = mount;
+	}
+	c->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (c->root_fd < 0)
+		return -errno;
+	walk(c, c->root_fd, ".", path, 0, 0, &budget);
+	return 0;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enrich/links.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define RECEIVE_SIZE  65536u
+#define ADDRESSES_MAX 65536u
+#define NAMES_MAX     65536u
+
+struct address {
+	uint8_t addr[16];
+	uint32_t ifindex; /* the same address may be on two interfaces */
+};
+
+struct name {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+};
+
+struct links {
+	struct mnl_socket *nl;
+	uint32_t seq;
+	size_t n_addresses, room_addresses;
+	struct address *address; /* sorted */
+	size_t n_names, room_names;
+	struct name *name; /* sorted by index */
+	char *receive;
+};
+
+static int compare_address(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct address));
+}
+
+static int compare_name(const void *a, const void *b)
+{
+	uint32_t x = ((const struct name *)a)->ifindex, y = ((const struct name *)b)->ifindex;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Makes room for one more at the end; false = full or out of memory. */
+static bool grow(void **array, size_t n, size_t *room, size_t size, size_t max)
+{
+	size_t more = *room ? *room * 2 : 16;
+	void *bigger;
+
+	if (n < *room)
+		return true;
+	if (n >= max)
+		return false;
+	bigger = realloc(*array, more * size);
+	if (!bigger)
+		return false;
+	*array = bigger;
+	*room = more;
+	return true;
+}
+
+static void set_address(struct links *l, const struct address *a, bool there)
+{
+	struct address *at = NULL;
+
+	if (l->n_addresses)
+		at = bsearch(a, l->address, l->n_addresses, sizeof(*a), compare_address);
+	if (there == (at != NULL))
+		return;
+	if (there) {
+		if (!grow((void **)&l->address, l->n_addresses, &l->room_addresses, sizeof(*a),
+			    ADDRESSES_MAX))
+			return;
+		l->address[l->n_addresses++] = *a;
+	} else {
+		*at = l->address[--l->n_addresses];
+	}
+	qsort(l->address, l->n_addresses, sizeof(*a), compare_address);
+}
+
+static void on_address(struct links *l, const struct nlmsghdr *h, bool there)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *attr, *best = NULL;
+	struct address a = {0};
+	size_t len;
+
+	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*m))
+		return;
+	/* IFA_LOCAL is the own end of a point-to-point link, IFA_ADDRESS then the other. */
+	mnl_attr_for_each(attr, h, sizeof(*m))
+	{
+		uint16_t type = mnl_attr_get_type(attr);
+
+		if (type == IFA_LOCAL || (type == IFA_ADDRESS && !best))
+			best = attr;
+	}
+	len = best ? mnl_attr_get_payload_len(best) : 0;
+	if (m->ifa_family == AF_INET && len == 4) {
+		a.addr[10] = a.addr[11] = 0xff;
+		memcpy(a.addr + 12, mnl_attr_get_payload(best), 4);
+	} else if (m->ifa_family == AF_INET6 && len == 16) {
+		memcpy(a.addr, mnl_attr_get_payload(best), 16);
+	} else {
+		return;
+	}
+	a.ifindex = m->ifa_index;
+	set_address(l, &a, there);
+}
+
+static void on_link(struct links *l, const struct nlmsghdr *h, bool there)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+	struct name n = {0}, *at = NULL;
+	const struct nlattr *attr;
+
+	/* AF_BRIDGE messages tell of a port leaving its bridge, not of the link. */
+	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*m) || m->ifi_family != AF_UNSPEC)
+		return;
+	n.ifindex = (uint32_t)m->ifi_index;
+	mnl_attr_for_each(attr, h, sizeof(*m))
+	{
+		size_t len = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) == IFLA_IFNAME && len && len <= sizeof(n.name))
+			memcpy(n.name, mnl_attr_get_payload(attr), len - 1);
+	}
+	if (l->n_names)
+		at = bsearch(&n, l->name, l->n_names, sizeof(n), compare_name);
+	if (!there) {
+		if (at) {
+			*at = l->name[--l->n_names];
+			qsort(l->name, l->n_names, sizeof(n), compare_name);
+		}
+	} else if (at) {
+		*at = n;
+	} else if (grow((void **)&l->name, l->n_names, &l->room_names, sizeof(n), NAMES_MAX)) {
+		l->name[l->n_names++] = n;
+		qsort(l->name, l->n_names, sizeof(n), compare_name);
+	}
+}
+
+/* Takes in @len bytes; true = a dump numbered @seq ended in them. */
+static bool take_in(struct links *l, size_t len, uint32_t seq)
+{
+	const struct nlmsghdr *h = (const struct nlmsghdr *)l->receive;
+	int left = (int)len;
+	bool done = false;
+
+	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		switch (h->nlmsg_type) {
+		case RTM_NEWADDR:
+		case RTM_DELADDR:
+			on_address(l, h, h->nlmsg_type == RTM_NEWADDR);
+			break;
+		case RTM_NEWLINK:
+		case RTM_DELLINK:
+			on_link(l, h, h->nlmsg_type == RTM_NEWLINK);
+			break;
+		case NLMSG_DONE:
+		case NLMSG_ERROR:
+			done |= h->nlmsg_seq == seq;
+			break;
+		default: /* the kernel's types, not ours */
+			break;
+		}
+	}
+	return done;
+}
+
+static ssize_t receive(struct links *l, int flags)
+{
+	ssize_t n;
+
+	do {
+		n = recv(mnl_socket_get_fd(l->nl), l->receive, RECEIVE_SIZE, flags);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static int dump(struct links *l, uint16_t type)
+{
+	char buf[64] = {0};
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct rtgenmsg *g;
+	ssize_t n;
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = ++l->seq;
+	g = mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+	g->rtgen_family = AF_UNSPEC;
+	if (mnl_socket_sendto(l->nl, h, h->nlmsg_len) < 0)
+		return -errno;
+	do {
+		n = receive(l, 0);
+		if (n < 0 && n != -ENOBUFS)
+			return (int)n;
+	} while (n < 0 || !take_in(l, (size_t)n, l->seq));
+	return 0;
+}
+
+static int read_all(struct links *l)
+{
+	int e;
+
+	l->n_addresses = l->n_names = 0;
+	e = dump(l, RTM_GETLINK);
+	return e ? e : dump(l, RTM_GETADDR);
+}
+
+int links_new(struct links **ret)
+{
+	const unsigned groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+	struct links *l = calloc(1, sizeof(*l));
+	int e;
+
+	if (!l)
+		return -ENOMEM;
+	l->receive = malloc(RECEIVE_SIZE);
+	l->nl = l->receive ? mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC) : NULL;
+	if (!l->nl || mnl_socket_bind(l->nl, groups, MNL_SOCKET_AUTOPID) < 0)
+		e = l->receive ? -errno : -ENOMEM;
+	else
+		e = read_all(l);
+	if (e) {
+		links_free(l);
+		return e;
+	}
+	*ret = l;
+	return 0;
+}
+
+void links_free(struct links *l)
+{
+	if (!l)
+		return;
+	if (l->nl)
+		mnl_socket_close(l->nl);
+	free(l->address);
+	free(l->name);
+	free(l->receive);
+	free(l);
+}
+
+int links_fd(const struct links *l)
+{
+	return mnl_socket_get_fd(l->nl);
+}
+
+int links_read(struct links *l)
+{
+	for (;;) {
+		ssize_t n = receive(l, MSG_DONTWAIT);
+
+		if (n == -EAGAIN)
+			return 0;
+		if (n == -ENOBUFS)
+			return read_all(l);
+		if (n < 0)
+			return (int)n;
+		take_in(l, (size_t)n, 0);
+	}
+}
+
+bool links_is_local(const struct links *l, const uint8_t addr[16])
+{
+	static const uint8_t loopback4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+	size_t low = 0, high = l->n_addresses;
+
+	if (!memcmp(addr, loopback4, sizeof(loopback4)))
+		return true;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = memcmp(l->address[middle].addr, addr, 16);
+
+		if (!order)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+const char *links_name(const struct links *l, uint32_t ifindex)
+{
+	const struct name key = {.ifindex = ifindex};
+	const struct name *n = NULL;
+
+	if (l->n_names)
+		n = bsearch(&key, l->name, l->n_names, sizeof(key), compare_name);
+	return n && n->name[0] ? n->name : NULL;
+}

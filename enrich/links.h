@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This host's addresses and interface names, read from rtnetlink at start and kept current by its
+ * notifications. Needs no privilege.
+ *
+ * Threads: one. Blocks: only links_new(), for its two dumps. Logs: no. Errors: 0, -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct links;
+
+int links_new(struct links **ret);
+void links_free(struct links *l);
+
+/* Readable when something changed; then (or now and then) call links_read(). */
+int links_fd(const struct links *l);
+/* Takes in what has changed. After an overrun everything is read again. */
+int links_read(struct links *l);
+
+/* Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. All of 127.0.0.0/8 is local. */
+bool links_is_local(const struct links *l, const uint8_t addr[16]);
+/* NULL = no such interface. Valid until the next links_read(). */
+const char *links_name(const struct links *l, uint32_t ifindex);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's events into the tables of processes and sockets. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "enrich/owner-internal.h"
+
+/* The process acting in @r; NULL for the idle task and for tasks outside our pid namespace. */
+static struct process *actor(struct owners *o, const struct perf_record *r)
+{
+	struct process *p;
+
+	if (!r->pid || r->pid == UINT32_MAX)
+		return NULL;
+	p = process_cache_get(o->processes, r->pid, r->t_ns);
+	if (p && r->cgroup_id)
+		p->cgroup_id = r->cgroup_id;
+	return p;
+}
+
+static struct socket_claim claim_of(
+	const struct perf_record *r, struct process *p, enum record_method method)
+{
+	return (struct socket_claim){
+		.method = method,
+		.t_ns = r->t_ns,
+		.netns = p->netns,
+		.cgroup_id = r->cgroup_id ? r->cgroup_id : p->cgroup_id,
+		.process = p,
+	};
+}
+
+static void on_route(struct owners *o, const struct perf_record *r)
+{
+	const struct perf_record_route *route = &r->route;
+	bool udp = route->proto == IPPROTO_UDP;
+	struct process *p = r->softirq ? NULL : actor(o, r);
+	struct socket_claim c;
+
+	if (!p)
+		return;
+	c = claim_of(r, p, udp ? RECORD_METHOD_TAP_SEND : RECORD_METHOD_TAP_CONNECT);
+	c.key.proto = route->proto;
+	c.key.local_port = route->sport;
+	c.key.remote_port = route->dport;
+	memcpy(c.key.local_addr, route->src, sizeof(route->src));
+	memcpy(c.key.remote_addr, route->dst, sizeof(route->dst));
+	sockets_add_connection(o->sockets, &c);
+	if (udp)
+		sockets_add_port(o->sockets, &c);
+}
+
+static void on_state(struct owners *o, const struct perf_record *r)
+{
+	const struct perf_record_state *s = &r->state;
+	struct socket_claim c = {0};
+	struct process *p = NULL;
+	struct socket_key k = {
+		.proto = IPPROTO_TCP,
+		.local_port = s->sport,
+		.remote_port = s->dport,
+	};
+
+	if (s->protocol == IPPROTO_SCTP)
+		return;
+	memcpy(k.local_addr, s->src, sizeof(s->src));
+	memcpy(k.remote_addr, s->dst, sizeof(s->dst));
+	/* The port of an earlier connect: whoever runs now, the socket says whose it is. */
+	if (s->oldstate == TCP_SYN_SENT && s->sport)
+		sockets_connected(o->sockets, s->skaddr, &k, r->t_ns);
+	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE)
+		sockets_remove_listener(o->sockets, s->skaddr);
+	if (!r->softirq && (s->newstate == TCP_LISTEN || s->newstate == TCP_SYN_SENT ||
+				   s->newstate == TCP_FIN_WAIT1 || s->newstate == TCP_LAST_ACK))
+		p = actor(o, r);
+	if (!p)
+		return;
+	if (s->newstate == TCP_LISTEN) {
+		c = claim_of(r, p, RECORD_METHOD_TAP_LISTEN);
+		c.key = k;
+		c.number = s->skaddr;
+		sockets_add_listener(o->sockets, &c);
+	} else if (s->newstate == TCP_SYN_SENT) {
+		c = claim_of(r, p, RECORD_METHOD_TAP_CONNECT);
+		c.key = k;
+		c.number = s->skaddr;
+		sockets_add_connecting(o->sockets, &c);
+		if (s->sport)
+			sockets_add_connection(o->sockets, &c);
+	} else {
+		c = claim_of(r, p, RECORD_METHOD_TAP_CLOSE);
+		c.key = k;
+		sockets_add_connection(o->sockets, &c);
+	}
+}
+
+static void on_fork(struct owners *o, const struct perf_record *r)
+{
+	struct process *p;
+
+	if (r->fork.thread || !r->pid || r->pid == UINT32_MAX)
+		return;
+	p = process_cache_fork(o->processes, r->fork.ppid, r->pid, r->t_ns);
+	if (p && r->pid == o->tree_pid)
+		p->flags |= PROCESS_IN_TREE;
+}
+
+static void on_named(struct owners *o, const struct perf_record *r)
+{
+	struct process *p;
+
+	/* A thread's own name is not its process's. */
+	if (r->pid != r->tid)
+		return;
+	p = actor(o, r);
+	if (!p)
+		return;
+	if (r->named.exec)
+		process_exec(p, r->named.comm.bytes, r->named.comm.len);
+	else
+		process_set_comm(p->comm, r->named.comm.bytes, r->named.comm.len);
+}
+
+static void on_namespaces(struct owners *o, const struct perf_record *r)
+{
+	struct process *p = actor(o, r);
+
+	if (!p)
+		return;
+	process_set_netns(p, r->tid, r->ns.net);
+	if (r->tid != r->pid)
+		return;
+	p->pidns = r->ns.pid;
+	p->userns = r->ns.user;
+	p->flags &= ~(unsigned)PROCESS_USERNS_OTHER;
+	if (o->userns && p->userns != o->userns)
+		p->flags |= PROCESS_USERNS_OTHER;
+}
+
+static void on_exec(struct owners *o, const struct perf_record *r)
+{
+	struct process *p = actor(o, r);
+
+	if (!p)
+		return;
+	if (r->exec.args.len)
+		process_set_args(
+			p, r->exec.args.bytes, r->exec.args.len, o->args_max, r->exec.args_cut);
+	/* Inside another user namespace the numbers mean other users. */
+	if (r->exec.have_ids && !(p->flags & PROCESS_USERNS_OTHER)) {
+		p->uid = r->exec.uid;
+		p->gid = r->exec.gid;
+	}
+}
+
+void owners_apply(void *owners, const struct perf_record *r)
+{
+	struct owners *o = owners;
+	struct process *p;
+
+	switch (r->kind) {
+	case PERF_KIND_IGNORED:
+		break;
+	case PERF_KIND_FORKED:
+		on_fork(o, r);
+		break;
+	case PERF_KIND_EXITED:
+		if (!r->fork.thread)
+			process_cache_exit(o->processes, r->pid, r->t_ns);
+		if (!r->fork.thread && r->pid == o->tree_pid)
+			o->tree_pid = 0; /* the number may come to mean somebody else */
+		break;
+	case PERF_KIND_NAMED:
+		on_named(o, r);
+		break;
+	case PERF_KIND_MAPPED:
+		p = process_cache_find(o->processes, r->pid, r->t_ns);
+		if (p && p->flags & PROCESS_EXE_NEXT)
+			process_set_exe(p, r->path.bytes, r->path.len);
+		break;
+	case PERF_KIND_NAMESPACES:
+		on_namespaces(o, r);
+		break;
+	case PERF_KIND_NEW_CGROUP:
+		cgroups_add(o->cgroups, r->cgroup.id, r->cgroup.path.bytes, r->cgroup.path.len);
+		break;
+	case PERF_KIND_DROPPED:
+		o->lost_ns = r->t_ns;
+		process_cache_lost(o->processes, r->t_ns);
+		break;
+	case PERF_KIND_EXEC:
+		on_exec(o, r);
+		break;
+	case PERF_KIND_ROUTE:
+		on_route(o, r);
+		break;
+	case PERF_KIND_STATE:
+		on_state(o, r);
+		break;
+	}
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the owner verdict share: its state. Nobody else includes this. */
+#pragma once
+
+#include "enrich/cgroups.h"
+#include "enrich/diag.h"
+#include "enrich/links.h"
+#include "enrich/owner.h"
+#include "enrich/process.h"
+#include "enrich/procfs.h"
+#include "enrich/sockets.h"
+#include "enrich/tap-reader.h"
+
+#define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
+
+/* A question that could not be answered without asking the kernel. */
+struct owners_pending {
+	struct owner_query q;
+	struct owner *answer; /* NULL = withdrawn or answered */
+	uint64_t inode;       /* its socket, when only the process is missing */
+	enum diag_match match;
+};
+
+struct owners {
+	struct ledger *ledger;
+	size_t args_max;
+	bool keep_procfs; /* /proc may be searched for sockets at any time */
+	bool seeded;
+	struct process_cache *processes;
+	struct sockets *sockets;
+	struct cgroups *cgroups;
+	struct links *links;
+	struct diag *diag;                   /* NULL = off or refused */
+	struct procfs *procfs;               /* NULL = off or not there */
+	struct tap_reader *tap;              /* NULL = none yet */
+	struct tap_reader_stats tap_counted; /* what of it is in the ledger */
+	struct diag_stats diag_counted;
+	uint64_t evicted_counted;
+	uint64_t netns, userns; /* our own: packets are seen in this one */
+	uint64_t tap_ns;        /* since when events come */
+	uint64_t lost_ns;       /* the latest loss of events */
+	uint64_t sweep_ns;      /* no search of /proc before then */
+	uint32_t tree_pid;      /* 0 = none, or gone */
+	size_t n_poll;
+	int *poll_fds;
+	size_t n_pending;
+	struct owners_pending pending[OWNERS_PENDING_MAX];
+	struct diag_query lookups[OWNERS_PENDING_MAX];
+	struct procfs_process found; /* scratch */
+};
+
+uint64_t owners_now_ns(void);
+
+/* owner-events.c: takes one event of the tap into the tables. */
+void owners_apply(void *owners, const struct perf_record *r);
+
+/* owner-seed.c: processes and their sockets as they are now. */
+int owners_seed(struct owners *o);
+/* Copies what was read from /proc where @p does not know better. */
+void owners_fill_process(struct owners *o, struct process *p, const struct procfs_process *from);
+
+/* owner-search.c: one rate-limited search of /proc for the sockets of all pending questions. */
+void owners_search(struct owners *o);
+
+/* owner.c: gives @answer this owner, unless it already has a better one. */
+void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
+	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id);
+
+/* owner-settle.c needs it: answers from the tables alone. */
+bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer);
+struct socket_scope owners_scope(const struct owners *o, const struct owner_query *q);
+void owners_query_key(const struct owner_query *q, struct socket_key *ret);
+/* No owner, and why. */
+void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,
+	enum record_unknown why);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An owner into a record: what the events told, completed from /proc while the process is there. */
+#include <string.h>
+
+#include "enrich/owner-internal.h"
+
+/* Asks /proc once per program for what is missing; user ids may have changed since the exec. */
+static void complete(struct owners *o, struct process *p)
+{
+	unsigned want = PROCFS_IDS;
+	uint64_t start;
+
+	if (p->flags & PROCESS_COMPLETED || !o->procfs)
+		return;
+	p->flags |= PROCESS_COMPLETED;
+	if (p->exit_ns)
+		return;
+	want |= p->exe ? 0 : PROCFS_EXE;
+	want |= p->args && !(p->flags & PROCESS_ARGS_CUT) ? 0 : PROCFS_ARGS;
+	want |= p->cgroup_id ? 0 : PROCFS_CGROUP;
+	want |= p->netns || p->flags & PROCESS_NETNS_MIXED ? 0 : PROCFS_NAMESPACES;
+	if (procfs_read(o->procfs, p->pid, want, &o->found))
+		return;
+	/* Somebody else by now? Started later than what is known of this one. */
+	start = o->found.start_ns;
+	if (start > (p->start_ns ? p->start_ns : p->seen_ns) + PROCESS_START_SLACK_NS)
+		return;
+	if (p->start_ns && start + PROCESS_START_SLACK_NS < p->start_ns)
+		return;
+	if (!p->start_ns) {
+		p->start_ns = start;
+		p->flags |= PROCESS_START_ROUGH;
+	}
+	owners_fill_process(o, p, &o->found);
+}
+
+static void name_parent(struct owners *o, struct process *p)
+{
+	const struct process *parent;
+
+	if (p->parent_comm[0] || !p->ppid)
+		return;
+	parent = process_cache_find(o->processes, p->ppid, p->start_ns ? p->start_ns : p->seen_ns);
+	if (parent)
+		memcpy(p->parent_comm, parent->comm, sizeof(p->parent_comm));
+}
+
+static void put_text(struct record *r, const struct text *t, struct record_str *ret)
+{
+	if (t)
+		record_put_str(r, t->bytes, t->len, ret);
+}
+
+static void put_process(const struct process *p, struct record *r, struct record_process *ret)
+{
+	ret->start_ns = p->start_ns;
+	ret->pid = p->pid;
+	ret->ppid = p->ppid;
+	if (p->uid != UINT32_MAX)
+		ret->uid = p->uid;
+	ret->gid = p->gid;
+	if (!ret->cgroup_id)
+		ret->cgroup_id = p->cgroup_id;
+	if (p->flags & PROCESS_ARGS_CUT)
+		ret->flags |= RECORD_PROCESS_ARGS_CUT;
+	if (p->flags & PROCESS_EXE_DELETED)
+		ret->flags |= RECORD_PROCESS_EXE_DELETED;
+	if (p->flags & PROCESS_IN_TREE)
+		ret->flags |= RECORD_PROCESS_IN_TREE;
+	record_put_str(r, p->comm, process_comm_len(p->comm), &ret->name);
+	put_text(r, p->exe, &ret->exe);
+	/* Short before long: should the area ever be full, the command line is what is cut. */
+	record_put_str(r, p->parent_comm, process_comm_len(p->parent_comm), &ret->parent_name);
+	if (p->args && !record_put_str(r, p->args->bytes, p->args->len, &ret->args))
+		ret->flags |= RECORD_PROCESS_ARGS_CUT;
+}
+
+void owner_to_record(
+	struct owners *o, const struct owner *a, struct record *r, struct record_process *ret)
+{
+	*ret = (struct record_process){
+		.cgroup_id = a->cgroup_id,
+		.latency_ns = a->latency_ns,
+		.uid = a->confidence == RECORD_CONFIDENCE_UNKNOWN ? UINT32_MAX : a->uid,
+		.gid = UINT32_MAX,
+		.method = (uint8_t)a->method,
+		.confidence = (uint8_t)a->confidence,
+		.unknown = (uint8_t)a->unknown,
+	};
+	if (a->process) {
+		complete(o, a->process);
+		name_parent(o, a->process);
+		put_process(a->process, r, ret);
+	}
+	put_text(r, cgroups_path(o->cgroups, ret->cgroup_id), &ret->cgroup);
+}
+
+bool owner_in_tree(const struct owner *a)
+{
+	return a->process && a->process->flags & PROCESS_IN_TREE;
+}
+
+void owner_deinit(struct owner *a)
+{
+	process_unref(a->process);
+	*a = (struct owner){0};
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start-up sweep: processes and sockets that were there before the first event. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "enrich/owner-internal.h"
+#include "shm/cleanup.h"
+
+#define SEED_SOCKETS_MAX     262144u
+#define SEED_DESCRIPTORS_MAX 1000000u /* about 3 s of looking at them */
+
+struct sweep {
+	struct owners *o;
+	size_t n, room;
+	struct diag_socket *socket; /* of this host that a process holds; sorted by inode */
+	size_t descriptors;         /* that may still be looked at */
+	size_t processes;
+	struct process *process; /* whose descriptors are read now */
+};
+
+static void collect(void *arg, const struct diag_socket *s)
+{
+	struct sweep *w = arg;
+	struct diag_socket *bigger;
+	size_t more = w->room ? w->room * 2 : 256;
+
+	if (!s->inode || w->n == SEED_SOCKETS_MAX)
+		return;
+	if (w->n == w->room) {
+		bigger = realloc(w->socket, more * sizeof(*bigger));
+		if (!bigger)
+			return;
+		w->socket = bigger;
+		w->room = more;
+	}
+	w->socket[w->n++] = *s;
+}
+
+static int compare_inode(const void *a, const void *b)
+{
+	uint32_t x = ((const struct diag_socket *)a)->inode;
+	uint32_t y = ((const struct diag_socket *)b)->inode;
+
+	return x < y ? -1 : x > y;
+}
+
+void owners_fill_process(struct owners *o, struct process *p, const struct procfs_process *from)
+{
+	uint64_t id;
+
+	p->ppid = p->ppid ? p->ppid : from->ppid;
+	if (!p->comm[0])
+		memcpy(p->comm, from->comm, sizeof(p->comm));
+	if (from->uid != UINT32_MAX) {
+		p->uid = from->uid;
+		p->gid = from->gid;
+	}
+	if (!p->exe && from->exe_len)
+		process_set_exe(p, from->exe, from->exe_len);
+	if ((!p->args || p->flags & PROCESS_ARGS_CUT) && from->args_len)
+		process_set_args(p, from->args, from->args_len, o->args_max, from->args_cut);
+	if (from->cgroup_len) {
+		id = cgroups_id(o->cgroups, from->cgroup, from->cgroup_len);
+		if (id) {
+			p->cgroup_id = id;
+			cgroups_add(o->cgroups, id, from->cgroup, from->cgroup_len);
+		}
+	}
+	if (!p->netns && !(p->flags & PROCESS_NETNS_MIXED))
+		p->netns = from->netns;
+	p->pidns = p->pidns ? p->pidns : from->pidns;
+	p->userns = p->userns ? p->userns : from->userns;
+	if (o->userns && p->userns && p->userns != o->userns)
+		p->flags |= PROCESS_USERNS_OTHER;
+}
+
+static bool on_socket(void *arg, uint32_t pid, uint64_t inode)
+{
+	struct sweep *w = arg;
+	struct diag_socket key = {.inode = (uint32_t)inode};
+	struct socket_claim c = {
+		.method = RECORD_METHOD_SEED,
+		.t_ns = 1,
+		.number = inode,
+		.process = w->process,
+		.netns = w->o->netns,
+	};
+
+	(void)pid;
+	if (inode <= UINT32_MAX && w->n &&
+		bsearch(&key, w->socket, w->n, sizeof(key), compare_inode))
+		sockets_add_inode(w->o->sockets, &c);
+	return true;
+}
+
+static bool on_process(void *arg, uint32_t pid)
+{
+	struct sweep *w = arg;
+	struct owners *o = w->o;
+	struct process *p;
+
+	if (procfs_read(o->procfs, pid, PROCFS_ALL, &o->found))
+		return true; /* gone meanwhile */
+	p = process_cache_found(o->processes, pid, o->found.start_ns);
+	if (!p)
+		return false;
+	owners_fill_process(o, p, &o->found);
+	p->flags |= PROCESS_COMPLETED;
+	w->process = p;
+	if (w->n && w->descriptors)
+		(void)procfs_each_socket(o->procfs, pid, &w->descriptors, on_socket, w);
+	return true;
+}
+
+/* A socket of a known process becomes a claim in the table of its kind. */
+static void claim(struct owners *o, const struct diag_socket *s)
+{
+	const struct socket_claim *holder = sockets_inode(o->sockets, s->inode);
+	struct socket_claim c;
+
+	if (!holder)
+		return;
+	c = *holder;
+	c.key = s->key;
+	c.cgroup_id = s->cgroup_id;
+	c.v6only = s->v6only;
+	c.number = 0;
+	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN)
+		sockets_add_listener(o->sockets, &c);
+	else if (s->key.remote_port)
+		sockets_add_connection(o->sockets, &c);
+	if (s->key.proto == IPPROTO_UDP && s->key.local_port)
+		sockets_add_port(o->sockets, &c);
+}
+
+int owners_seed(struct owners *o)
+{
+	struct sweep w = {.o = o, .descriptors = SEED_DESCRIPTORS_MAX};
+	int r;
+
+	if (!o->procfs)
+		return 0;
+	if (o->diag) {
+		(void)diag_dump(o->diag, IPPROTO_TCP, UINT32_MAX, collect, &w);
+		(void)diag_dump(o->diag, IPPROTO_UDP, UINT32_MAX, collect, &w);
+	}
+	if (w.n)
+		qsort(w.socket, w.n, sizeof(*w.socket), compare_inode);
+	r = procfs_each(o->procfs, on_process, &w);
+	for (size_t i = 0; i < w.n; i++)
+		claim(o, &w.socket[i]);
+	process_cache_name_parents(o->processes);
+	o->seeded = r == 0;
+	free(w.socket);
+	return r;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions that the tables could not answer: looked up once more, then asked of the kernel. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "enrich/owner-internal.h"
+
+/* A SYN leaves within the system call that announced it; preempted, it takes a little longer. */
+#define CONNECT_WINDOW_NS UINT64_C(5000000)
+
+static bool is_connect6(const struct owners_pending *w)
+{
+	return w->answer && w->q.initiator && w->q.proto == IPPROTO_TCP &&
+	       !sockets_addr_v4(w->q.local_addr);
+}
+
+/*
+ * An IPv6 connect says its port only in the socket's next event, which is younger than the SYN
+ * and still waits in the ring.
+ */
+static void peek_port(void *arg, const struct perf_record *r)
+{
+	const struct perf_record_state *s = &r->state;
+	struct owners *o = arg;
+	const struct socket_claim *c;
+
+	if (r->kind != PERF_KIND_STATE || s->oldstate != TCP_SYN_SENT || !s->sport)
+		return;
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+		const struct owner_query *q = &w->q;
+
+		if (!is_connect6(w) || q->local_port != s->sport || q->remote_port != s->dport ||
+			memcmp(q->local_addr, s->src, 16) || memcmp(q->remote_addr, s->dst, 16))
+			continue;
+		c = sockets_connecting(o->sockets, s->skaddr, q->t_ns);
+		if (!c || c->key.remote_port != q->remote_port ||
+			memcmp(c->key.remote_addr, q->remote_addr, 16))
+			continue;
+		owners_answer(q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
+			RECORD_CONFIDENCE_EXACT, c->cgroup_id);
+		w->answer = NULL;
+	}
+}
+
+/* Slow peers: the port is not known yet, but nobody else is connecting there. */
+static void guess_port(struct owners *o, struct owners_pending *w)
+{
+	const struct socket_claim *c;
+	struct socket_key k;
+
+	owners_query_key(&w->q, &k);
+	c = sockets_connecting_to(
+		o->sockets, &k, owners_scope(o, &w->q), w->q.t_ns, CONNECT_WINDOW_NS);
+	if (!c)
+		return;
+	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
+		RECORD_CONFIDENCE_PROBABLE, c->cgroup_id);
+	w->answer = NULL;
+}
+
+static void settle_from_tap(struct owners *o)
+{
+	bool connect6 = false;
+
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+
+		/* Events have been applied since it was asked. */
+		if (w->answer && owners_try_tables(o, &w->q, w->answer))
+			w->answer = NULL;
+		connect6 |= is_connect6(w);
+	}
+	if (!connect6 || !o->tap)
+		return;
+	tap_reader_peek(o->tap, peek_port, o);
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (is_connect6(&o->pending[i]))
+			guess_port(o, &o->pending[i]);
+}
+
+/* What the kernel says about the socket, short of its process. */
+static void take_socket(struct owner *a, const struct diag_socket *s)
+{
+	a->cookie = s->cookie;
+	a->uid = s->uid;
+	if (s->cgroup_id)
+		a->cgroup_id = s->cgroup_id;
+	if (a->confidence == RECORD_CONFIDENCE_UNKNOWN && (s->uid != UINT32_MAX || s->cgroup_id)) {
+		a->method = RECORD_METHOD_SOCK_DIAG;
+		a->confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
+	}
+}
+
+static void take_reply(struct owners *o, struct owners_pending *w, const struct diag_query *d)
+{
+	const struct diag_socket *s = &d->socket;
+	const struct socket_claim *holder;
+	enum record_confidence sure = RECORD_CONFIDENCE_PROBABLE;
+
+	w->match = d->match;
+	/* Where a connection is not, the kernel shows its listener: that is the other end's. */
+	if (d->match == DIAG_MATCH_LISTENER && w->q.initiator)
+		w->match = DIAG_MATCH_NONE;
+	if (w->match == DIAG_MATCH_NONE)
+		return;
+	if (w->match == DIAG_MATCH_EXACT)
+		take_socket(w->answer, s);
+	holder = s->inode ? sockets_inode(o->sockets, s->inode) : NULL;
+	if (!holder || !process_alive_at(holder->process, w->q.t_ns)) {
+		if (w->match != DIAG_MATCH_EXACT)
+			take_socket(w->answer, s);
+		w->inode = s->inode;
+		return;
+	}
+	if (w->match == DIAG_MATCH_EXACT && !holder->shared)
+		sure = RECORD_CONFIDENCE_EXACT;
+	owners_answer(
+		&w->q, w->answer, holder->process, RECORD_METHOD_SOCK_DIAG, sure, s->cgroup_id);
+	w->answer->cookie = s->cookie;
+	w->answer = NULL;
+}
+
+static void settle_from_diag(struct owners *o)
+{
+	size_t n = 0, at = 0;
+
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer)
+			owners_query_key(&o->pending[i].q, &o->lookups[n++].key);
+	if (!n || !o->diag)
+		return;
+	/* An error leaves the rest without a match, which is what is known of them. */
+	(void)diag_lookup(o->diag, o->lookups, n);
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer)
+			take_reply(o, &o->pending[i], &o->lookups[at++]);
+}
+
+void owners_settle(struct owners *o)
+{
+	if (!o->n_pending)
+		return;
+	settle_from_tap(o);
+	settle_from_diag(o);
+	if (o->keep_procfs)
+		owners_search(o);
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+
+		if (w->answer)
+			owners_give_up(o, &w->q, w->answer,
+				w->match == DIAG_MATCH_NONE ? RECORD_UNKNOWN_NO_SOCKET
+							    : RECORD_UNKNOWN_NO_PROCESS);
+	}
+	o->n_pending = 0;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enrich/owner.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "enrich/owner-internal.h"
+#include "shm/cleanup.h"
+
+/* A loss of events this close before a question may be why it has no answer. */
+#define LOSS_WINDOW_NS UINT64_C(1000000000)
+
+uint64_t owners_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- life ---- */
+
+static int init(struct owners *o, const struct config *config)
+{
+	const struct sockets_limits limits = SOCKETS_LIMITS_DEFAULT;
+	uint64_t seed[2];
+	int r;
+
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return -errno;
+	r = process_cache_new(config->limits.processes, &o->processes);
+	if (r == 0)
+		r = sockets_new(&limits, seed, &o->sockets);
+	if (r == 0)
+		r = cgroups_new(&o->cgroups);
+	if (r == 0)
+		r = links_new(&o->links);
+	if (r < 0)
+		return r;
+	/* What follows may be missing: its tier is then not live. */
+	if (config->enrich.sock_diag)
+		(void)diag_new(&o->diag);
+	if (config->enrich.procfs != CONFIG_PROCFS_OFF && procfs_new("/proc", &o->procfs) == 0) {
+		o->netns = procfs_own_netns(o->procfs);
+		o->userns = procfs_own_userns(o->procfs);
+		o->keep_procfs = config->enrich.procfs == CONFIG_PROCFS_KEEP;
+	}
+	(void)cgroups_scan(o->cgroups, NULL);
+	(void)owners_seed(o);
+	return 0;
+}
+
+/* The descriptors to poll: those of the rings and the one of the links. */
+static int list_poll_fds(struct owners *o)
+{
+	size_t n = 0;
+	const int *fds = o->tap ? tap_reader_fds(o->tap, &n) : NULL;
+	int *list = calloc(n + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	if (n)
+		memcpy(list, fds, n * sizeof(*list));
+	list[n] = links_fd(o->links);
+	free(o->poll_fds);
+	o->poll_fds = list;
+	o->n_poll = n + 1;
+	return 0;
+}
+
+int owners_new(const struct config *config, struct ledger *ledger, struct owners **ret)
+{
+	struct owners *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return -ENOMEM;
+	o->ledger = ledger;
+	o->args_max = config->limits.args;
+	r = init(o, config);
+	if (r == 0)
+		r = list_poll_fds(o);
+	if (r < 0) {
+		owners_free(o);
+		return r;
+	}
+	ledger_set(ledger, LEDGER_enrich_processes, process_cache_count(o->processes));
+	ledger_set(ledger, LEDGER_enrich_tiers, owners_tiers(o));
+	*ret = o;
+	return 0;
+}
+
+void owners_free(struct owners *o)
+{
+	if (!o)
+		return;
+	tap_reader_free(o->tap);
+	sockets_free(o->sockets);
+	process_cache_free(o->processes);
+	cgroups_free(o->cgroups);
+	links_free(o->links);
+	diag_free(o->diag);
+	procfs_free(o->procfs);
+	free(o->poll_fds);
+	free(o);
+}
+
+unsigned owners_tiers(const struct owners *o)
+{
+	return (o->tap ? OWNERS_TIER_TAP : 0) | (o->diag ? OWNERS_TIER_SOCK_DIAG : 0) |
+	       (o->seeded ? OWNERS_TIER_SEED : 0) | (o->keep_procfs ? OWNERS_TIER_PROCFS : 0);
+}
+
+/* ---- the tap ---- */
+
+static void count(struct owners *o)
+{
+	static const struct tap_reader_stats none;
+	const struct tap_reader_stats *t = o->tap ? tap_reader_stats(o->tap) : &none;
+	uint64_t evicted = process_cache_evicted(o->processes);
+
+	if (o->tap) {
+		ledger_add(o->ledger, LEDGER_enrich_tap_events, t->events - o->tap_counted.events);
+		ledger_add(o->ledger, LEDGER_enrich_tap_lost, t->lost - o->tap_counted.lost);
+		ledger_add(o->ledger, LEDGER_enrich_tap_malformed,
+			t->malformed - o->tap_counted.malformed);
+		o->tap_counted = *t;
+	}
+	if (o->diag) {
+		const struct diag_stats *d = diag_stats(o->diag);
+
+		ledger_add(o->ledger, LEDGER_enrich_diag_requests,
+			d->requests - o->diag_counted.requests);
+		ledger_add(
+			o->ledger, LEDGER_enrich_diag_errors, d->errors - o->diag_counted.errors);
+		o->diag_counted = *d;
+	}
+	ledger_set(o->ledger, LEDGER_enrich_processes, process_cache_count(o->processes));
+	ledger_add(o->ledger, LEDGER_enrich_processes_evicted, evicted - o->evicted_counted);
+	o->evicted_counted = evicted;
+}
+
+int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
+{
+	struct tap_reader *tap;
+	int r = tap_reader_new(layout, &tap);
+
+	if (r < 0)
+		return r;
+	if (o->tap) {
+		tap_reader_advance(o->tap, UINT64_MAX, owners_apply, o);
+		count(o);
+		tap_reader_free(o->tap);
+	}
+	o->tap = tap;
+	o->tap_counted = (struct tap_reader_stats){0};
+	o->tap_ns = owners_now_ns();
+	return list_poll_fds(o);
+}
+
+int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds)
+{
+	int r;
+
+	if (!o->tap)
+		return -EPROTO;
+	r = tap_reader_add(o->tap, cpus, fds);
+	if (r < 0)
+		return r;
+	ledger_set(o->ledger, LEDGER_enrich_tiers, owners_tiers(o));
+	return list_poll_fds(o);
+}
+
+const int *owners_poll_fds(const struct owners *o, size_t *ret_n)
+{
+	*ret_n = o->n_poll;
+	return o->poll_fds;
+}
+
+void owners_set_tree(struct owners *o, uint32_t pid)
+{
+	o->tree_pid = pid;
+	process_cache_mark_tree(o->processes, pid, owners_now_ns());
+}
+
+void owners_advance(struct owners *o, uint64_t t_ns)
+{
+	if (o->tap)
+		tap_reader_advance(o->tap, t_ns, owners_apply, o);
+}
+
+void owners_idle(struct owners *o, uint64_t horizon_ns)
+{
+	owners_advance(o, horizon_ns);
+	(void)links_read(o->links);
+	process_cache_expire(o->processes, horizon_ns);
+	count(o);
+}
+
+/* ---- the verdict ---- */
+
+struct socket_scope owners_scope(const struct owners *o, const struct owner_query *q)
+{
+	return (struct socket_scope){
+		.netns = o->netns,
+		.local = links_is_local(o->links, q->local_addr),
+	};
+}
+
+void owners_query_key(const struct owner_query *q, struct socket_key *ret)
+{
+	*ret = (struct socket_key){
+		.proto = q->proto,
+		.local_port = q->local_port,
+		.remote_port = q->remote_port,
+	};
+	memcpy(ret->local_addr, q->local_addr, sizeof(ret->local_addr));
+	memcpy(ret->remote_addr, q->remote_addr, sizeof(ret->remote_addr));
+}
+
+void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
+	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id)
+{
+	uint64_t now = owners_now_ns();
+
+	if (answer->process && answer->confidence >= confidence)
+		return;
+	process_ref(p);
+	process_unref(answer->process);
+	answer->process = p;
+	answer->method = method;
+	answer->confidence = confidence;
+	answer->unknown = RECORD_UNKNOWN_NONE;
+	if (cgroup_id)
+		answer->cgroup_id = cgroup_id;
+	answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
+}
+
+static bool take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
+	const struct socket_claim *c, enum record_confidence sure)
+{
+	/* What the sweep found is current only as long as events tell of changes. */
+	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
+		return false;
+	if (c->shared)
+		sure = RECORD_CONFIDENCE_PROBABLE;
+	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
+	return true;
+}
+
+bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	struct socket_scope scope = owners_scope(o, q);
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+	struct socket_key k;
+
+	owners_query_key(q, &k);
+	if (take_claim(o, q, answer, sockets_connection(o->sockets, &k, scope, from, q->t_ns),
+		    RECORD_CONFIDENCE_EXACT))
+		return true;
+	if (q->proto == IPPROTO_UDP)
+		return take_claim(o, q, answer, sockets_port(o->sockets, &k, scope, q->t_ns),
+			RECORD_CONFIDENCE_PROBABLE);
+	if (q->proto == IPPROTO_TCP && !q->initiator)
+		return take_claim(o, q, answer, sockets_listener(o->sockets, &k, scope, q->t_ns),
+			RECORD_CONFIDENCE_PROBABLE);
+	return false;
+}
+
+void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,
+	enum record_unknown why)
+{
+	uint64_t start = q->start_ns ? q->start_ns : q->t_ns;
+
+	if (answer->confidence != RECORD_CONFIDENCE_UNKNOWN)
+		return;
+	if (why != RECORD_UNKNOWN_REMOTE) {
+		if (!o->tap && !o->diag)
+			why = RECORD_UNKNOWN_OFF;
+		else if (o->lost_ns && start < o->lost_ns + LOSS_WINDOW_NS &&
+			 o->lost_ns < q->t_ns + LOSS_WINDOW_NS)
+			why = RECORD_UNKNOWN_TAP_LOST;
+		else if (o->tap && start < o->tap_ns)
+			why = RECORD_UNKNOWN_OLDER;
+	}
+	answer->unknown = why;
+}
+
+bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	bool local;
+
+	if (!answer->process && answer->confidence == RECORD_CONFIDENCE_UNKNOWN)
+		answer->uid = UINT32_MAX;
+	if (owners_try_tables(o, q, answer))
+		return true;
+	local = links_is_local(o->links, q->local_addr);
+	if (!local || !o->diag || (q->proto != IPPROTO_TCP && q->proto != IPPROTO_UDP)) {
+		owners_give_up(
+			o, q, answer, local ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_REMOTE);
+		return true;
+	}
+	if (o->n_pending == OWNERS_PENDING_MAX)
+		owners_settle(o);
+	o->pending[o->n_pending++] = (struct owners_pending){.q = *q, .answer = answer};
+	return false;
+}
+
+void owners_forget(struct owners *o, const struct owner *answer)
+{
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer == answer)
+			o->pending[i].answer = NULL;
+}
+
+bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16])
+{
+	return links_is_local(o->links, addr);
+}
+
+const char *owners_ifname(struct owners *o, uint32_t ifindex)
+{
+	return links_name(o->links, ifindex);
+}

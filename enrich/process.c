@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enrich/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct list {
+	struct process *first, *last; /* first = least recently used */
+};
+
+struct process_cache {
+	size_t max, count, buckets; /* buckets is a power of two */
+	uint64_t evicted;
+	uint64_t lost_ns; /* events may be missing up to here */
+	struct list alive, dead;
+	struct process **bucket;
+};
+
+struct process *process_ref(struct process *p)
+{
+	if (p)
+		p->refs++;
+	return p;
+}
+
+void process_unref(struct process *p)
+{
+	if (!p || --p->refs)
+		return;
+	text_unref(p->exe);
+	text_unref(p->args);
+	free(p);
+}
+
+size_t process_comm_len(const char comm[PROCESS_COMM_MAX])
+{
+	return strnlen(comm, PROCESS_COMM_MAX);
+}
+
+void process_set_comm(char comm[PROCESS_COMM_MAX], const char *bytes, size_t len)
+{
+	if (len > PROCESS_COMM_MAX)
+		len = PROCESS_COMM_MAX;
+	memset(comm, 0, PROCESS_COMM_MAX);
+	memcpy(comm, bytes, strnlen(bytes, len));
+}
+
+void process_exec(struct process *p, const char *comm, size_t comm_len)
+{
+	process_set_comm(p->comm, comm, comm_len);
+	text_replace(&p->exe, NULL);
+	text_replace(&p->args, NULL);
+	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED);
+	p->flags |= PROCESS_EXE_NEXT;
+}
+
+void process_set_exe(struct process *p, const char *path, size_t len)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t tail = sizeof(deleted) - 1;
+
+	p->flags &= ~(unsigned)(PROCESS_EXE_DELETED | PROCESS_EXE_NEXT);
+	if (len > tail && !memcmp(path + len - tail, deleted, tail)) {
+		len -= tail;
+		p->flags |= PROCESS_EXE_DELETED;
+	}
+	text_replace(&p->exe, text_new(path, len));
+}
+
+void process_set_args(struct process *p, const char *bytes, size_t len, size_t max, bool cut)
+{
+	if (len > max) {
+		len = max;
+		cut = true;
+	}
+	text_replace(&p->args, text_new(bytes, len));
+	p->flags &= ~(unsigned)PROCESS_ARGS_CUT;
+	if (cut)
+		p->flags |= PROCESS_ARGS_CUT;
+}
+
+void process_set_netns(struct process *p, uint32_t tid, uint64_t netns)
+{
+	if (tid == p->pid) {
+		p->netns = netns;
+		p->flags &= ~(unsigned)PROCESS_NETNS_MIXED;
+	} else if (p->netns != netns) {
+		/* Nobody can tell any more which of its threads made a socket where. */
+		p->netns = 0;
+		p->flags |= PROCESS_NETNS_MIXED;
+	}
+}
+
+bool process_alive_at(const struct process *p, uint64_t t_ns)
+{
+	return !p->exit_ns || t_ns <= p->exit_ns;
+}
+
+/* ---- the cache ---- */
+
+static void list_remove(struct list *l, struct process *p)
+{
+	if (p->prev)
+		p->prev->next = p->next;
+	else
+		l->first = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	else
+		l->last = p->prev;
+	p->prev = p->next = NULL;
+}
+
+static void list_append(struct list *l, struct process *p)
+{
+	p->prev = l->last;
+	p->next = NULL;
+	if (l->last)
+		l->last->next = p;
+	else
+		l->first = p;
+	l->last = p;
+}
+
+static struct list *list_of(struct process_cache *c, const struct process *p)
+{
+	return p->exit_ns ? &c->dead : &c->alive;
+}
+
+static void touch(struct process_cache *c, struct process *p)
+{
+	/* The dead stay in the order of their exit. */
+	if (p->exit_ns || c->alive.last == p)
+		return;
+	list_remove(&c->alive, p);
+	list_append(&c->alive, p);
+}
+
+static struct process **bucket_of(struct process_cache *c, uint32_t pid)
+{
+	/* pids are handed out in sequence by the kernel: their low bits spread well as they are. */
+	return &c->bucket[pid & (c->buckets - 1)];
+}
+
+static void forget(struct process_cache *c, struct process *p)
+{
+	struct process **at = bucket_of(c, p->pid);
+
+	while (*at != p)
+		at = &(*at)->chain;
+	*at = p->chain;
+	p->chain = NULL;
+	list_remove(list_of(c, p), p);
+	c->count--;
+	process_unref(p);
+}
+
+static uint64_t since(const struct process *p)
+{
+	return p->start_ns ? p->start_ns : p->seen_ns;
+}
+
+/* Puts @p before the first entry of its pid that is older, so that lookups meet the newest first.
+ */
+static void link_sorted(struct process_cache *c, struct process *p)
+{
+	struct process **at = bucket_of(c, p->pid);
+
+	while (*at && ((*at)->pid != p->pid || since(*at) > since(p)))
+		at = &(*at)->chain;
+	p->chain = *at;
+	*at = p;
+}
+
+static struct process *add(
+	struct process_cache *c, uint32_t pid, uint64_t start_ns, uint64_t seen_ns)
+{
+	struct process *p;
+
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	if (c->count >= c->max) {
+		forget(c, c->dead.first ? c->dead.first : c->alive.first);
+		c->evicted++;
+	}
+	p->refs = 1;
+	p->pid = pid;
+	p->uid = p->gid = UINT32_MAX;
+	p->start_ns = start_ns;
+	p->seen_ns = seen_ns;
+	link_sorted(c, p);
+	list_append(&c->alive, p);
+	c->count++;
+	return p;
+}
+
+int process_cache_new(size_t max, struct process_cache **ret)
+{
+	struct process_cache *c;
+
+	if (!max)
+		return -EINVAL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->max = max;
+	for (c->buckets = 64; c->buckets < max && c->buckets < (1u << 20); c->buckets *= 2)
+		;
+	c->bucket = calloc(c->buckets, sizeof(*c->bucket));
+	if (!c->bucket) {
+		free(c);
+		return -ENOMEM;
+	}
+	*ret = c;
+	return 0;
+}
+
+void process_cache_free(struct process_cache *c)
+{
+	if (!c)
+		return;
+	while (c->dead.first)
+		forget(c, c->dead.first);
+	while (c->alive.first)
+		forget(c, c->alive.first);
+	free(c->bucket);
+	free(c);
+}
+
+size_t process_cache_count(const struct process_cache *c)
+{
+	return c->count;
+}
+
+uint64_t process_cache_evicted(const struct process_cache *c)
+{
+	return c->evicted;
+}
+
+struct process *process_cache_find(struct process_cache *c, uint32_t pid, uint64_t t_ns)
+{
+	for (struct process *p = *bucket_of(c, pid); p; p = p->chain) {
+		/* A rough start may be a tick too late. */
+		uint64_t slack = p->flags & PROCESS_START_ROUGH ? PROCESS_START_SLACK_NS : 0;
+
+		if (p->pid == pid && (!p->start_ns || p->start_ns <= t_ns + slack)) {
+			touch(c, p);
+			return p;
+		}
+	}
+	return NULL;
+}
+
+struct process *process_cache_get(struct process_cache *c, uint32_t pid, uint64_t t_ns)
+{
+	struct process *p = process_cache_find(c, pid, t_ns);
+
+	if (!p)
+		return add(c, pid, 0, t_ns);
+	if (!p->exit_ns || t_ns <= p->exit_ns + PROCESS_START_SLACK_NS)
+		return p;
+	/* Long after its exit: the pid may have a new owner whose fork event was lost ... */
+	if (c->lost_ns >= p->exit_ns)
+		return add(c, pid, 0, t_ns);
+	/* ... else only its main thread ended, and the pid is not free while others run. */
+	list_remove(&c->dead, p);
+	p->exit_ns = 0;
+	list_append(&c->alive, p);
+	return p;
+}
+
+static void inherit(struct process *child, const struct process *parent)
+{
+	const unsigned passed =
+		PROCESS_IN_TREE | PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_USERNS_OTHER;
+
+	child->flags |= parent->flags & passed;
+	child->uid = parent->uid;
+	child->gid = parent->gid;
+	child->cgroup_id = parent->cgroup_id;
+	child->netns = parent->netns;
+	child->pidns = parent->pidns;
+	child->userns = parent->userns;
+	child->exe = text_ref(parent->exe);
+	child->args = text_ref(parent->args);
+	memcpy(child->comm, parent->comm, PROCESS_COMM_MAX);
+	memcpy(child->parent_comm, parent->comm, PROCESS_COMM_MAX);
+}
+
+static bool about(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= PROCESS_START_SLACK_NS;
+}
+
+struct process *process_cache_fork(
+	struct process_cache *c, uint32_t ppid, uint32_t pid, uint64_t t_ns)
+{
+	struct process *p = process_cache_find(c, pid, t_ns);
+	struct process *parent;
+
+	if (p && p->start_ns && p->start_ns == t_ns)
+		return p;
+	if (p && p->flags & PROCESS_START_ROUGH && about(p->start_ns, t_ns)) {
+		/* The sweep of /proc found it before its fork event was read. */
+		p->start_ns = t_ns;
+		p->flags &= ~(unsigned)PROCESS_START_ROUGH;
+		return p;
+	}
+	if (p && !p->exit_ns)
+		process_cache_exit(c, pid, t_ns);
+	parent = process_cache_find(c, ppid, t_ns);
+	process_ref(parent); /* making room below could evict it */
+	p = add(c, pid, t_ns, t_ns);
+	if (p) {
+		p->ppid = ppid;
+		if (parent)
+			inherit(p, parent);
+	}
+	process_unref(parent);
+	return p;
+}
+
+struct process *process_cache_found(struct process_cache *c, uint32_t pid, uint64_t start_ns)
+{
+	struct process *p = process_cache_find(c, pid, start_ns + PROCESS_START_SLACK_NS);
+
+	if (p && p->start_ns && about(p->start_ns, start_ns))
+		return p;
+	if (p && !p->start_ns) {
+		p->start_ns = start_ns;
+		p->flags |= PROCESS_START_ROUGH;
+		return p;
+	}
+	if (p && !p->exit_ns)
+		process_cache_exit(c, pid, start_ns);
+	p = add(c, pid, start_ns, start_ns);
+	if (p)
+		p->flags |= PROCESS_START_ROUGH;
+	return p;
+}
+
+void process_cache_exit(struct process_cache *c, uint32_t pid, uint64_t t_ns)
+{
+	struct process *p = process_cache_find(c, pid, t_ns);
+
+	if (!p || p->exit_ns)
+		return;
+	list_remove(&c->alive, p);
+	p->exit_ns = t_ns ? t_ns : 1;
+	list_append(&c->dead, p);
+}
+
+void process_cache_lost(struct process_cache *c, uint64_t t_ns)
+{
+	if (t_ns > c->lost_ns)
+		c->lost_ns = t_ns;
+}
+
+void process_cache_expire(struct process_cache *c, uint64_t now_ns)
+{
+	while (c->dead.first && c->dead.first->exit_ns + PROCESS_LINGER_NS < now_ns)
+		forget(c, c->dead.first);
+}
+
+void process_cache_mark_tree(struct process_cache *c, uint32_t pid, uint64_t t_ns)
+{
+	struct process *root = process_cache_get(c, pid, t_ns);
+	bool more = root != NULL;
+
+	if (root)
+		root->flags |= PROCESS_IN_TREE;
+	/* Once per generation: a tree is asked for once, and rarely deep by then. */
+	while (more) {
+		more = false;
+		for (struct process *p = c->alive.first; p; p = p->next) {
+			const struct process *parent;
+
+			if (p->flags & PROCESS_IN_TREE || !p->ppid)
+				continue;
+			parent = *bucket_of(c, p->ppid);
+			while (parent && (parent->pid != p->ppid || since(parent) > since(p)))
+				parent = parent->chain;
+			if (parent && parent->flags & PROCESS_IN_TREE) {
+				p->flags |= PROCESS_IN_TREE;
+				more = true;
+			}
+		}
+	}
+}
+
+void process_cache_name_parents(struct process_cache *c)
+{
+	for (struct process *p = c->alive.first; p; p = p->next) {
+		const struct process *parent;
+
+		if (p->parent_comm[0] || !p->ppid)
+			continue;
+		parent = *bucket_of(c, p->ppid);
+		while (parent && parent->pid != p->ppid)
+			parent = parent->chain;
+		if (parent)
+			memcpy(p->parent_comm, parent->comm, PROCESS_COMM_MAX);
+	}
+}

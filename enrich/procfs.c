@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enrich/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/cleanup.h"
+
+struct procfs {
+	int root_fd;
+	uint64_t boot_ns; /* CLOCK_REALTIME when CLOCK_BOOTTIME was 0 */
+	uint64_t tick_ns;
+	uint64_t netns, userns;
+};
+
+static void cleanup_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+#define _cleanup_closedir_ _cleanup_(cleanup_closedir)
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t inode_at(int dir_fd, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, path, &st, 0) ? 0 : st.st_ino;
+}
+
+int procfs_new(const char *root, struct procfs **ret)
+{
+	struct procfs *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->root_fd < 0) {
+		free(p);
+		return -errno;
+	}
+	p->boot_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+	p->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	p->netns = inode_at(p->root_fd, "self/ns/net");
+	p->userns = inode_at(p->root_fd, "self/ns/user");
+	*ret = p;
+	return 0;
+}
+
+void procfs_free(struct procfs *p)
+{
+	if (!p)
+		return;
+	close(p->root_fd);
+	free(p);
+}
+
+uint64_t procfs_own_netns(const struct procfs *p)
+{
+	return p->netns;
+}
+
+uint64_t procfs_own_userns(const struct procfs *p)
+{
+	return p->userns;
+}
+
+/* Up to @size bytes of a file; *ret_more = there were more. Bytes read or -errno. */
+static ssize_t read_at(int dir_fd, const char *name, char *buf, size_t size, bool *ret_more)
+{
+	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t got;
+	char extra;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		got = read(fd, buf + n, size - n);
+		if (got < 0)
+			return -errno;
+		n += (size_t)got;
+	} while (got && n < size);
+	if (ret_more)
+		*ret_more = n == size && read(fd, &extra, 1) == 1;
+	return (ssize_t)n;
+}
+
+int procfs_parse_stat(
+	const char *text, size_t len, struct procfs_process *ret, uint64_t *ret_start_ticks)
+{
+	const char *open = memchr(text, '(', len);
+	const char *close = memrchr(text, ')', len);
+	char rest[512];
+	size_t n;
+
+	if (!open || !close || close < open)
+		return -EPROTO;
+	n = (size_t)(text + len - close) - 1;
+	n = n < sizeof(rest) ? n : sizeof(rest) - 1;
+	memcpy(rest, close + 1, n);
+	rest[n] = '\0';
+	/* state ppid, then 17 fields up to starttime, the 22nd of the line */
+	if (sscanf(rest,
+		    " %*c %" SCNu32 " %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
+		    " %*d %*d %" SCNu64,
+		    &ret->ppid, ret_start_ticks) != 2)
+		return -EPROTO;
+	process_set_comm(ret->comm, open + 1, (size_t)(close - open) - 1);
+	return 0;
+}
+
+static void parse_ids(const char *text, struct procfs_process *ret)
+{
+	const char *uid = strstr(text, "\nUid:");
+	const char *gid = strstr(text, "\nGid:");
+
+	/* real, effective, saved, filesystem */
+	if (!uid || sscanf(uid, "\nUid: %*u %" SCNu32, &ret->uid) != 1)
+		ret->uid = UINT32_MAX;
+	if (!gid || sscanf(gid, "\nGid: %*u %" SCNu32, &ret->gid) != 1)
+		ret->gid = UINT32_MAX;
+}
+
+static void read_ids(int dir_fd, struct procfs_process *ret)
+{
+	char buf[4096];
+	ssize_t n = read_at(dir_fd, "status", buf, sizeof(buf) - 1, NULL);
+
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	parse_ids(buf, ret);
+}
+
+/* The v2 line is "0::/path"; other hierarchies have other numbers. */
+static void read_cgroup(int dir_fd, struct procfs_process *ret)
+{
+	char buf[2 * PROCFS_PATH_MAX];
+	ssize_t n = read_at(dir_fd, "cgroup", buf, sizeof(buf) - 1, NULL);
+	const char *line;
+	size_t len;
+
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	line = buf;
+	while (line && strncmp(line, "0::", 3)) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	if (!line)
+		return;
+	len = strcspn(line + 3, "\n");
+	if (len > sizeof(ret->cgroup))
+		return;
+	memcpy(ret->cgroup, line + 3, len);
+	ret->cgroup_len = len;
+}
+
+static void read_links(int dir_fd, unsigned want, struct procfs_process *ret)
+{
+	ssize_t n;
+
+	if (want & PROCFS_EXE) {
+		n = readlinkat(dir_fd, "exe", ret->exe, sizeof(ret->exe));
+		ret->exe_len = n > 0 && (size_t)n < sizeof(ret->exe) ? (size_t)n : 0;
+	}
+	if (want & PROCFS_NAMESPACES) {
+		ret->netns = inode_at(dir_fd, "ns/net");
+		ret->pidns = inode_at(dir_fd, "ns/pid");
+		ret->userns = inode_at(dir_fd, "ns/user");
+	}
+}
+
+static int open_process(struct procfs *p, uint32_t pid, int *ret_fd)
+{
+	char name[16];
+	int fd;
+
+	snprintf(name, sizeof(name), "%" PRIu32, pid);
+	fd = openat(p->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_process *ret)
+{
+	_cleanup_close_ int dir_fd = -1;
+	char stat[1024];
+	uint64_t ticks;
+	ssize_t n;
+	int e;
+
+	e = open_process(p, pid, &dir_fd);
+	if (e)
+		return e;
+	n = read_at(dir_fd, "stat", stat, sizeof(stat), NULL);
+	if (n < 0)
+		return n == -ENOENT ? -ESRCH : (int)n;
+	ret->pid = pid;
+	ret->uid = ret->gid = UINT32_MAX;
+	ret->netns = ret->pidns = ret->userns = 0;
+	ret->exe_len = ret->args_len = ret->cgroup_len = 0;
+	ret->args_cut = false;
+	e = procfs_parse_stat(stat, (size_t)n, ret, &ticks);
+	if (e)
+		return e;
+	ret->start_ns = p->boot_ns + ticks * p->tick_ns;
+	if (want & PROCFS_IDS)
+		read_ids(dir_fd, ret);
+	if (want & PROCFS_ARGS) {
+		n = read_at(dir_fd, "cmdline", ret->args, sizeof(ret->args), &ret->args_cut);
+		ret->args_len = n > 0 ? (size_t)n : 0;
+	}
+	if (want & PROCFS_CGROUP)
+		read_cgroup(dir_fd, ret);
+	read_links(dir_fd, want, ret);
+	return 0;
+}
+
+/* A name that is a number, else 0 (which no pid and no descriptor we look for is). */
+static uint32_t number(const char *name)
+{
+	unsigned long v = 0;
+
+	for (const char *c = name; *c; c++) {
+		if (*c < '0' || *c > '9' || c - name > 9)
+			return 0;
+		v = v * 10 + (unsigned long)(*c - '0');
+	}
+	return v <= UINT32_MAX ? (uint32_t)v : 0;
+}
+
+int procfs_each(struct procfs *p, procfs_pid_fn fn, void *arg)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const struct dirent *entry;
+	int fd = openat(p->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(d))) {
+		uint32_t pid = number(entry->d_name);
+
+		if (pid && !fn(arg, pid))
+			break;
+	}
+	return 0;
+}
+
+int procfs_each_socket(
+	struct procfs *p, uint32_t pid, size_t *budget, procfs_inode_fn fn, void *arg)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const struct dirent *entry;
+	char path[32], link[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%" PRIu32 "/fd", pid);
+	fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (*budget && (entry = readdir(d))) {
+		uint64_t inode;
+		ssize_t n;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		--*budget;
+		n = readlinkat(fd, entry->d_name, link, sizeof(link) - 1);
+		if (n <= 0)
+			continue;
+		link[n] = '\0';
+		if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1 && !fn(arg, pid, inode))
+			break;
+	}
+	return 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which process is behind which socket, as the kernel's events and the seeding sweep told: tables
+ * of connections, listeners, bound UDP ports, sockets still connecting and socket inodes.
+ *
+ * Every table is a bounded queue with a hash over it: the oldest entry makes room. Several entries
+ * of one key live side by side, each with its time, and lookups are "as of" the packet. Addresses
+ * are 16 bytes, IPv4 as ::ffff:a.b.c.d, so that a v4-mapped socket needs no rule of its own. Pure.
+ *
+ * Network namespaces: an address of this host (scope.local) belongs to the initial one, and only
+ * sockets of that namespace may claim it; any other address can only be claimed by a socket of
+ * another namespace, and not when two of them could.
+ *
+ * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "enrich/process.h"
+#include "shm/record.h"
+
+struct sockets_limits {
+	size_t connections;
+	size_t ports; /* bound UDP ports */
+	size_t listeners;
+	size_t connecting;
+	size_t inodes;
+};
+
+#define SOCKETS_LIMITS_DEFAULT                                                                     \
+	{                                                                                          \
+		.connections = 65536, .ports = 16384, .listeners = 16384, .connecting = 4096,      \
+		.inodes = 65536                                                                    \
+	}
+
+struct socket_key {
+	uint8_t proto;
+	uint8_t local_addr[16]; /* all zero bytes or ::ffff:0.0.0.0 = any */
+	uint8_t remote_addr[16];
+	uint8_t reserved; /* 0: keys are compared as bytes */
+	uint16_t local_port;
+	uint16_t remote_port;
+};
+
+_Static_assert(sizeof(struct socket_key) == 38, "socket_key has no padding");
+
+struct socket_claim {
+	struct socket_key key;
+	enum record_method method; /* TAP_*, SEED */
+	uint64_t t_ns;             /* from when on it holds */
+	uint64_t seen_ns;          /* last time it was told again */
+	uint64_t netns;            /* 0 = unknown */
+	uint64_t cgroup_id;
+	uint64_t number;         /* inode, or the kernel's address of the socket */
+	struct process *process; /* a reference held by the table */
+	bool shared;             /* several processes hold the socket */
+	bool v6only;             /* listener that takes no IPv4 */
+};
+
+struct sockets;
+
+int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct sockets **ret);
+void sockets_free(struct sockets *s);
+/* Entries that were dropped for room while their process still ran. */
+uint64_t sockets_evicted(const struct sockets *s);
+
+/*
+ * Each copies @c and takes its own reference on c->process. Out of memory does not happen: the
+ * tables are allocated at their full size.
+ */
+void sockets_add_connection(struct sockets *s, const struct socket_claim *c);
+void sockets_add_port(struct sockets *s, const struct socket_claim *c);
+void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
+/* An IPv6 connect whose own port is not known yet; found again by c->number. */
+void sockets_add_connecting(struct sockets *s, const struct socket_claim *c);
+/* A socket inode seen in a process's descriptors; a second process makes it `shared`. */
+void sockets_add_inode(struct sockets *s, const struct socket_claim *c);
+
+/* The socket at @number left LISTEN. */
+void sockets_remove_listener(struct sockets *s, uint64_t number);
+/*
+ * Its port became known: takes the latest connect of the socket at @number to k's remote end, begun
+ * by @t_ns, out of the table into the connections, with k's local end. False = not known.
+ */
+bool sockets_connected(
+	struct sockets *s, uint64_t number, const struct socket_key *k, uint64_t t_ns);
+
+struct socket_scope {
+	uint64_t netns; /* the initial one's inode */
+	bool local;     /* the key's local address is this host's */
+};
+
+/*
+ * Lookups; NULL = nobody, or more than one could be meant. The answer is valid until the next add.
+ * @from_ns: when the connection began. Claims by a close count only from then on (an earlier one
+ * was about a former connection of the same tuple), all others up to @t_ns.
+ */
+const struct socket_claim *sockets_connection(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t from_ns, uint64_t t_ns);
+const struct socket_claim *sockets_port(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns);
+const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns);
+const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode);
+/* By the kernel's address of the socket: its latest connect begun by @t_ns. */
+const struct socket_claim *sockets_connecting(
+	const struct sockets *s, uint64_t number, uint64_t t_ns);
+/*
+ * The one socket that is connecting to k's remote end, begun at most @window_ns before @t_ns;
+ * NULL also when there are several.
+ */
+const struct socket_claim *sockets_connecting_to(const struct sockets *s,
+	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns, uint64_t window_ns);
+
+/* Whether a 16-byte address is "any" of either family. */
+bool sockets_addr_any(const uint8_t addr[16]);
+bool sockets_addr_v4(const uint8_t addr[16]);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel (producer) and this reader share data_head and data_tail of each ring:
+ *
+ *	kernel				reader
+ *	if (room by data_tail)	(D)	load data_head		(B, acquire)
+ *	  write record			copy records out
+ *	  store data_head	(A)	store data_tail		(C, release)
+ *
+ * A pairs with B: a record seen by its head is there in full. C pairs with D: a record is copied
+ * out before the kernel may write over it. As documented in linux/perf_event.h.
+ */
+#include "enrich/tap-reader.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shm/cleanup.h"
+
+#define RECORD_MAX     65536u /* header.size has 16 bits */
+#define LOOK_AGAIN     64u    /* advances without a look at the rings' heads, at most */
+#define DATA_PAGES_MAX (1u << 16)
+
+struct ring {
+	struct perf_event_mmap_page *page;
+	const uint8_t *data;
+	uint64_t size; /* bytes, a power of two */
+	uint64_t head; /* as last read */
+	uint64_t tail; /* start of the record in hand, else of the next one */
+	uint64_t told; /* data_tail as last stored */
+	size_t len;    /* bytes of the record in hand, 0 = none */
+	bool mapped;
+	struct perf_record record; /* points into `copy` */
+	uint8_t *copy;
+	size_t copy_size;
+	uint64_t ids[TAP_EVENTS];
+};
+
+struct tap_reader {
+	struct tap_layout layout;
+	struct tap_reader_stats stats;
+	size_t page_size;
+	size_t n;           /* rings mapped */
+	uint64_t offset_ns; /* CLOCK_REALTIME minus the records' clock, modulo 2^64 */
+	uint64_t offset_error_ns;
+	uint64_t looked_ns; /* everything published before then has been seen */
+	uint64_t oldest_ns; /* time of the oldest record in hand, UINT64_MAX = none */
+	unsigned skipped;
+	int *fds;
+	struct ring *rings;
+	uint8_t *scratch; /* for tap_reader_peek() */
+};
+
+static bool pow2(uint64_t v)
+{
+	return v && !(v & (v - 1));
+}
+
+int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
+{
+	struct tap_reader *t;
+
+	if (l->version != TAP_VERSION || !l->cpus || l->cpus > TAP_CPUS_MAX ||
+		!pow2(l->data_pages) || l->data_pages > DATA_PAGES_MAX ||
+		(l->clockid != CLOCK_REALTIME && l->clockid != CLOCK_MONOTONIC))
+		return -EPROTO;
+	for (int i = 0; i < TAP_EVENTS; i++) {
+		const uint64_t needed = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TIME | PERF_SAMPLE_TID;
+
+		if (l->live & 1u << i && (l->sample_type[i] & needed) != needed)
+			return -EPROTO;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->layout = *l;
+	t->oldest_ns = UINT64_MAX;
+	t->page_size = (size_t)sysconf(_SC_PAGESIZE);
+	t->rings = calloc(l->cpus, sizeof(*t->rings));
+	t->fds = calloc(l->cpus, sizeof(*t->fds));
+	t->scratch = malloc(RECORD_MAX);
+	if (!t->rings || !t->fds || !t->scratch) {
+		tap_reader_free(t);
+		return -ENOMEM;
+	}
+	*ret = t;
+	return 0;
+}
+
+void tap_reader_free(struct tap_reader *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n; i++) {
+		free(t->rings[i].copy);
+		if (t->rings[i].mapped)
+			munmap(t->rings[i].page, t->page_size + t->rings[i].size);
+		if (t->fds[i] >= 0)
+			close(t->fds[i]);
+	}
+	free(t->scratch);
+	free(t->rings);
+	free(t->fds);
+	free(t);
+}
+
+static int ring_init(struct tap_reader *t, void *page, const uint64_t ids[TAP_EVENTS], int fd)
+{
+	struct ring *r = &t->rings[t->n];
+
+	*r = (struct ring){.page = page, .size = (uint64_t)t->layout.data_pages * t->page_size};
+	r->data = (const uint8_t *)page + t->page_size;
+	memcpy(r->ids, ids, sizeof(r->ids));
+	/* Written by the reader alone: where the previous one stopped. */
+	r->tail = r->told = r->page->data_tail;
+	r->head = r->tail;
+	r->mapped = fd >= 0;
+	t->fds[t->n++] = fd;
+	t->looked_ns = 0;
+	return 0;
+}
+
+int tap_reader_add(struct tap_reader *t, const struct tap_cpus *cpus, const int *fds)
+{
+	size_t len = t->page_size + (size_t)t->layout.data_pages * t->page_size;
+	size_t before = t->n;
+
+	if (cpus->count > TAP_CPUS_A_FD_MESSAGE || cpus->first != t->n ||
+		cpus->count > t->layout.cpus - t->n)
+		return -EPROTO;
+	for (uint32_t i = 0; i < cpus->count; i++) {
+		void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fds[i], 0);
+
+		if (page == MAP_FAILED) {
+			int e = -errno;
+
+			while (t->n > before)
+				munmap(t->rings[--t->n].page, len);
+			return e;
+		}
+		ring_init(t, page, cpus->id[i], fds[i]);
+	}
+	return 0;
+}
+
+int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_EVENTS])
+{
+	if (t->n >= t->layout.cpus)
+		return -EPROTO;
+	return ring_init(t, page, ids, -1);
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * The two clocks run at one rate and part only when somebody sets the time: a measurement counts
+ * when it is finer than the last one, or when it shows such a step. Returns the time now.
+ */
+static uint64_t measure_clock(struct tap_reader *t)
+{
+	uint64_t before, real, after, offset, error, moved;
+
+	if (t->layout.clockid == CLOCK_REALTIME)
+		return clock_ns(CLOCK_REALTIME);
+	before = clock_ns(CLOCK_MONOTONIC);
+	real = clock_ns(CLOCK_REALTIME);
+	after = clock_ns(CLOCK_MONOTONIC);
+	error = after - before;
+	offset = real - (before + error / 2);
+	moved = offset - t->offset_ns;
+	if (moved > UINT64_MAX / 2)
+		moved = -moved;
+	if (!t->offset_ns || error < t->offset_error_ns || moved > error + t->offset_error_ns) {
+		t->offset_ns = offset;
+		t->offset_error_ns = error;
+	}
+	return real;
+}
+
+static void copy_out(const struct ring *r, uint64_t from, void *to, size_t len)
+{
+	size_t at = from & (r->size - 1);
+	size_t first = r->size - at < len ? r->size - at : len;
+
+	memcpy(to, r->data + at, first);
+	memcpy((uint8_t *)to + first, r->data, len - first);
+}
+
+/* Bytes of the record at @at, 0 = none that could be one. */
+static size_t record_len(const struct ring *r, uint64_t at, uint64_t head)
+{
+	struct perf_event_header h;
+
+	if (head - at < sizeof(h))
+		return 0;
+	copy_out(r, at, &h, sizeof(h));
+	if (h.size < sizeof(h) || h.size > head - at)
+		return 0;
+	return h.size;
+}
+
+static void give_back(struct ring *r)
+{
+	if (r->told == r->tail)
+		return;
+	r->told = r->tail;
+	__atomic_store_n(&r->page->data_tail, r->tail, __ATOMIC_RELEASE); /* C */
+}
+
+static bool grow_copy(struct ring *r, size_t len)
+{
+	uint8_t *bigger;
+
+	if (len <= r->copy_size)
+		return true;
+	bigger = realloc(r->copy, len < 1024 ? 1024 : RECORD_MAX);
+	if (!bigger)
+		return false;
+	r->copy = bigger;
+	r->copy_size = len < 1024 ? 1024 : RECORD_MAX;
+	return true;
+}
+
+/* Takes the next record that means something into hand. */
+static void fetch(struct tap_reader *t, struct ring *r)
+{
+	r->len = 0;
+	while (r->tail != r->head) {
+		size_t len = record_len(r, r->tail, r->head);
+
+		if (!len) {
+			/* Nothing after it can be trusted either: start again behind it all. */
+			t->stats.malformed++;
+			r->tail = r->head;
+			break;
+		}
+		t->stats.events++;
+		if (!grow_copy(r, len)) {
+			t->stats.lost++;
+		} else {
+			copy_out(r, r->tail, r->copy, len);
+			if (perf_record_parse(&t->layout, r->ids, r->copy, len, &r->record))
+				t->stats.malformed++;
+			else if (r->record.kind != PERF_KIND_IGNORED) {
+				r->record.t_ns += t->offset_ns;
+				r->len = len;
+				return;
+			}
+		}
+		r->tail += len;
+	}
+	give_back(r);
+}
+
+static void look(struct tap_reader *t)
+{
+	uint64_t now_ns = measure_clock(t);
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct ring *r = &t->rings[i];
+		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE); /* B */
+
+		if (head - r->tail > r->size) {
+			/* Impossible: the kernel never overruns its reader. Start anew from here.
+			 */
+			t->stats.malformed++;
+			r->tail = r->head = head;
+			r->len = 0;
+			give_back(r);
+			continue;
+		}
+		r->head = head;
+		if (!r->len)
+			fetch(t, r);
+	}
+	t->looked_ns = now_ns;
+	t->skipped = 0;
+}
+
+static struct ring *oldest(const struct tap_reader *t)
+{
+	struct ring *best = NULL;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct ring *r = &t->rings[i];
+
+		if (r->len && (!best || r->record.t_ns < best->record.t_ns))
+			best = r;
+	}
+	return best;
+}
+
+/*
+ * A ring over half full must not wait for packets as young as what it holds: then the oldest events
+ * of all CPUs are applied before their time until no ring is.
+ */
+static bool pressed(const struct tap_reader *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->rings[i].head - t->rings[i].tail > t->rings[i].size / 2)
+			return true;
+	return false;
+}
+
+void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, void *arg)
+{
+	struct ring *r;
+	bool forced;
+
+	if (t_ns > t->looked_ns || ++t->skipped >= LOOK_AGAIN)
+		look(t);
+	else if (t_ns < t->oldest_ns)
+		return;
+	forced = pressed(t);
+	while ((r = oldest(t)) && (r->record.t_ns <= t_ns || forced)) {
+		if (r->record.kind == PERF_KIND_DROPPED)
+			t->stats.lost += r->record.lost;
+		if (r->record.t_ns > t_ns)
+			t->stats.forced++;
+		fn(arg, &r->record);
+		r->tail += r->len;
+		fetch(t, r);
+		if (r->tail - r->told > r->size / 4)
+			give_back(r);
+		if (forced)
+			forced = pressed(t);
+	}
+	for (size_t i = 0; i < t->n; i++)
+		give_back(&t->rings[i]);
+	t->oldest_ns = r ? r->record.t_ns : UINT64_MAX;
+}
+
+void tap_reader_peek(const struct tap_reader *t, tap_event_fn fn, void *arg)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct ring *r = &t->rings[i];
+		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE); /* B */
+		struct perf_record record;
+		size_t len;
+
+		if (head - r->tail > r->size)
+			continue;
+		for (uint64_t at = r->tail; (len = record_len(r, at, head)); at += len) {
+			copy_out(r, at, t->scratch, len);
+			if (perf_record_parse(&t->layout, r->ids, t->scratch, len, &record))
+				continue;
+			record.t_ns += t->offset_ns;
+			fn(arg, &record);
+		}
+	}
+}
+
+const struct tap_layout *tap_reader_layout(const struct tap_reader *t)
+{
+	return &t->layout;
+}
+
+const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t)
+{
+	return &t->stats;
+}
+
+const int *tap_reader_fds(const struct tap_reader *t, size_t *ret_n)
+{
+	*ret_n = t->n;
+	return t->fds;
+}
