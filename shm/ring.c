@@ -54,7 +54,7 @@
 #define ORDER_B              (RING_MUTANT == 2 ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
 #define ORDER_C              (RING_MUTANT == 3 ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 #define ORDER_D              (RING_MUTANT == 4 ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
-#define MUTANT_HEAD_FIRST    (RING_MUTANT == 5) /* publishes a frame before it is written */
+#define MUTANT_HEAD_FIRST    (RING_MUTANT == 5) /* publishes a frame before its body is written */
 #define MUTANT_RELEASE_FIRST (RING_MUTANT == 6) /* releases a frame before it is copied */
 
 /* Both ends --------------------------------------------------------------------------------- */
@@ -124,10 +124,10 @@ static void producer_write(struct ring_producer *p, enum ring_frame_type type, u
 	uint64_t pos = p->pos;
 
 	p->pos += ring_frame_size(head_len + tail_len);
-	if (MUTANT_HEAD_FIRST)
-		__atomic_store_n(&p->a->head, p->pos, __ATOMIC_RELEASE);
 	producer_word(p, pos, frame_word((uint32_t)(head_len + tail_len), (uint16_t)type, flags));
 	producer_word(p, pos + 8, t_ns);
+	if (MUTANT_HEAD_FIRST)
+		__atomic_store_n(&p->a->head, p->pos, __ATOMIC_RELEASE);
 	producer_bytes(p, pos + RING_HEADER, head, head_len);
 	producer_bytes(p, pos + RING_HEADER + head_len, tail, tail_len);
 }
