@@ -171,8 +171,8 @@ static void log_start(const struct loop *l)
 			i ? ", " : "", source_name(l->source[i]), source_link(l->source[i]),
 			source_insns(l->source[i]));
 	if (l->file)
-		log_info("reading %s; ring %llu KiB; tap %s; uid %u", names,
-			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
+		log_info("reading %s; ring %llu KiB; uid %u", names,
+			(unsigned long long)c->capture.ring / 1024, geteuid());
 	else
 		log_info("capturing on %s; buffer %llu KiB each, ring %llu KiB; tap %s; uid %u",
 			names, (unsigned long long)c->capture.buffer / 1024,

@@ -146,20 +146,20 @@ static int build(struct source *s, bool kernel, const char *filter, struct sourc
 	return 0;
 }
 
-static int source_new(const struct source_options *o, struct source **ret, struct source_error *err)
+/* NULL: out of memory. */
+static struct source *source_new(const struct source_options *o)
 {
 	struct source *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return NULL;
 	/* A file's name may be cut: it is for messages only. */
 	snprintf(s->name, sizeof(s->name), "%s", o->name);
 	s->head.source = o->index;
 	s->batch_ms = (o->batch_timeout_ns + 999999) / 1000000;
 	if (!s->batch_ms)
 		s->batch_ms = 1; /* libpcap's 0 means: never deliver a block that is not full */
-	*ret = s;
-	return 0;
+	return s;
 }
 
 static int activate(struct source *s, const struct source_options *o, struct source_error *err)
@@ -205,14 +205,13 @@ static int attach(struct source *s, struct filter_insn *insn, size_t n)
 int source_open_live(const struct source_options *o, struct source **ret, struct source_error *err)
 {
 	struct filter_insn shut = {BPF_RET | BPF_K, 0, 0, 0};
-	_cleanup_(cleanup_source) struct source *s = NULL;
+	_cleanup_(cleanup_source) struct source *s = source_new(o);
 	char text[PCAP_ERRBUF_SIZE];
 	bool any = !strcmp(o->name, "any");
 	int r, one = 1;
 
-	r = source_new(o, &s, err);
-	if (r < 0)
-		return r;
+	if (!s)
+		return fail(err, SOURCE_FAILED, "out of memory");
 	s->pcap = pcap_create(o->name, text);
 	if (!s->pcap)
 		return fail(err, SOURCE_NO_INPUT, "cannot capture on %s: %s", s->name, text);
@@ -245,15 +244,14 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 
 int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err)
 {
-	_cleanup_(cleanup_source) struct source *s = NULL;
+	_cleanup_(cleanup_source) struct source *s = source_new(o);
 	_cleanup_fclose_ FILE *f = NULL;
 	char text[PCAP_ERRBUF_SIZE];
 	struct stat st;
 	int r;
 
-	r = source_new(o, &s, err);
-	if (r < 0)
-		return r;
+	if (!s)
+		return fail(err, SOURCE_FAILED, "out of memory");
 	s->file = true;
 	f = strcmp(o->name, "-") ? fopen(o->name, "re") : stdin;
 	if (!f || fstat(fileno(f), &st) < 0)
@@ -458,13 +456,12 @@ uint64_t source_file_offset(const struct source *s)
 int source_program(int dlt, bool kernel, const char *filter, struct filter_program *ret,
 	struct source_error *err)
 {
-	_cleanup_(cleanup_source) struct source *s = NULL;
 	const struct source_options o = {.name = "test"};
+	_cleanup_(cleanup_source) struct source *s = source_new(&o);
 	int r;
 
-	r = source_new(&o, &s, err);
-	if (r < 0)
-		return r;
+	if (!s)
+		return fail(err, SOURCE_FAILED, "out of memory");
 	s->dlt = dlt;
 	s->pcap = pcap_open_dead(dlt, 65535);
 	if (!s->pcap)

@@ -214,7 +214,7 @@ static void fields(const char *format, const char *const *names, size_t n, struc
 static int describe(struct tap *t, struct event *ev, enum tap_event e, int dir_fd)
 {
 	_cleanup_free_ char *format = malloc(TRACEFS_FORMAT_MAX);
-	uint64_t id;
+	uint64_t id = 0;
 	int r;
 
 	if (!format)
@@ -245,7 +245,7 @@ static int describe(struct tap *t, struct event *ev, enum tap_event e, int dir_f
 
 static bool wanted(enum tap_event e, enum config_tap mode)
 {
-	return e != TAP_EXEC || (mode == CONFIG_TAP_FULL && STACK_POINTER);
+	return e != TAP_EXEC || (mode == CONFIG_TAP_FULL && STACK_POINTER != 0);
 }
 
 /* Tries each event once, so that what follows opens the same ones on every CPU. */

@@ -33,6 +33,11 @@ class Capture:
             tap.bail("flowner-capture does not get ready: " + self.text())
         return self
 
+    def is_ready_of(self, process):
+        """The same for a process started by the test itself."""
+        self.process = process
+        return self.is_ready
+
     def is_ready(self):
         try:
             with open(os.path.join(self.dir, "capture/ledger"), "rb") as f:
@@ -67,7 +72,8 @@ class Capture:
 def parse(reader):
     """All packets and the totals a reader printed."""
     packets, totals = [], {}
-    for line in reader.communicate(timeout=120)[0].splitlines():
+    # Not communicate(): it would miss what readline() has buffered.
+    for line in reader.stdout:
         kind, *fields = line.split()
         if kind == "packet":
             packet = {k: int(v) for k, v in (f.split("=") for f in fields if "=" in f)}
@@ -75,4 +81,5 @@ def parse(reader):
             packets.append(packet)
         else:
             totals = {k: int(v) for k, v in (f.split("=") for f in fields)}
+    reader.wait(20)
     return packets, totals

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 	if (argc < 3 || (!strcmp(argv[2], "flood") && argc < 4))
 		return 64;
 	s = open_on(argv[1]);
-	if (strcmp(argv[2], "flood"))
+	if (strcmp(argv[2], "flood") != 0)
 		send_table(s, (unsigned)atoi(argv[2]));
 	else
 		flood(s, strtoul(argv[3], NULL, 10));

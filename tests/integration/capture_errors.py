@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cannot work is said in one line, with what to do, and by an exit status; a wrong peer gets nothing."""
+import os
+import signal
+import socket
+
+import capture
+import tap
+
+tap.need_root()
+folder = tap.tmpdir()
+with open(f"{folder}/text", "w") as f:
+    f.write("this is no capture file\n" * 10)
+with open(f"{folder}/ppp.pcap", "wb") as f:
+    f.write(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000009000000"))
+ns = tap.netns("ce")
+
+# arguments, exit status, what the line says
+ROWS = [
+    (["-i", "nosuch0"], 66, "no such interface: nosuch0"),
+    (["-i", "lo", "-f", "tcp prot 80"], 64, 'bad filter expression "tcp prot 80"'),
+    (["-i", "lo", "-f", "host nosuch.invalid"], 64, "bad filter expression"),
+    (["-i", "any", "-f", "vlan 5"], 64, "no VLAN support"),
+    (["-r", f"{folder}/nosuch"], 66, "No such file or directory"),
+    (["-r", folder], 66, "it is a directory"),
+    (["-r", f"{folder}/text"], 65, "not a pcap or pcapng file"),
+    (["-r", f"{folder}/ppp.pcap"], 65, "link type PPP"),
+    (["-r", "/dev/null"], 65, "not a pcap or pcapng file"),
+    (["-r", f"{folder}/text", "-i", "lo"], 64, "exclude each other"),
+    (["-i", "lo", "--set", "capture.user=nosuchuser"], 78, "capture.user: no such user: nosuchuser"),
+    (["-i", "lo", "--set", "enrich.user=nosuchuser"], 78, "enrich.user: no such user: nosuchuser"),
+    (["--set", "capture.ring=100000"], 78, "capture.ring"),
+    (["--nosuch"], 64, "nosuch"),
+]
+for args, status, text in ROWS:
+    p = tap.run(capture.Capture(ns).command(*args))
+    lines = p.stderr.splitlines()
+    tap.is_((p.returncode, len(lines)), (status, 1), f"{' '.join(args)}: status and one line")
+    tap.has(p.stderr, text, "the line says what is wrong")
+
+# Without any privilege: its own folder, its own user.
+os.chown(folder, capture.NOBODY, capture.NOBODY)
+p = tap.run(["setpriv", f"--reuid={capture.NOBODY}", "--clear-groups", tap.program("flowner-capture"), "-c", "/dev/null",
+             "--runtime-dir", f"{folder}/run", "-i", "lo"])
+tap.is_((p.returncode, len(p.stderr.splitlines())), (77, 1), "not root: status and one line")
+tap.has(p.stderr, "CAP_NET_RAW", "the line says what is needed")
+
+# After start-up: no user but its own, no capability, a locked filter, no way back.
+c = capture.Capture(ns).start("-i", "lo")
+with open(f"/proc/{c.process.pid}/status") as f:
+    status = dict(line.rstrip("\n").split(":\t", 1) for line in f)
+tap.is_(status["Uid"].split(), [str(capture.NOBODY - 1)] * 4, "it runs as its own user")
+tap.is_({status[k] for k in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}, {"0" * 16}, "no capability is left")
+tap.is_(status["NoNewPrivs"], "1", "and none can come")
+tap.is_(status["Groups"].strip(), "", "no group is left")
+start = [line for line in c.text().splitlines() if "capturing on" in line]
+tap.is_(len(start), 1, "one line says what it opened")
+tap.has(start[0] if start else "", f"uid {capture.NOBODY - 1}", "and as whom it runs")
+
+# A peer of another user (root passes the socket's mode) is refused; one that talks is thrown out.
+path = os.path.join(c.dir, "capture/ring.sock")
+tap.is_((os.stat(path).st_uid, os.stat(path).st_mode & 0o777), (capture.NOBODY, 0o600), "the socket is the consumer's alone")
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(path)
+tap.is_(s.recv(100), b"", "a peer of another user gets nothing")
+tap.ok(tap.wait_for(lambda: "refused a consumer" in c.text()), "the log says so")
+talker = tap.run(["setpriv", f"--reuid={capture.NOBODY}", "--clear-groups", "python3", "-c", f"""
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect({path!r})
+s.send(b"hello")
+while s.recv(10000):
+    pass
+"""], timeout=20)
+tap.is_(talker.returncode, 0, "a consumer that talks is disconnected")
+tap.ok(tap.wait_for(lambda: "sent something" in c.text()), "the log says so")
+tap.is_(c.stop(signal.SIGTERM), 0, "it still stops in good order")
+
+# Its interface goes away.
+run_ip = ["ip", "-n", ns, "link"]
+tap.run([*run_ip, "add", "d0", "type", "veth", "peer", "name", "d1"])
+tap.run([*run_ip, "set", "d0", "up"])
+c = capture.Capture(ns).start("-i", "d0")
+tap.run([*run_ip, "del", "d0"])
+tap.is_(c.process.wait(20), 1, "the last interface is gone: it ends with an error")
+tap.has(c.text(), "d0: The interface disappeared", "the log says which")
+tap.has(c.text(), "no interface is left", "and why it ends")
+tap.done()
