@@ -153,8 +153,8 @@ static void test_progress(void)
 	char line[PROGRESS_MAX + 32];
 
 	progress_format(line, sizeof(line), 50000000, 100000000, UINT64_C(4000000000), 60, 0);
-	tap_is_str(
-		line, "\r[###########            ]  50 %  50.0 of 100.0 MB, 4 s left\033[K", "half");
+	tap_is_str(line, "\r[###########            ]  50 %  50.0 of 100.0 MB, 4 s left\033[K",
+		"half");
 	progress_format(line, sizeof(line), 0, 0, 0, 40, 0);
 	tap_ok(strstr(line, "   0 %  0.0 of 0.0 MB\033[K") != NULL, "nothing of nothing");
 	progress_format(line, sizeof(line), 7, 5, 1, 40, 0);
