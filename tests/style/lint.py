@@ -9,6 +9,8 @@ import subprocess
 import source
 import tap
 
+ERRNO = os.path.join(source.ROOT, "tests", "style", "errno-known.h")
+
 program = shutil.which("clang-tidy")
 if not program:
     tap.ok(False, "clang-tidy is installed (contrib/packages)")
@@ -21,7 +23,7 @@ tap.ok(len(paths) > 10, "there are files to check", len(paths))
 
 
 def check(path):
-    r = subprocess.run([program, "--quiet", "-p", tap.BUILD, os.path.join(source.ROOT, path)],
+    r = subprocess.run([program, "--quiet", "-p", tap.BUILD, "--extra-arg=-include" + ERRNO, os.path.join(source.ROOT, path)],
                        capture_output=True, text=True, check=False)
     return path, r.returncode, r.stdout
 
