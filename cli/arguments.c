@@ -18,6 +18,7 @@ static const struct option long_options[] = {
 	{"duration", required_argument, NULL, 'd'},
 	{"set", required_argument, NULL, OPTION_SET},
 	{"stats", no_argument, NULL, OPTION_STATS},
+	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -120,6 +121,9 @@ static int take(struct arguments *o, int c, char **argv, char *why, size_t size)
 	case OPTION_STATS:
 		o->stats = true;
 		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
 	case 'h':
 		o->help = true;
 		return 0;
@@ -182,7 +186,7 @@ int arguments_parse(struct arguments *o, int argc, char **argv, char *why, size_
 	}
 	opterr = 0;
 	optind = 0; /* GNU: start afresh */
-	while ((c = getopt_long(n, argv, ":c:i:r:o:d:h", long_options, NULL)) != -1) {
+	while ((c = getopt_long(n, argv, ":c:i:r:o:d:vh", long_options, NULL)) != -1) {
 		r = take(o, c, argv, why, size);
 		if (r || o->help)
 			return r;

@@ -30,6 +30,7 @@ struct arguments {
 	uint64_t duration_ns; /* -d, 0 = until the end */
 	char **command;       /* what follows "--", NULL = nothing; borrowed from argv */
 	bool stats;           /* print the ledger at the end */
+	bool verbose;         /* the three programs say what they do */
 	bool help;
 };
 

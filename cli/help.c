@@ -38,6 +38,7 @@ static const char run_help[] =
 	"      --set KEY=VALUE       change one setting (repeatable); for the keys see\n"
 	"                            flowner print-config\n"
 	"      --stats               print all counters at the end\n"
+	"  -v, --verbose             say what the parts of flowner do\n"
 	"\n"
 	"  flowner run -d 10 -o ecs:- udp port 53 | jq .process.name\n"
 	"  flowner run -o text:- -o ecs:/var/tmp/flows.ndjson -- make fetch\n"

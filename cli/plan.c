@@ -196,15 +196,19 @@ static int make_env(struct plan *p)
 
 	while (environ[n])
 		n++;
-	p->envp = calloc(n + 2, sizeof(*p->envp));
+	p->envp = calloc(n + 3, sizeof(*p->envp));
 	if (!p->envp)
 		return out_of_memory();
 	snprintf(p->notify, sizeof(p->notify), "NOTIFY_SOCKET=%s/notify", p->runtime.path);
 	p->envp[to++] = p->notify;
+	/* A person at a terminal sees records, and of the programs only what went wrong. */
+	if (!p->options->verbose)
+		p->envp[to++] = "FLOWNER_LOG_MAX=warning";
 	for (size_t i = 0; i < n; i++) {
 		const char *name = environ[i];
 
 		if (!strncmp(name, "NOTIFY_SOCKET=", 14) || !strncmp(name, "WATCHDOG_", 9) ||
+			!strncmp(name, "FLOWNER_LOG_MAX=", 16) ||
 			(!strncmp(name, "FLOWNER_", 8) &&
 				memmem(name, strcspn(name, "="), "__", 2)))
 			continue;

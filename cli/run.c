@@ -99,9 +99,10 @@ static void fail(struct run *r, int status)
 {
 	if (!r->status)
 		r->status = status;
-	if (!r->once_ready) /* nothing to drain */
-		for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
-			supervise_stop(&r->plan.child[i]);
+	for (unsigned i = 0; i < LEDGER_PROGRAMS && !r->once_ready; i++) {
+		r->plan.child[i].stopping = true;
+		supervise_kill(&r->plan.child[i]); /* nothing to drain, and one message is enough */
+	}
 	stop_now(r);
 }
 

@@ -30,10 +30,22 @@ static bool is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
+/* What a supervisor wants at most: "warning", "error". Nobody asked for more detail than this. */
+static enum log_level limit(enum log_level max)
+{
+	const char *wanted = getenv("FLOWNER_LOG_MAX");
+
+	if (!wanted || max > LOG_LEVEL_INFO)
+		return max;
+	if (strcmp(wanted, "warning") == 0)
+		return LOG_LEVEL_WARNING;
+	return strcmp(wanted, "error") == 0 ? LOG_LEVEL_ERROR : max;
+}
+
 void log_init(const char *name, enum log_level max)
 {
 	log_name = name;
-	log_max = max;
+	log_max = limit(max);
 	log_levels = getenv("FLOWNER_LOG_PREFIX") || is_journal();
 }
 

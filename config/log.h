@@ -19,7 +19,10 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7
 };
 
-/* @name is borrowed for the life of the process. Lines above @max are dropped. */
+/*
+ * @name is borrowed for the life of the process. Lines above @max are dropped; $FLOWNER_LOG_MAX
+ * ("warning" or "error") lowers it for a program that was not asked to debug.
+ */
 void log_init(const char *name, enum log_level max);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -47,6 +47,17 @@ static void test_levels(void)
 	log_debug("now this");
 	tap_is_str(end(), "flowner-test: now this\n", "debug lines when asked for");
 
+	setenv("FLOWNER_LOG_MAX", "warning", 1);
+	log_init("flowner-test", LOG_LEVEL_INFO);
+	begin();
+	log_info("not this");
+	log_warning("that");
+	log_init("flowner-test", LOG_LEVEL_DEBUG);
+	log_debug("and this");
+	unsetenv("FLOWNER_LOG_MAX");
+	tap_is_str(end(), "flowner-test: that\nflowner-test: and this\n",
+		"a supervisor can have less said, unless debugging was asked for");
+
 	setenv("FLOWNER_LOG_PREFIX", "1", 1);
 	log_init("flowner-test", LOG_LEVEL_INFO);
 	unsetenv("FLOWNER_LOG_PREFIX");
