@@ -45,7 +45,7 @@ static void print_quoted(const char *s, FILE *f)
 		if (code == '"' || code == '\\')
 			fprintf(f, "\\%c", (char)code);
 		else if (escaped[0] == '\\')
-			fprintf(f, code > 0xffff ? "\\U%08" PRIX32 : "\\u%04" PRIX32, code);
+			fprintf(f, "\\u%04" PRIX32, code); /* none of these is above U+FFFF */
 		else
 			fwrite(s + i, 1, n, f);
 		i += n;

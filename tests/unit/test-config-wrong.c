@@ -98,6 +98,7 @@ static const struct {
 	{"<<: {}\n", "1:1: <<: unknown section"},
 	{"? [a]\n: b\n", "1:3: expects a section, not a list"},
 	{"capture:\n  {a: b}: c\n", "2:3: capture: expects a key, not a mapping"},
+	{"CAPTURE:\n  BUFFER: 1MiB\n", "1:1: CAPTURE: unknown section (did you mean \"capture\"?)"},
 	/* twice */
 	{"capture:\n  buffer: 1MiB\n  buffer: 2MiB\n",
 		"3:3: capture.buffer: duplicate key, already on line 2"},
@@ -184,6 +185,8 @@ static const struct {
 		"2:11: capture.buffer: 99999999999999999999999GiB is above the maximum of 1GiB"},
 	{"capture:\n  buffer: 18446744073709551615GiB\n",
 		"2:11: capture.buffer: 18446744073709551615GiB is above the maximum of 1GiB"},
+	{"capture:\n  buffer: 17179869185GiB\n", /* 1GiB once 64 bits have overflown */
+		"2:11: capture.buffer: 17179869185GiB is above the maximum of 1GiB"},
 	{"capture:\n  ring: 5MiB\n",
 		"2:9: capture.ring: 5MiB is not a power of two (did you mean \"8MiB\"?)"},
 	{"capture:\n  ring: 1000MiB\n",
@@ -227,6 +230,11 @@ static const struct {
 		"1:41: capture: is nested deeper than 32 levels"},
 	{"capture:\n  filter: caf\xe9\n", "2:14: byte 0xe9 is not UTF-8"},
 	{"capture:\n  filter: \"\033]0;owned\007\"\n", "2:12: control character 0x1b"},
+	{"\xef\xbb\xbf\001", "1:1: control character 0x01"},
+	{"\xef\xbb\xbf%YAML 1.1\n",
+		"1:1: a line that starts with % (a directive) is not supported"},
+	{"#\r\n#\r#\n#\n\r#\xc2\x85#\001", "7:2: control character 0x01"},
+	{"capture:\n  filter: \xc1\x81\n", "2:11: byte 0xc1 is not UTF-8"},
 	{"\xff\xfe"
 	 "c\n",
 		"1:1: is in UTF-16, not in UTF-8"},

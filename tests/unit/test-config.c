@@ -245,6 +245,29 @@ static void test_many_fragments(void)
 	config_deinit(&c);
 }
 
+/* The last length that is allowed, and the first that is not. */
+static void test_lengths(void)
+{
+	char user[64] = "capture.user=", list[1024] = "capture.interfaces=e0";
+	const char *set[] = {user, list};
+	const struct config_sources s = {.no_file = true, .set = set, .n_set = 2};
+	struct config c;
+
+	memset(user + strlen(user), 'u', 32);
+	for (int i = 1; i < 64; i++)
+		sprintf(list + strlen(list), ",e%d", i);
+	tap_is_int(load(&c, &s), 0, "the longest text and the longest list");
+	tap_ok(strlen(c.capture.user) == 32 && c.capture.interfaces.n == 64, "are taken whole");
+	config_deinit(&c);
+	strcat(user, "u");
+	tap_is_int(load(&c, &s), CONFIG_E_INVALID, "one byte more is refused");
+	config_deinit(&c);
+	user[strlen(user) - 1] = '\0';
+	strcat(list, ",e64");
+	tap_is_int(load(&c, &s), CONFIG_E_INVALID, "one entry more is refused");
+	config_deinit(&c);
+}
+
 /* No byte of the file reaches the terminal raw. */
 static void test_escapes(void)
 {
@@ -292,6 +315,7 @@ int main(void)
 	test_defaults();
 	test_values();
 	test_yaml_forms();
+	test_lengths();
 	test_escapes();
 	test_order();
 	test_many_fragments();

@@ -186,6 +186,8 @@ static void test_malformed(void)
 		{"processors with one too many", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 4, 3},
 		{"processors with none", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 0, 0},
 		{"65 processors", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 65, 65},
+		{"64 processors and a descriptor too many", HANDOVER_TAP_CPUS,
+			sizeof(struct tap_cpus), 65, 64},
 		{"a huge count", HANDOVER_TAP_CPUS, sizeof(struct tap_cpus), 1, UINT32_MAX},
 		{"processors cut short", HANDOVER_TAP_CPUS, 8, 1, 1},
 		{"an end with a payload", HANDOVER_DONE, 1, 0, 0},
@@ -212,7 +214,7 @@ static void test_malformed(void)
 	}
 	raw.type = HANDOVER_DONE;
 	raw.magic = 1;
-	send_raw(fds[0], &raw, 8, 2);
+	send_raw(fds[0], &raw, 8, 0);
 	tap_is_int(handover_recv(fds[1], &m), -EPROTO, "another magic");
 	raw.magic = MAGIC;
 	send_raw(fds[0], &raw, 7, 1);

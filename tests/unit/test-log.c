@@ -101,6 +101,12 @@ static void test_foreign_bytes(void)
 		"t: a\\x0ab\\x0d\\x1b[31m\\x7f\\x09\\xff\\xc2\\x9b\\xe2\\x80\\xae\\xe2\\x80\\xa8."
 		"\xc3\xa9\xf0\x9f\x90\x9f\\xed\\xa0\\x80\n",
 		"control characters, C1, bidi, broken UTF-8 are escaped, other UTF-8 stays");
+	begin();
+	log_info("%s", "\xc0\xaf \xe0\x80\x80 \xf0\x80\x80\x80 \xf4\x90\x80\x80 \xe2\x82");
+	tap_is_str(end(),
+		"t: \\xc0\\xaf \\xe0\\x80\\x80 \\xf0\\x80\\x80\\x80 \\xf4\\x90\\x80\\x80 "
+		"\\xe2\\x82\n",
+		"overlong, too large and cut sequences are not UTF-8");
 	if (!huge)
 		tap_bail("no memory");
 	memset(huge, '\033', 99999);

@@ -155,6 +155,7 @@ static void drop_unprivileged(void)
 	tap_ok(setgroups(0, NULL) == 0 && setresgid(USER, USER, USER) == 0 &&
 			setresuid(USER, USER, USER) == 0,
 		"a plain user");
+	prctl(PR_SET_DUMPABLE, 1);
 	tap_is_int(privileges_drop(1, 1, 0), 0, "has nothing to drop");
 	tap_is_str(status_of("\nUid"), "65534\t65534\t65534\t65534", "stays who it is");
 	check_sets("0000000000000000", false);
