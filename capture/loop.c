@@ -16,6 +16,7 @@
 #define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond the batch timeout */
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
+#define END_BYTES      64u                  /* an end mark that nobody took is no news */
 #define NS_PER_MS      UINT64_C(1000000)
 
 _Static_assert(FRAME_ROOM > PACKET_CAPLEN_MAX + sizeof(struct packet_head) + 256, "a frame fits");
@@ -367,7 +368,7 @@ static int finish(struct state *s)
 		if (r == 0)
 			r = s->error;
 	}
-	if (used)
+	if (used > END_BYTES)
 		log_warning("%llu bytes of the ring were not taken by a consumer",
 			(unsigned long long)used);
 	return r < 0 ? r : 0;

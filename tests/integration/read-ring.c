@@ -151,5 +151,7 @@ int main(int argc, char **argv)
 	ring_release(c);
 	printf("total packets=%llu bytes=%llu kernel=%llu ring=%llu end=%d\n", t.packets, t.bytes,
 		t.kernel, t.ring, t.end);
+	ring_consumer_free(c);
+	close(fd);
 	return 0;
 }
