@@ -180,9 +180,13 @@ static void interrupted(struct run *r, const struct signalfd_siginfo *s)
 	}
 	if (r->launch.pid && !r->once_ready && !r->status)
 		r->status = 128 + (int)s->ssi_signo;
-	r->hurry = r->phase == STOPPING;
 	r->signals++;
-	stop_now(r);
+	if (r->phase == RUNNING)
+		stop_soon(r);
+	else if (r->phase == STOPPING)
+		r->hurry = true;
+	else
+		stop_now(r);
 }
 
 static void read_signals(struct run *r)

@@ -27,7 +27,16 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static int show(const char *dir, struct found *found)
+static bool any_alive(const struct instance *i)
+{
+	for (unsigned p = 0; p < LEDGER_PROGRAMS; p++)
+		if (instance_alive(i, (enum ledger_program)p))
+			return true;
+	return false;
+}
+
+/* With @only_live, counters that ended programs have left are no instance. */
+static int show(const char *dir, bool only_live, struct found *found)
 {
 	struct instance i;
 	int r = instance_read(&i, dir);
@@ -39,6 +48,8 @@ static int show(const char *dir, struct found *found)
 	}
 	if (r < 0)
 		return r;
+	if (only_live && !any_alive(&i))
+		return 0;
 	if (found->instances++)
 		putchar('\n');
 	instance_print(&i, dir, command_colour(stdout), now_ns(), stdout);
@@ -58,14 +69,14 @@ static void show_all(struct found *found)
 	struct dirent **entry;
 	int n;
 
-	show(DAEMON_RUNTIME_DIR, found);
+	show(DAEMON_RUNTIME_DIR, true, found);
 	n = scandir(DAEMON_RUNTIME_DIR, &entry, is_run, versionsort);
 	for (int i = 0; i < n; i++) {
 		char path[sizeof(DAEMON_RUNTIME_DIR) + 260];
 
 		snprintf(path, sizeof(path), "%s/%s", DAEMON_RUNTIME_DIR, entry[i]->d_name);
 		if (runtime_is_live(path))
-			show(path, found);
+			show(path, true, found);
 		free(entry[i]);
 	}
 	if (n >= 0)
@@ -117,7 +128,7 @@ int command_status(int argc, char **argv)
 		return command_usage("status", why);
 	}
 	if (dir)
-		r = show(dir, &found);
+		r = show(dir, false, &found);
 	else
 		show_all(&found);
 	if (r < 0 && r != -ENOENT) {
