@@ -192,28 +192,32 @@ static inline enum decode_result take(struct network *n, size_t bytes)
 	return DECODE_OK;
 }
 
+/* Least size of an extension header, 0 = @next is none. IPv4 has only one kind. */
+static size_t extension_size(uint8_t next, bool v6)
+{
+	switch (next) {
+	case IPPROTO_AH:
+		return 12;
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_FRAGMENT:
+		return v6 ? 8 : 0;
+	default:
+		return 0;
+	}
+}
+
 /* Walks what stands between the IP header and the transport, starting with header @next. */
 static enum decode_result skip_extensions(
 	struct network *n, uint8_t next, bool v6, uint8_t *ret_proto)
 {
 	for (unsigned i = 0; i <= DECODE_EXT_MAX; i++) {
 		const uint8_t *p = n->c.p;
+		size_t size = extension_size(next, v6);
 		enum decode_result r;
-		size_t size;
 
-		switch (next) {
-		case IPPROTO_AH:
-			size = 12;
-			break;
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-		case IPPROTO_FRAGMENT:
-			size = 8;
-			if (v6)
-				break;
-			/* fall through */
-		default:
+		if (!size) {
 			*ret_proto = next;
 			return DECODE_OK;
 		}
