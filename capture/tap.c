@@ -172,6 +172,10 @@ static void attr_init(struct perf_event_attr *a, enum tap_event e, uint32_t ring
 		a->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
 		a->sample_regs_user = STACK_POINTER;
 		a->sample_stack_user = STACK_BYTES;
+		/* The one event that wakes enrich: in one exec of five the sample ends before argv,
+		 * and the command line can only be read while the process lives. */
+		a->watermark = 0;
+		a->wakeup_events = 1;
 	}
 	if (e == TAP_LIFE) {
 		a->type = PERF_TYPE_SOFTWARE;
@@ -342,7 +346,8 @@ static int cpus_open(struct tap *t, struct event ev[TAP_EVENTS])
 
 	t->ring_size = (size_t)(t->layout.data_pages + 1) * (size_t)page;
 	for (int e = 0; e < TAP_EVENTS; e++)
-		ev[e].attr.wakeup_watermark = t->layout.data_pages * (uint32_t)page / 2;
+		if (ev[e].attr.watermark)
+			ev[e].attr.wakeup_watermark = t->layout.data_pages * (uint32_t)page / 2;
 	for (int cpu = 0; cpu < n && t->layout.cpus < TAP_CPUS_MAX; cpu++) {
 		struct tap_cpu *c = &t->cpu[t->layout.cpus];
 

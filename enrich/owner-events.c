@@ -147,6 +147,14 @@ static void on_exec(struct owners *o, const struct perf_record *r)
 	if (r->exec.args.len)
 		process_set_args(
 			p, r->exec.args.bytes, r->exec.args.len, o->args_max, r->exec.args_cut);
+	if (!r->exec.args.len || r->exec.args_cut) {
+		bool cut;
+		struct text *args = owners_take_early(o, r->pid, r->t_ns, &cut);
+
+		if (args)
+			process_set_args(p, args->bytes, args->len, o->args_max, cut);
+		text_unref(args);
+	}
 	/* Inside another user namespace the numbers mean other users. */
 	if (r->exec.have_ids && !(p->flags & PROCESS_USERNS_OTHER)) {
 		p->uid = r->exec.uid;

@@ -13,12 +13,22 @@
 
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
+#define OWNERS_EARLY_MAX 256u
+
 /* A question that could not be answered without asking the kernel. */
 struct owners_pending {
 	struct owner_query q;
 	struct owner *answer; /* NULL = withdrawn or answered */
 	uint64_t inode;       /* its socket, when only the process is missing */
 	enum diag_match match;
+};
+
+/* A command line read from /proc as soon as its exec was seen, until that event is applied. */
+struct owners_early {
+	uint32_t pid;
+	uint64_t t_ns; /* of the exec event */
+	struct text *args;
+	bool cut;
 };
 
 struct owners {
@@ -43,6 +53,10 @@ struct owners {
 	uint32_t tree_pid;      /* 0 = none, or gone */
 	size_t n_poll;
 	int *poll_fds;
+	size_t early_at; /* where the next one goes: the oldest */
+	struct owners_early early[OWNERS_EARLY_MAX];
+	uint32_t exec_pid; /* latest exec previewed: who, and its new name */
+	char exec_comm[PROCESS_COMM_MAX];
 	size_t n_pending;
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
@@ -53,6 +67,11 @@ uint64_t owners_now_ns(void);
 
 /* owner-events.c: takes one event of the tap into the tables. */
 void owners_apply(void *owners, const struct perf_record *r);
+
+/* owner-early.c: reads the command lines of new programs whose exec event lacks it. */
+void owners_read_early(struct owners *o);
+/* What was read for the exec of @pid at @t_ns; the caller's reference, NULL = nothing. */
+struct text *owners_take_early(struct owners *o, uint32_t pid, uint64_t t_ns, bool *ret_cut);
 
 /* owner-seed.c: processes and their sockets as they are now. */
 int owners_seed(struct owners *o);

@@ -98,6 +98,8 @@ void owners_free(struct owners *o)
 {
 	if (!o)
 		return;
+	for (size_t i = 0; i < OWNERS_EARLY_MAX; i++)
+		text_unref(o->early[i].args);
 	tap_reader_free(o->tap);
 	sockets_free(o->sockets);
 	process_cache_free(o->processes);
@@ -195,6 +197,7 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
+	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);
 	process_cache_expire(o->processes, horizon_ns);

@@ -30,11 +30,12 @@
 struct ring {
 	struct perf_event_mmap_page *page;
 	const uint8_t *data;
-	uint64_t size; /* bytes, a power of two */
-	uint64_t head; /* as last read */
-	uint64_t tail; /* start of the record in hand, else of the next one */
-	uint64_t told; /* data_tail as last stored */
-	size_t len;    /* bytes of the record in hand, 0 = none */
+	uint64_t size;      /* bytes, a power of two */
+	uint64_t head;      /* as last read */
+	uint64_t tail;      /* start of the record in hand, else of the next one */
+	uint64_t previewed; /* tap_reader_preview() has shown what is before it */
+	uint64_t told;      /* data_tail as last stored */
+	size_t len;         /* bytes of the record in hand, 0 = none */
 	bool mapped;
 	struct perf_record record; /* points into `copy` */
 	uint8_t *copy;
@@ -119,7 +120,7 @@ static int ring_init(struct tap_reader *t, void *page, const uint64_t ids[TAP_EV
 	memcpy(r->ids, ids, sizeof(r->ids));
 	/* Written by the reader alone: where the previous one stopped. */
 	r->tail = r->told = r->page->data_tail;
-	r->head = r->tail;
+	r->head = r->previewed = r->tail;
 	r->mapped = fd >= 0;
 	t->fds[t->n++] = fd;
 	t->looked_ns = 0;
@@ -342,23 +343,43 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 	t->oldest_ns = r ? r->record.t_ns : UINT64_MAX;
 }
 
-void tap_reader_peek(const struct tap_reader *t, tap_event_fn fn, void *arg)
+/* Hands what is in @r from @at on to @fn; returns where it ends. */
+static uint64_t peek_ring(
+	struct tap_reader *t, const struct ring *r, uint64_t at, tap_event_fn fn, void *arg)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		const struct ring *r = &t->rings[i];
-		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE); /* B */
-		struct perf_record record;
-		size_t len;
+	uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE); /* B */
+	struct perf_record record;
+	size_t len;
 
-		if (head - r->tail > r->size)
+	if (head - r->tail > r->size)
+		return at;
+	for (; (len = record_len(r, at, head)); at += len) {
+		copy_out(r, at, t->scratch, len);
+		if (perf_record_parse(&t->layout, r->ids, t->scratch, len, &record))
 			continue;
-		for (uint64_t at = r->tail; (len = record_len(r, at, head)); at += len) {
-			copy_out(r, at, t->scratch, len);
-			if (perf_record_parse(&t->layout, r->ids, t->scratch, len, &record))
-				continue;
-			record.t_ns += t->offset_ns;
-			fn(arg, &record);
-		}
+		record.t_ns += t->offset_ns;
+		fn(arg, &record);
+	}
+	return at;
+}
+
+void tap_reader_peek(struct tap_reader *t, tap_event_fn fn, void *arg)
+{
+	for (size_t i = 0; i < t->n; i++)
+		peek_ring(t, &t->rings[i], t->rings[i].tail, fn, arg);
+}
+
+void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
+{
+	if (!t->offset_ns)
+		measure_clock(t);
+	for (size_t i = 0; i < t->n; i++) {
+		struct ring *r = &t->rings[i];
+
+		/* What was taken meanwhile is behind the mark, or the mark behind it. */
+		if (r->previewed - r->tail > r->size)
+			r->previewed = r->tail;
+		r->previewed = peek_ring(t, r, r->previewed, fn, arg);
 	}
 }
 

@@ -41,7 +41,9 @@ int tap_reader_add(struct tap_reader *t, const struct tap_cpus *cpus, const int 
  */
 void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, void *arg);
 /* Looks at what is waiting in the rings, in no order over the CPUs, without taking it. */
-void tap_reader_peek(const struct tap_reader *t, tap_event_fn fn, void *arg);
+void tap_reader_peek(struct tap_reader *t, tap_event_fn fn, void *arg);
+/* The same, but each record only once. */
+void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg);
 
 const struct tap_layout *tap_reader_layout(const struct tap_reader *t);
 const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t);
