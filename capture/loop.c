@@ -30,12 +30,12 @@ struct state {
 	uint64_t matched[LOOP_SOURCES_MAX], dropped[LOOP_SOURCES_MAX]; /* already in the ledger */
 	uint64_t next_ns,
 		last_ns; /* CLOCK_MONOTONIC of the next, CLOCK_REALTIME of the last look */
-	uint64_t lost_kernel, lost_ring; /* not logged yet */
-	uint64_t logged_ns;
-	bool stop;        /* a signal came */
-	bool more;        /* a source has more packets ready */
-	bool refused;     /* a wrong user was logged */
-	unsigned wait_ms; /* for a full ring */
+	uint64_t lost_kernel, lost_ring;          /* not logged yet */
+	uint64_t logged_ns, handed_ns, talked_ns; /* of the last lines about that */
+	bool stop;                                /* a signal came */
+	bool more;                                /* a source has more packets ready */
+	bool refused;                             /* a wrong user was logged */
+	unsigned wait_ms;                         /* for a full ring */
 	int error;
 };
 
@@ -76,12 +76,20 @@ static void commit(struct state *s)
 	s->published = s->full = s->bytes = 0;
 }
 
+/* Whether ten seconds have passed since this was true for the last time. */
+static bool is_due(uint64_t *last_ns)
+{
+	uint64_t now = daemon_monotonic_ns();
+
+	if (*last_ns && now - *last_ns < LOG_EVERY_NS)
+		return false;
+	*last_ns = now;
+	return true;
+}
+
 static void log_losses(struct state *s, bool now)
 {
-	uint64_t t = daemon_monotonic_ns();
-
-	if ((!s->lost_kernel && !s->lost_ring) ||
-		(!now && s->logged_ns && t - s->logged_ns < LOG_EVERY_NS))
+	if ((!s->lost_kernel && !s->lost_ring) || (!is_due(&s->logged_ns) && !now))
 		return;
 	if (s->lost_kernel)
 		log_warning("lost %llu packets: the kernel's buffer was full (capture.buffer)",
@@ -90,7 +98,6 @@ static void log_losses(struct state *s, bool now)
 		log_warning("lost %llu packets: the ring to enrich was full (capture.ring)",
 			(unsigned long long)s->lost_ring);
 	s->lost_kernel = s->lost_ring = 0;
-	s->logged_ns = t;
 }
 
 static void put_loss(struct state *s, enum ring_loss_stage stage, uint64_t count, uint64_t now)
@@ -194,7 +201,7 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 				s->stop = true;
 	if (fds[FD_PEER].revents) {
 		r = peer_check(s->l->peer);
-		if (r == PEER_E_TALKS)
+		if (r == PEER_E_TALKS && is_due(&s->talked_ns))
 			log_warning("the consumer of the ring sent something: disconnected");
 	}
 	if (fds[FD_LISTEN].revents) {
@@ -202,7 +209,7 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 		if (r == -EACCES && !s->refused) {
 			log_warning("refused a consumer of the ring: not uid %u", s->l->peer->uid);
 			s->refused = true; /* once: a stubborn one must not fill the log */
-		} else if (r < 0 && r != -EACCES && r != -EAGAIN) {
+		} else if (r < 0 && r != -EACCES && r != -EAGAIN && is_due(&s->handed_ns)) {
 			log_warning("cannot hand over the ring: %s", strerror(-r));
 		}
 	}

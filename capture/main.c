@@ -131,7 +131,8 @@ static int open_ring(struct loop *l)
 static int drop(const struct config *c)
 {
 	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	/* Not root: the group stays, whatever is given here; some containers run with group 0. */
+	gid_t gid = getegid() ? getegid() : (gid_t)uid;
 	int r = privileges_is_root() ? privileges_user(c->capture.user, &uid, &gid) : 0;
 
 	if (r < 0) {

@@ -26,9 +26,12 @@ class Capture:
         # Not `ip netns exec`: that hides tracefs and cgroups.
         return ["nsenter", f"--net=/run/netns/{self.ns}", *argv] if self.ns else argv
 
-    def start(self, *args):
+    def start(self, *args, before=()):
+        """@before: a program that executes this one, such as setpriv."""
+        argv = self.command(*args)
+        at = 2 if self.ns else 0
         with open(self.log, "ab") as log:
-            self.process = tap.spawn(self.command(*args), stderr=log)
+            self.process = tap.spawn([*argv[:at], *before, *argv[at:]], stderr=log)
         if not tap.wait_for(lambda: self.process.poll() is not None or self.is_ready()):
             tap.bail("flowner-capture does not get ready: " + self.text())
         return self
@@ -64,8 +67,9 @@ class Capture:
         argv = ["setpriv", f"--reuid={NOBODY}", "--clear-groups", tap.program("tests/integration/read-ring"),
                 *args, os.path.join(self.dir, "capture/ring.sock")]
         p = tap.spawn(argv, stdout=subprocess.PIPE, text=True)
-        if p.stdout.readline() != "attached\n":
-            tap.bail("read-ring does not get the ring: " + self.text())
+        attached, _, p.taps = p.stdout.readline().partition(" tap=")
+        if attached != "attached":
+            tap.bail("read-ring does not get the ring: " + self.text()[-500:])
         return p
 
 

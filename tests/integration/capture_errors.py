@@ -74,7 +74,33 @@ while s.recv(10000):
 """], timeout=20)
 tap.is_(talker.returncode, 0, "a consumer that talks is disconnected")
 tap.ok(tap.wait_for(lambda: "sent something" in c.text()), "the log says so")
+reader = c.reader()
+tap.is_(int(reader.taps), len(os.sched_getaffinity(0)), "the right one gets the ring, and a perf ring of each CPU")
 tap.is_(c.stop(signal.SIGTERM), 0, "it still stops in good order")
+reader.wait(20)
+
+# No root, only the one capability: everything works, except that owners have no tap.
+c = capture.Capture(ns)
+os.chown(c.dir, capture.NOBODY, capture.NOBODY)
+c.start("-i", "lo", before=["setpriv", f"--reuid={capture.NOBODY}", "--clear-groups", "--inh-caps=-all,+net_raw",
+                            "--ambient-caps=-all,+net_raw"])
+with open(f"/proc/{c.process.pid}/status") as f:
+    tap.ok("CapEff:\t0000000000000000\n" in f.read(), "CAP_NET_RAW alone is enough to start, and is dropped, too")
+reader = c.reader("-u", str(capture.NOBODY))
+tap.is_(int(reader.taps), 0, "no tap without CAP_PERFMON")
+tap.has(c.text(), "needs root or CAP_PERFMON", "the log says why")
+tap.is_(c.stop(), 0, "it stops in good order")
+tap.is_(capture.parse(reader)[1]["end"], 1, "with the end mark")
+
+# A consumer that writes nonsense into its side of the ring stops the flow, and nothing else.
+c = capture.Capture(ns).start("-i", "lo", "--set", "enrich.tap=off", "--set", "capture.ring=64KiB")
+reader = c.reader("-x")
+tap.run(["nsenter", f"--net=/run/netns/{ns}", "python3", "-c",
+         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+         "[s.sendto(b'x', ('127.0.0.1', 9)) for i in range(2000)]"])
+tap.is_(c.process.wait(20), 1, "an impossible index: it gives up this ring")
+tap.has(c.text(), "impossible index", "and says so")
+reader.wait(20)
 
 # Its interface goes away.
 run_ip = ["ip", "-n", ns, "link"]

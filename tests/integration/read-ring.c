@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A consumer of capture's ring for tests: read-ring SOCKET [-v] [-n PACKETS] [-s SECONDS_ASLEEP]
+ * A consumer of capture's ring for tests: read-ring [OPTION]... SOCKET
  *
  * Takes the hand-over as enrich does, reads until the end mark (or -n packets, or the end of the
- * connection with nothing left), and prints what it saw: with -v one line a packet, and at last
- * "total packets=.. bytes=.. kernel=.. ring=.. end=..". -s sleeps before the first read.
+ * connection with nothing left), and prints what it saw: first "attached tap=RINGS", with -v one
+ * line a packet, and at last "total packets=.. bytes=.. kernel=.. ring=.. end=..". -s sleeps before
+ * the first read. -u is capture's user, if it was not root when it began. -x is hostile: it writes
+ * an impossible index and waits to be left alone.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "config/handover.h"
@@ -24,8 +27,21 @@ struct totals {
 	bool end;
 };
 
-/* Receives everything up to HANDOVER_DONE; the tap's descriptors are not wanted here. */
-static struct ring_consumer *attach(int fd)
+/* Every index that the consumer writes becomes an impossible one. */
+static void poison(int control_fd)
+{
+	void *page = mmap(NULL, RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, control_fd, 0);
+
+	if (page == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	memset(page, 0xff, RING_PAGE);
+	munmap(page, RING_PAGE);
+}
+
+/* Receives everything up to HANDOVER_DONE; the tap's descriptors are only counted. */
+static struct ring_consumer *attach(int fd, bool hostile, size_t *ret_taps)
 {
 	struct ring_consumer *c = NULL;
 	struct handover_message m;
@@ -46,9 +62,13 @@ static struct ring_consumer *attach(int fd)
 				fprintf(stderr, "ring: %s\n", strerror(-r));
 				exit(1);
 			}
+			if (hostile)
+				poison(m.fds[RING_FD_CONTROL]);
 			for (size_t i = 0; i < RING_FDS; i++)
 				m.fds[i] = -1;
 		}
+		if (m.type == HANDOVER_TAP_CPUS)
+			*ret_taps += m.n_fds;
 		handover_message_close(&m);
 		if (m.type == HANDOVER_DONE)
 			return c;
@@ -101,28 +121,40 @@ int main(int argc, char **argv)
 	struct totals t = {0};
 	struct ring_consumer *c;
 	struct ring_frame f;
-	bool verbose = false, gone = false;
+	bool verbose = false, hostile = false, gone = false;
+	size_t taps = 0;
 	unsigned asleep = 0;
+	uid_t uid = 0;
 	int fd, r, option;
 
-	while ((option = getopt(argc, argv, "vn:s:")) != -1) {
+	while ((option = getopt(argc, argv, "vxn:s:u:")) != -1) {
 		if (option == 'v')
 			verbose = true;
+		else if (option == 'x')
+			hostile = true;
 		else if (option == 'n')
 			want = strtoull(optarg, NULL, 10);
+		else if (option == 'u')
+			uid = (uid_t)atoi(optarg);
 		else
 			asleep = (unsigned)atoi(optarg);
 	}
-	for (int i = 0; (r = handover_connect(argv[optind], 0, &fd)) < 0; i++) {
+	for (int i = 0; (r = handover_connect(argv[optind], uid, &fd)) < 0; i++) {
 		if (i == 500) {
 			fprintf(stderr, "connect: %s\n", strerror(-r));
 			return 1;
 		}
 		usleep(10000);
 	}
-	c = attach(fd);
-	printf("attached\n");
+	c = attach(fd, hostile, &taps);
+	printf("attached tap=%zu\n", taps);
 	fflush(stdout);
+	if (hostile) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		poll(&p, 1, 20000);
+		return 0;
+	}
 	sleep(asleep);
 	while (!t.end && (!want || t.packets < want)) {
 		r = ring_get(c, body, &f);
