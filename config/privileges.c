@@ -20,17 +20,16 @@ int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *entry;
 	unsigned long id = 0;
-	bool number;
-	char *end;
+	size_t len = strlen(user);
+	bool number = strspn(user, "0123456789") == len;
 
-	if (!user[0])
+	if (len == 0)
 		return -EINVAL;
-	number = strspn(user, "0123456789") == strlen(user);
 	errno = 0;
 	if (number) {
-		id = strtoul(user, &end, 10);
-		/* (uid_t)-1 means "leave it" to the system calls. */
-		if (errno || id == 0 || id >= UINT32_MAX)
+		/* Ten digits fit a long; (uid_t)-1 means "leave it" to the system calls. */
+		id = len <= 10 ? strtoul(user, NULL, 10) : 0;
+		if (id == 0 || id >= UINT32_MAX)
 			return -EINVAL;
 		entry = getpwuid((uid_t)id);
 	} else {

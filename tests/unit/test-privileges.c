@@ -199,7 +199,8 @@ static void test_users(void)
 	tap_is_int(privileges_user("no-such-user", &uid, &gid), -ENOENT, "an unknown name");
 	tap_is_int(privileges_user("root", &uid, &gid), -EINVAL, "root");
 	tap_is_int(privileges_user("0", &uid, &gid), -EINVAL, "root by number");
-	tap_is_int(privileges_user("000", &uid, &gid), -EINVAL, "root by number, written longer");
+	tap_is_int(privileges_user("000000000000", &uid, &gid), -EINVAL,
+		"root by number, written longer");
 	tap_is_int(privileges_user("", &uid, &gid), -EINVAL, "no name");
 	tap_is_int(
 		privileges_user("4294967295", &uid, &gid), -EINVAL, "the number that means nobody");
