@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process cache: identity as of a time, inheritance, reuse of pids, bounds. */
+#include "enrich/process.h"
+#include "tap.h"
+
+#define S UINT64_C(1000000000)
+
+static struct process_cache *new_cache(size_t max)
+{
+	struct process_cache *c;
+
+	if (process_cache_new(max, &c))
+		tap_bail("no cache");
+	return c;
+}
+
+static bool named(const struct process *p, const char *comm)
+{
+	return p && process_comm_len(p->comm) == strlen(comm) &&
+	       !memcmp(p->comm, comm, strlen(comm));
+}
+
+static void test_inheritance(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *parent = process_cache_found(c, 10, 5 * S), *child;
+
+	process_set_comm(parent->comm, "shell", 5);
+	process_set_exe(parent, "/bin/sh", 7);
+	process_set_args(parent, "sh\0-i", 6, 4096, false);
+	parent->uid = parent->gid = 1000;
+	parent->cgroup_id = 7;
+	parent->netns = 70;
+	child = process_cache_fork(c, 10, 11, 10 * S);
+	tap_ok(named(child, "shell") && child->exe == parent->exe && child->args == parent->args,
+		"a forked child is its parent, strings shared");
+	tap_ok(child->uid == 1000 && child->netns == 70 && child->cgroup_id == 7 &&
+			child->ppid == 10 && child->start_ns == 10 * S,
+		"with its ids, namespace, cgroup and its own start");
+	process_exec(child, "curl", 4);
+	tap_ok(named(child, "curl") && !child->exe && !child->args, "exec forgets the old program");
+	tap_ok(parent->exe && parent->args, "and leaves the parent's strings");
+	tap_ok(!memcmp(child->parent_comm, "shell", 6), "the parent's name stays");
+	process_set_exe(child, "/usr/bin/curl (deleted)", 23);
+	tap_ok(child->flags & PROCESS_EXE_DELETED && child->exe->len == 13,
+		"a deleted program's path loses its mark");
+	process_set_args(child, "curl\0-s\0x", 10, 8, false);
+	tap_ok(child->args->len == 8 && child->flags & PROCESS_ARGS_CUT, "a long one is cut");
+	tap_ok(process_cache_fork(c, 10, 11, 10 * S) == child, "a fork told twice is one process");
+	process_set_netns(child, 12, 70);
+	tap_is_int(child->netns, 70, "a thread in the same namespace changes nothing");
+	process_set_netns(child, 12, 71);
+	tap_is_int(child->netns, 0, "threads in different namespaces: nobody knows");
+	process_cache_free(c);
+}
+
+static void test_time(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *first, *second;
+
+	first = process_cache_fork(c, 1, 20, 1 * S);
+	process_ref(first);
+	process_cache_exit(c, 20, 2 * S);
+	second = process_cache_fork(c, 1, 20, 3 * S);
+	tap_ok(first != second, "a reused pid is another process");
+	tap_ok(process_cache_find(c, 20, 3 * S) == second, "now it is the second");
+	tap_ok(process_cache_find(c, 20, 3 * S - 1) == first, "before, it was the first");
+	tap_ok(process_cache_find(c, 20, 2 * S + S / 2) == first,
+		"whose last packets come after its exit");
+	tap_ok(!process_cache_find(c, 20, S - 1), "and before that, nobody");
+	tap_ok(process_alive_at(first, 2 * S) && !process_alive_at(first, 2 * S + 1), "alive at");
+	process_cache_expire(c, 2 * S + PROCESS_LINGER_NS);
+	tap_is_int(process_cache_count(c), 2, "the exited one lingers");
+	process_cache_expire(c, 2 * S + PROCESS_LINGER_NS + 1);
+	tap_is_int(process_cache_count(c), 1, "then it goes");
+	tap_ok(first->refs == 1 && first->pid == 20, "a reference keeps what was taken");
+	process_unref(first);
+
+	second = process_cache_fork(c, 1, 20, 50 * S);
+	tap_ok(process_cache_find(c, 20, 4 * S)->exit_ns == 50 * S,
+		"a fork onto a living pid ends the older process: its exit was missed");
+	process_cache_free(c);
+}
+
+static void test_missed(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *p, *q;
+
+	p = process_cache_fork(c, 1, 30, 1 * S);
+	process_cache_exit(c, 30, 2 * S);
+	tap_ok(process_cache_get(c, 30, 2 * S + 1000) == p, "events may trail the exit");
+	tap_ok(process_cache_get(c, 30, 10 * S) == p && !p->exit_ns,
+		"long after it: only the main thread had ended");
+	process_cache_exit(c, 30, 11 * S);
+	process_cache_lost(c, 12 * S);
+	q = process_cache_get(c, 30, 20 * S);
+	tap_ok(q != p && !q->start_ns, "with events lost in between it may be somebody else");
+	tap_ok(process_cache_find(c, 30, 5 * S) != p || p->start_ns, "the older entry stays found");
+	tap_ok(process_cache_get(c, 31, 20 * S) != NULL, "a pid never seen gets an entry");
+	process_cache_free(c);
+}
+
+static void test_sweep_and_events(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *p = process_cache_found(c, 40, 5 * S);
+
+	tap_ok(process_cache_fork(c, 1, 40, 5 * S + 7000000) == p && p->start_ns == 5 * S + 7000000,
+		"the fork event of a process the sweep found gives its exact start");
+	tap_ok(process_cache_found(c, 40, 5 * S) == p, "found again it is the same");
+	tap_ok(process_cache_found(c, 40, 6 * S) != p, "started later it is another");
+	p = process_cache_get(c, 41, 9 * S);
+	tap_ok(process_cache_found(c, 41, 8 * S) == p && p->start_ns == 8 * S,
+		"one known by an event alone gets its start from /proc");
+	process_cache_free(c);
+}
+
+static void test_bounds(void)
+{
+	struct process_cache *c = new_cache(3);
+
+	for (uint32_t pid = 1; pid <= 3; pid++)
+		process_cache_fork(c, 0, pid, pid * S);
+	process_cache_exit(c, 3, 4 * S);
+	process_cache_find(c, 1, 9 * S);
+	process_cache_fork(c, 1, 4, 10 * S);
+	tap_ok(!process_cache_find(c, 3, 11 * S), "full: an exited process goes first");
+	process_cache_fork(c, 1, 5, 11 * S);
+	tap_ok(!process_cache_find(c, 2, 12 * S) && process_cache_find(c, 1, 12 * S),
+		"then the one used longest ago");
+	tap_is_int(process_cache_count(c), 3, "never more than allowed");
+	tap_is_int(process_cache_evicted(c), 2, "and each is counted");
+	for (uint32_t pid = 100; pid < 5000; pid++)
+		process_cache_fork(c, pid - 1, pid, pid * S);
+	tap_is_int(process_cache_count(c), 3, "under a storm of forks too");
+	process_cache_free(c);
+}
+
+static void test_tree(void)
+{
+	struct process_cache *c = new_cache(100);
+
+	process_cache_found(c, 50, 1 * S);
+	process_cache_found(c, 51, 2 * S)->ppid = 50;
+	process_cache_found(c, 52, 3 * S)->ppid = 51;
+	process_cache_found(c, 53, 3 * S)->ppid = 1;
+	process_cache_mark_tree(c, 50, 4 * S);
+	tap_ok(process_cache_find(c, 52, 5 * S)->flags & PROCESS_IN_TREE, "grandchildren are in");
+	tap_ok(!(process_cache_find(c, 53, 5 * S)->flags & PROCESS_IN_TREE), "others are not");
+	tap_ok(process_cache_fork(c, 52, 54, 6 * S)->flags & PROCESS_IN_TREE, "later ones are");
+	tap_ok(!(process_cache_fork(c, 53, 55, 6 * S)->flags & PROCESS_IN_TREE), "or are not");
+	process_cache_name_parents(c);
+	process_cache_free(c);
+}
+
+int main(void)
+{
+	test_inheritance();
+	test_time();
+	test_missed();
+	test_sweep_and_events();
+	test_bounds();
+	test_tree();
+	return tap_done();
+}

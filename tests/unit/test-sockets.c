@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which process a tuple belongs to: time, wildcards, namespaces, ambiguity, bounds. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "enrich/sockets.h"
+#include "tap.h"
+
+#define S    UINT64_C(1000000000)
+#define HOST 1u /* network namespaces */
+#define BOX  2u
+#define BOX2 3u
+
+static struct sockets *s;
+static struct process_cache *cache;
+
+static const struct socket_scope local = {.netns = HOST, .local = true};
+static const struct socket_scope remote = {.netns = HOST, .local = false};
+
+static void begin(void)
+{
+	static const uint64_t seed[2] = {1, 2};
+	const struct sockets_limits l = {
+		.connections = 8, .ports = 8, .listeners = 8, .connecting = 8, .inodes = 8};
+
+	if (sockets_new(&l, seed, &s) || process_cache_new(1000, &cache))
+		tap_bail("no memory");
+}
+
+static void end(void)
+{
+	sockets_free(s);
+	process_cache_free(cache);
+}
+
+static void put_addr(uint8_t to[16], const char *text)
+{
+	struct in_addr v4;
+
+	memset(to, 0, 16);
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		to[10] = to[11] = 0xff;
+		memcpy(to + 12, &v4, 4);
+	} else if (inet_pton(AF_INET6, text, to) != 1) {
+		tap_bail(text);
+	}
+}
+
+static struct socket_key key(
+	uint8_t proto, const char *from, uint16_t lport, const char *to, uint16_t rport)
+{
+	struct socket_key k = {.proto = proto, .local_port = lport, .remote_port = rport};
+
+	put_addr(k.local_addr, from);
+	put_addr(k.remote_addr, to);
+	return k;
+}
+
+static struct process *process(uint32_t pid)
+{
+	return process_cache_get(cache, pid, 1);
+}
+
+static struct socket_claim claim(
+	struct socket_key k, uint32_t pid, enum record_method m, uint64_t netns, uint64_t t_ns)
+{
+	return (struct socket_claim){
+		.key = k, .process = process(pid), .method = m, .netns = netns, .t_ns = t_ns};
+}
+
+static void connects(struct socket_key k, uint32_t pid, uint64_t netns, uint64_t t_ns)
+{
+	struct socket_claim c = claim(k, pid, RECORD_METHOD_TAP_CONNECT, netns, t_ns);
+
+	sockets_add_connection(s, &c);
+}
+
+static void closes(struct socket_key k, uint32_t pid, uint64_t t_ns)
+{
+	struct socket_claim c = claim(k, pid, RECORD_METHOD_TAP_CLOSE, HOST, t_ns);
+
+	sockets_add_connection(s, &c);
+}
+
+static void listens(struct socket_key k, uint32_t pid, uint64_t netns, uint64_t t_ns)
+{
+	struct socket_claim c = claim(k, pid, RECORD_METHOD_TAP_LISTEN, netns, t_ns);
+
+	c.number = 1000 + pid;
+	sockets_add_listener(s, &c);
+}
+
+static uint32_t pid_of(const struct socket_claim *c)
+{
+	return c ? c->process->pid : 0;
+}
+
+static void test_connection(void)
+{
+	struct socket_key k = key(6, "10.0.0.1", 40000, "10.0.0.2", 80);
+	struct socket_key any = key(6, "0.0.0.0", 40000, "10.0.0.2", 80);
+	struct socket_key other = key(6, "10.0.0.9", 40000, "10.0.0.2", 80);
+
+	begin();
+	connects(k, 11, HOST, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 3 * S, 3 * S)), 11, "the connector");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, S, S)), 0, "not before it connected");
+	tap_is_int(pid_of(sockets_connection(s, &other, local, 3 * S, 3 * S)), 0,
+		"another local address is another socket");
+	connects(any, 12, HOST, 4 * S);
+	tap_is_int(pid_of(sockets_connection(s, &other, local, 5 * S, 5 * S)), 12,
+		"a sender without an address has any");
+	connects(k, 13, HOST, 6 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 7 * S, 7 * S)), 13,
+		"the tuple used again: the later one");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 5 * S, 5 * S)), 12,
+		"as of before: the earlier one");
+	for (unsigned i = 0; i < 100; i++)
+		connects(k, 13, HOST, (8 + i) * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 5 * S, 5 * S)), 12,
+		"a claim told again and again takes no room");
+	for (uint16_t i = 0; i < 8; i++)
+		connects(key(6, "10.0.0.1", 5000 + i, "10.0.0.2", 80), 14, HOST, 200 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 201 * S, 201 * S)), 0,
+		"full: the oldest goes");
+	tap_ok(sockets_evicted(s) >= 3, "and is counted");
+	end();
+}
+
+static void test_close(void)
+{
+	struct socket_key k = key(6, "10.0.0.1", 80, "10.0.0.2", 40000);
+
+	begin();
+	closes(k, 21, 3 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 4 * S)), 21, "who closed it");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 5 * S, 6 * S)), 0,
+		"not a later connection of the same tuple");
+	closes(k, 22, 7 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 5 * S, 8 * S)), 22, "but its own");
+	end();
+}
+
+static void test_namespaces(void)
+{
+	struct socket_key k = key(17, "172.17.0.2", 5000, "10.0.0.2", 53);
+	struct socket_key any = key(17, "0.0.0.0", 5000, "10.0.0.2", 53);
+
+	begin();
+	connects(any, 31, BOX, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, remote, 3 * S, 3 * S)), 31,
+		"a container's address is claimed by its process");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 3 * S, 3 * S)), 0,
+		"an address of the host is not");
+	connects(any, 32, BOX2, 2 * S + 1);
+	tap_is_int(pid_of(sockets_connection(s, &k, remote, 3 * S, 3 * S)), 0,
+		"two containers could be meant: nobody is");
+	end();
+	begin();
+	connects(any, 33, HOST, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, remote, 3 * S, 3 * S)), 0,
+		"the host's sender has no address that is not the host's");
+	connects(k, 34, HOST, 3 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, remote, 4 * S, 4 * S)), 34,
+		"unless it said so itself");
+	end();
+}
+
+static void test_listener(void)
+{
+	struct socket_key in4 = key(6, "127.0.0.1", 80, "127.0.0.1", 40000);
+	struct socket_key in6 = key(6, "::1", 80, "::1", 40000);
+	struct socket_key far = key(6, "93.184.216.34", 80, "10.0.0.1", 40000);
+
+	begin();
+	listens(key(6, "::", 80, "::", 0), 41, HOST, 1 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in6, local, 2 * S)), 41, "[::] takes IPv6");
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 41, "and IPv4");
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 42, HOST, 1 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 42, "IPv4's own goes first");
+	tap_is_int(pid_of(sockets_listener(s, &in6, local, 2 * S)), 41, "and takes no IPv6");
+	listens(key(6, "127.0.0.1", 80, "0.0.0.0", 0), 43, HOST, 1 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 43, "the exact address wins");
+	sockets_remove_listener(s, 1043);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 42, "until it is closed");
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, S / 2)), 0, "none before it listened");
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 44, BOX, 1 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 42,
+		"a container's listener does not count for the host");
+	tap_is_int(
+		pid_of(sockets_listener(s, &far, remote, 2 * S)), 0, "nor for the whole internet");
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 45, HOST, 2 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 3 * S)), 0,
+		"two that share a port: either could accept");
+	process_cache_exit(cache, 42, 4 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 5 * S)), 45, "until one is gone");
+	end();
+}
+
+static void test_ports(void)
+{
+	struct socket_key k = key(17, "127.0.0.1", 53, "127.0.0.1", 40000);
+	struct socket_claim c;
+
+	begin();
+	c = claim(key(17, "0.0.0.0", 53, "10.0.0.7", 9), 51, RECORD_METHOD_TAP_SEND, HOST, S);
+	sockets_add_port(s, &c);
+	tap_is_int(pid_of(sockets_port(s, &k, local, 2 * S)), 51, "who sends from a port has it");
+	c = claim(key(17, "0.0.0.0", 53, "10.0.0.7", 9), 52, RECORD_METHOD_TAP_SEND, HOST, 3 * S);
+	sockets_add_port(s, &c);
+	tap_is_int(pid_of(sockets_port(s, &k, local, 4 * S)), 0, "two living ones: nobody knows");
+	process_cache_exit(cache, 51, 5 * S);
+	tap_is_int(pid_of(sockets_port(s, &k, local, 6 * S)), 52, "until one is gone");
+	end();
+}
+
+static void test_connecting(void)
+{
+	struct socket_key start = key(6, "::", 0, "fd00::2", 80);
+	struct socket_key full = key(6, "fd00::1", 40000, "fd00::2", 80);
+	struct socket_claim c;
+
+	begin();
+	c = claim(start, 61, RECORD_METHOD_TAP_CONNECT, HOST, 2 * S);
+	c.number = 0xffff8880;
+	sockets_add_connecting(s, &c);
+	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 2 * S + 1000, S)), 61,
+		"the only one connecting there");
+	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 4 * S, S)), 0, "not long after");
+	tap_ok(!sockets_connected(s, 0xffff8880, &start, 1 * S), "not before it began");
+	tap_ok(sockets_connected(s, 0xffff8880, &full, 3 * S), "its port becomes known");
+	tap_is_int(pid_of(sockets_connection(s, &full, local, 2 * S + 1, 2 * S + 1)), 61,
+		"from the time on when it began");
+	tap_ok(!sockets_connected(s, 0xffff8880, &full, 3 * S), "only once");
+	sockets_add_connecting(s, &c);
+	c.process = process(62);
+	c.number = 0xffff8888;
+	sockets_add_connecting(s, &c);
+	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 2 * S + 1000, S)), 0,
+		"two connecting there: nobody knows");
+	full.remote_port = 81;
+	tap_ok(!sockets_connected(s, 0xffff8888, &full, 3 * S), "another peer is another socket");
+	end();
+}
+
+static void test_inodes(void)
+{
+	struct socket_claim c;
+
+	begin();
+	c = claim(key(6, "::", 80, "::", 0), 71, RECORD_METHOD_SEED, HOST, 1);
+	c.number = 12345;
+	sockets_add_inode(s, &c);
+	tap_ok(pid_of(sockets_inode(s, 12345)) == 71 && !sockets_inode(s, 12345)->shared, "holder");
+	c.process = process(72);
+	sockets_add_inode(s, &c);
+	tap_ok(sockets_inode(s, 12345)->shared, "two holders share it");
+	tap_ok(!sockets_inode(s, 1), "nobody holds another");
+	end();
+}
+
+int main(void)
+{
+	test_connection();
+	test_close();
+	test_namespaces();
+	test_listener();
+	test_ports();
+	test_connecting();
+	test_inodes();
+	return tap_done();
+}
