@@ -13,7 +13,7 @@
 #define FRAME_ROOM     2560u /* bytes of ring that one packet can need, padding included */
 #define LOG_EVERY_NS   UINT64_C(10000000000)
 #define DRAIN_NS       UINT64_C(1000000000) /* how long a stopping live capture waits for enrich */
-#define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond the batch timeout */
+#define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond twice the batch timeout */
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
 #define END_BYTES      64u                  /* an end mark that nobody took is no news */
@@ -286,12 +286,13 @@ static int run_live(struct state *s)
 		log_error("no interface is left");
 		return -ENODEV;
 	}
-	/* Nothing more comes in; what has come in is in a block that time will retire. */
+	/* Nothing more comes in; what has come in is in a block that is closed within two timeouts.
+	 */
 	for (size_t i = 0; i < s->l->n_sources; i++)
 		if (source_stop(s->l->source[i]) < 0)
 			log_warning("%s: cannot be stopped, the last counts may be off, ignoring",
 				source_name(s->l->source[i]));
-	until = daemon_monotonic_ns() + s->l->batch_ns + STOP_MARGIN_NS;
+	until = daemon_monotonic_ns() + 2 * s->l->batch_ns + STOP_MARGIN_NS;
 	while (r == 0 && (daemon_monotonic_ns() < until || s->more)) {
 		s->next_ns = until;
 		r = step_live(s);

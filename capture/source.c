@@ -38,6 +38,7 @@ struct source {
 	int dlt;
 	int loopback; /* its ifindex */
 	uint64_t batch_ms;
+	int64_t shut_ms; /* CLOCK_MONOTONIC when the reject-all filter was attached */
 	struct filter_program program;
 	uint64_t file_size;
 	struct packet_head head;    /* what all its packets share */
@@ -193,6 +194,14 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 	return 0;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 static int attach(struct source *s, struct filter_insn *insn, size_t n)
 {
 	struct sock_fprog prog = {(unsigned short)n, (struct sock_filter *)insn};
@@ -222,6 +231,7 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	if (r < 0)
 		return fail(err, SOURCE_FAILED, "%s: cannot attach a filter: %s", s->name,
 			strerror(-r));
+	s->shut_ms = now_ms();
 	if (any && pcap_set_datalink(s->pcap, DLT_LINUX_SLL2) < 0)
 		return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
 	if (pcap_setnonblock(s->pcap, 1, text) < 0)
@@ -295,17 +305,10 @@ static void discard(u_char *arg, const struct pcap_pkthdr *h, const u_char *byte
 	(void)bytes;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int source_start(struct source *s, struct source_error *err)
 {
-	int64_t until = now_ms() + 2 * (int64_t)s->batch_ms + MARGIN_MS, left;
+	/* The kernel's timer closes a block when it finds it open a second time. */
+	int64_t until = s->shut_ms + 2 * (int64_t)s->batch_ms + MARGIN_MS, left;
 	uint64_t matched, dropped;
 	int r, one = 1;
 
@@ -313,12 +316,14 @@ int source_start(struct source *s, struct source_error *err)
 		return 0;
 	/* What came between activation and the reject-all filter; its last block is retired by
 	 * time. */
-	while ((left = until - now_ms()) > 0) {
+	do {
 		struct pollfd p = {.fd = source_fd(s), .events = POLLIN};
 
-		if (poll(&p, 1, (int)left) > 0 && pcap_dispatch(s->pcap, -1, discard, NULL) < 0)
+		left = until - now_ms();
+		if (poll(&p, 1, left > 0 ? (int)left : 0) > 0 &&
+			pcap_dispatch(s->pcap, -1, discard, NULL) < 0)
 			return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
-	}
+	} while (left > 0);
 	r = source_count(s, &matched, &dropped);
 	if (r == 0)
 		r = attach(s, s->program.insn, s->program.n);

@@ -10,9 +10,9 @@
  *
  * File: never blocks on anything but the disk; the filter runs in user space.
  *
- * Threads: one per source. Blocks: source_start() for twice the batch timeout. Logs: no; complaints
- * are a struct source_error, ready to print. No packet byte is looked at outside the filter
- * program.
+ * Threads: one per source. Blocks: source_start(), till two batch timeouts after opening. Logs: no;
+ * complaints are a struct source_error, ready to print. No packet byte is looked at outside the
+ * filter program.
  */
 #pragma once
 
@@ -79,8 +79,8 @@ const char *source_why(const struct source *s);
 int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped);
 
 /*
- * Lets nothing more in; what is already in the buffer can still be dispatched (wait for the batch
- * timeout). Needs no privilege. 0 or -errno.
+ * Lets nothing more in; what is already in the buffer can still be dispatched (wait for two
+ * batch timeouts). Needs no privilege. 0 or -errno.
  */
 int source_stop(struct source *s);
 

@@ -46,6 +46,13 @@ tap.is_(c.stop(), 0, "stopped in good order")
 x = balance(c, capture.parse(reader)[1], COUNT, "veth")
 tap.is_(x["dropped"] + x["ring_full"], 0, "nothing was lost")
 
+# A last block that is closed late, by time only: nothing of it is forgotten.
+c = capture.Capture(b).start("-i", "v0", "-f", ONLY, "--set", "capture.batch_timeout=400ms", *OPTIONS)
+reader = c.reader()
+flood(a, 10)
+tap.is_(c.stop(), 0, "stopped in good order")
+balance(c, capture.parse(reader)[1], 10, "long batches")
+
 # Frames that are under way while it starts, and while it stops: whatever was matched is accounted for.
 for i in range(3):
     c = capture.Capture(b)
