@@ -65,7 +65,8 @@ unsigned owners_tiers(const struct owners *o);
 
 /*
  * Takes the tap from the hand-over: owners_tap_begin() once per capture process, then one
- * owners_tap_cpus() per message; @fds become the tap's unless it fails. An earlier tap is drained and closed.
+ * owners_tap_cpus() per message; @fds become the tap's unless it fails. An earlier tap is drained
+ * and closed.
  */
 int owners_tap_begin(struct owners *o, const struct tap_layout *layout);
 int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds);

@@ -33,8 +33,8 @@ static inline void cleanup_fclose(FILE **f)
 		fclose(*f);
 }
 
-#define _cleanup_close_	 _cleanup_(cleanup_close)
-#define _cleanup_free_	 _cleanup_(cleanup_free)
+#define _cleanup_close_  _cleanup_(cleanup_close)
+#define _cleanup_free_   _cleanup_(cleanup_free)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 /* Hand ownership of *fd to the caller of the enclosing function; *fd becomes -1. */

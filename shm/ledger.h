@@ -94,9 +94,9 @@ struct ledger_file {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t program;  /* enum ledger_program */
-	uint64_t pid;	   /* of the writer now running */
+	uint64_t pid;      /* of the writer now running */
 	uint64_t start_ns; /* CLOCK_REALTIME of its start */
-	uint64_t ready;	   /* 1 once it runs its loop */
+	uint64_t ready;    /* 1 once it runs its loop */
 	uint64_t value[LEDGER_MAX];
 };
 
@@ -117,7 +117,8 @@ static inline void ledger_add(struct ledger *l, unsigned counter, uint64_t n)
 {
 	uint64_t *v = &l->file->value[counter];
 
-	/* One writer: a plain load and an atomic store, so that a reader never sees half a value. */
+	/* One writer: a plain load and an atomic store, so that a reader never sees half a value.
+	 */
 	__atomic_store_n(v, __atomic_load_n(v, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 

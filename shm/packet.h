@@ -13,9 +13,9 @@
 
 struct packet_head {
 	uint32_t caplen;  /* bytes that follow */
-	uint32_t len;	  /* bytes on the wire (GSO: of the whole super-packet) */
+	uint32_t len;     /* bytes on the wire (GSO: of the whole super-packet) */
 	uint32_t ifindex; /* of the source's interface; 0 where the link header has it or unknown */
-	uint16_t dlt;	  /* DLT_* of <pcap/dlt.h>: how to read the bytes */
+	uint16_t dlt;     /* DLT_* of <pcap/dlt.h>: how to read the bytes */
 	uint16_t source;  /* index of the capture source (interface or file section) */
 };
 

@@ -14,13 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_VERSION	   1
+#define RECORD_VERSION     1
 #define RECORD_STRINGS_MAX 6144u /* bytes of string area; a longer value is cut and flagged */
 
 enum record_event {
 	RECORD_START = 1, /* connection opened */
 	RECORD_INFO = 2,  /* still open: interim totals */
-	RECORD_END = 3,	  /* closed, see end_reason */
+	RECORD_END = 3,   /* closed, see end_reason */
 	RECORD_LOSS = 4,  /* not a connection: `loss` says what is missing here */
 };
 
@@ -54,9 +54,9 @@ enum record_end_reason {
 	RECORD_END_SHUTDOWN, /* FIN both ways */
 	RECORD_END_RESET,
 	RECORD_END_REFUSED,
-	RECORD_END_TIMEOUT,  /* idle */
-	RECORD_END_FORCED,   /* flowner stopped */
-	RECORD_END_EVICTED,  /* flow table full */
+	RECORD_END_TIMEOUT,   /* idle */
+	RECORD_END_FORCED,    /* flowner stopped */
+	RECORD_END_EVICTED,   /* flow table full */
 	RECORD_END_TCP_REUSE, /* a new SYN on the same 5-tuple */
 	RECORD_END_REASONS,
 };
@@ -65,12 +65,12 @@ enum record_end_reason {
 enum record_method {
 	RECORD_METHOD_NONE = 0,
 	RECORD_METHOD_TAP_CONNECT, /* tracepoint in connect(2)'s context */
-	RECORD_METHOD_TAP_SEND,	   /* tracepoint in the sender's context (UDP) */
+	RECORD_METHOD_TAP_SEND,    /* tracepoint in the sender's context (UDP) */
 	RECORD_METHOD_TAP_LISTEN,  /* tracepoint in listen(2)'s context: owner of the listener */
 	RECORD_METHOD_TAP_CLOSE,   /* tracepoint in the closing process's context */
 	RECORD_METHOD_SOCK_DIAG,   /* sock_diag lookup joined with a known inode or cookie */
-	RECORD_METHOD_SEED,	   /* socket already there at start, found by the seeding sweep */
-	RECORD_METHOD_PROCFS,	   /* /proc fd search while the socket existed */
+	RECORD_METHOD_SEED,        /* socket already there at start, found by the seeding sweep */
+	RECORD_METHOD_PROCFS,      /* /proc fd search while the socket existed */
 	RECORD_METHODS,
 };
 
@@ -85,13 +85,13 @@ enum record_confidence {
 /* Why an owner is unknown. */
 enum record_unknown {
 	RECORD_UNKNOWN_NONE = 0,
-	RECORD_UNKNOWN_REMOTE,	   /* that end is not on this host */
+	RECORD_UNKNOWN_REMOTE,     /* that end is not on this host */
 	RECORD_UNKNOWN_NO_SOCKET,  /* no socket for the tuple when asked (gone or never there) */
 	RECORD_UNKNOWN_NO_PROCESS, /* socket seen, its process not found */
 	RECORD_UNKNOWN_TAP_LOST,   /* the kernel dropped perf records in this window */
-	RECORD_UNKNOWN_OLDER,	   /* connection older than flowner, not in the seed */
-	RECORD_UNKNOWN_OFFLINE,	   /* packets from a file */
-	RECORD_UNKNOWN_OFF,	   /* every tier that could tell is off or refused */
+	RECORD_UNKNOWN_OLDER,      /* connection older than flowner, not in the seed */
+	RECORD_UNKNOWN_OFFLINE,    /* packets from a file */
+	RECORD_UNKNOWN_OFF,        /* every tier that could tell is off or refused */
 	RECORD_UNKNOWNS,
 };
 
@@ -106,52 +106,53 @@ struct record_process {
 	uint64_t start_ns;   /* CLOCK_REALTIME of its start; 0 = unknown. Identity = pid + start */
 	uint64_t cgroup_id;  /* cgroup v2 id; 0 = unknown */
 	uint64_t latency_ns; /* packet's timestamp -> owner known */
-	uint32_t pid;	     /* in flowner's pid namespace; 0 = unknown */
+	uint32_t pid;        /* in flowner's pid namespace; 0 = unknown */
 	uint32_t ppid;
-	uint32_t uid; /* UINT32_MAX = unknown */
-	uint32_t gid; /* UINT32_MAX = unknown */
-	uint8_t method;	    /* enum record_method */
-	uint8_t confidence; /* enum record_confidence */
-	uint8_t unknown;    /* enum record_unknown */
-	uint8_t flags;	    /* RECORD_PROCESS_* */
-	struct record_str name;	  /* comm */
-	struct record_str exe;	  /* absolute path */
-	struct record_str args;	  /* argv, each followed by NUL, as in /proc/PID/cmdline */
+	uint32_t uid;             /* UINT32_MAX = unknown */
+	uint32_t gid;             /* UINT32_MAX = unknown */
+	uint8_t method;           /* enum record_method */
+	uint8_t confidence;       /* enum record_confidence */
+	uint8_t unknown;          /* enum record_unknown */
+	uint8_t flags;            /* RECORD_PROCESS_* */
+	struct record_str name;   /* comm */
+	struct record_str exe;    /* absolute path */
+	struct record_str args;   /* argv, each followed by NUL, as in /proc/PID/cmdline */
 	struct record_str cgroup; /* path below the cgroup v2 root */
 	struct record_str parent_name;
 	uint32_t reserved;
 };
 
-#define RECORD_PROCESS_ARGS_CUT	   0x01 /* args were longer than what is here */
+#define RECORD_PROCESS_ARGS_CUT    0x01 /* args were longer than what is here */
 #define RECORD_PROCESS_EXE_DELETED 0x02
-#define RECORD_PROCESS_IN_TREE	   0x04 /* descends from the command flowner was asked to run */
+#define RECORD_PROCESS_IN_TREE     0x04 /* descends from the command flowner was asked to run */
 
 enum record_flag {
-	RECORD_FLAG_MIDSTREAM = 1 << 0,	   /* first packet seen was not its first */
-	RECORD_FLAG_UNCHANGED = 1 << 1,	   /* nothing new since the last record of this flow */
-	RECORD_FLAG_ORIG_BYTES = 1 << 2,   /* orig_bytes is known */
-	RECORD_FLAG_RESP_BYTES = 1 << 3,   /* resp_bytes is known */
-	RECORD_FLAG_LOSS_WINDOW = 1 << 4,  /* packets were lost while this flow was open */
-	RECORD_FLAG_ALL_PACKETS = 1 << 5,  /* packet counts are all packets, not just captured ones */
-	RECORD_FLAG_OFFLINE = 1 << 6,	   /* from a capture file */
-	RECORD_FLAG_REPORTED = 1 << 7,	   /* an info record of this flow came before */
+	RECORD_FLAG_MIDSTREAM = 1 << 0,   /* first packet seen was not its first */
+	RECORD_FLAG_UNCHANGED = 1 << 1,   /* nothing new since the last record of this flow */
+	RECORD_FLAG_ORIG_BYTES = 1 << 2,  /* orig_bytes is known */
+	RECORD_FLAG_RESP_BYTES = 1 << 3,  /* resp_bytes is known */
+	RECORD_FLAG_LOSS_WINDOW = 1 << 4, /* packets were lost while this flow was open */
+	RECORD_FLAG_ALL_PACKETS = 1
+				  << 5, /* packet counts are all packets, not just captured ones */
+	RECORD_FLAG_OFFLINE = 1 << 6,   /* from a capture file */
+	RECORD_FLAG_REPORTED = 1 << 7,  /* an info record of this flow came before */
 };
 
 #define RECORD_HISTORY_MAX 16
 
 struct record {
 	uint16_t version;
-	uint8_t event;	    /* enum record_event */
+	uint8_t event;      /* enum record_event */
 	uint8_t direction;  /* enum record_direction */
-	uint8_t family;	    /* 4 or 6 */
-	uint8_t proto;	    /* IPPROTO_* */
-	uint8_t state;	    /* enum record_state */
+	uint8_t family;     /* 4 or 6 */
+	uint8_t proto;      /* IPPROTO_* */
+	uint8_t state;      /* enum record_state */
 	uint8_t end_reason; /* enum record_end_reason */
 
-	uint64_t seq;	  /* 1.. over the life of this installation's runtime directory, no repeats */
-	uint64_t epoch;	  /* start count of enrich */
+	uint64_t seq;   /* 1.. over the life of this installation's runtime directory, no repeats */
+	uint64_t epoch; /* start count of enrich */
 	uint64_t flow_id; /* same in all records of a flow, unique per host and boot */
-	uint64_t t_ns;	  /* CLOCK_REALTIME of this event */
+	uint64_t t_ns;    /* CLOCK_REALTIME of this event */
 	uint64_t start_ns;
 	uint64_t end_ns; /* time of the last packet; start_ns <= end_ns */
 
@@ -160,7 +161,7 @@ struct record {
 	uint8_t resp_addr[16];
 	uint16_t orig_port;
 	uint16_t resp_port;
-	uint16_t vlan; /* 0 = none */
+	uint16_t vlan;  /* 0 = none */
 	uint16_t flags; /* enum record_flag */
 
 	/* Cumulative over the flow; the deltas since this flow's previous record follow. */
@@ -170,8 +171,8 @@ struct record {
 	uint64_t resp_packets;
 	uint64_t delta_packets; /* both ways: the sum over all records = every packet logged */
 
-	uint32_t ifindex; /* 0 = unknown */
-	uint32_t rtt_ns;  /* SYN -> SYN-ACK; 0 = unknown */
+	uint32_t ifindex;                 /* 0 = unknown */
+	uint32_t rtt_ns;                  /* SYN -> SYN-ACK; 0 = unknown */
 	char history[RECORD_HISTORY_MAX]; /* Zeek's letters, NUL-padded */
 	struct record_str ifname;
 
@@ -179,7 +180,7 @@ struct record {
 	struct record_process resp;
 
 	/* RECORD_LOSS only. */
-	uint32_t loss_stage; /* enum ring_loss_stage */
+	uint32_t loss_stage;  /* enum ring_loss_stage */
 	uint32_t strings_len; /* used bytes of `strings` */
 	uint64_t loss_count;
 	uint64_t loss_packets;
@@ -211,7 +212,7 @@ static inline const char *record_get_str(const struct record *r, struct record_s
 enum {
 	RECORD_E_SIZE = 1, /* shorter than the fixed part, or not exactly record_size() */
 	RECORD_E_VERSION,
-	RECORD_E_VALUE,	 /* an enum, family or time out of range */
+	RECORD_E_VALUE,  /* an enum, family or time out of range */
 	RECORD_E_STRING, /* a string points outside the string area */
 };
 

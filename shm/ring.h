@@ -20,36 +20,36 @@
 #define RING_MAGIC   UINT64_C(0x676e697268776f6c) /* "lowhring", little endian */
 #define RING_VERSION 1
 
-#define RING_ALIGN	  8u		   /* every frame starts and ends on this, bytes */
-#define RING_DATA_MIN	  (64u * 1024u)	   /* smallest data area, bytes */
-#define RING_DATA_MAX	  (1024u << 20)	   /* largest data area, bytes */
-#define RING_BODY_MAX	  8192u		   /* largest frame body, bytes */
-#define RING_PAGE	  4096u		   /* size of the producer's page and of segment B, bytes */
-#define RING_CHECKPOINT	  1024u		   /* consumer's private words in segment B, bytes */
-#define RING_WAKE_NEVER	  UINT64_MAX
+#define RING_ALIGN      8u            /* every frame starts and ends on this, bytes */
+#define RING_DATA_MIN   (64u * 1024u) /* smallest data area, bytes */
+#define RING_DATA_MAX   (1024u << 20) /* largest data area, bytes */
+#define RING_BODY_MAX   8192u         /* largest frame body, bytes */
+#define RING_PAGE       4096u         /* size of the producer's page and of segment B, bytes */
+#define RING_CHECKPOINT 1024u         /* consumer's private words in segment B, bytes */
+#define RING_WAKE_NEVER UINT64_MAX
 
 /* What a frame carries. A value outside this list is a protocol error. */
 enum ring_frame_type {
 	RING_FRAME_PACKET = 1, /* struct packet_head + captured bytes (shm/packet.h) */
 	RING_FRAME_LOSS = 2,   /* struct ring_loss */
 	RING_FRAME_RECORD = 3, /* struct record (shm/record.h) */
-	RING_FRAME_END = 4,    /* no body: the producer has stopped in good order, nothing follows */
-	RING_FRAME_TIME = 5,   /* no body: t_ns says how far the producer's clock has come */
+	RING_FRAME_END = 4,  /* no body: the producer has stopped in good order, nothing follows */
+	RING_FRAME_TIME = 5, /* no body: t_ns says how far the producer's clock has come */
 };
 
 /* Where in the pipeline something was lost, and what one unit of it is. */
 enum ring_loss_stage {
-	RING_LOSS_KERNEL = 1,	   /* packets the kernel dropped before capture saw them */
+	RING_LOSS_KERNEL = 1,      /* packets the kernel dropped before capture saw them */
 	RING_LOSS_PACKET_RING = 2, /* packets that found the capture -> enrich ring full */
 	RING_LOSS_RECORD_RING = 3, /* records that found the enrich -> sink ring full */
-	RING_LOSS_TAP = 4,	   /* perf records lost: owners may be missing, no packet is */
+	RING_LOSS_TAP = 4,         /* perf records lost: owners may be missing, no packet is */
 };
 
 /* Body of RING_FRAME_LOSS: a counted gap, in-band, at the place in the stream where it happened. */
 struct ring_loss {
-	uint32_t stage;	   /* enum ring_loss_stage */
+	uint32_t stage;    /* enum ring_loss_stage */
 	uint32_t reserved; /* 0 */
-	uint64_t count;	   /* packets or records, by stage */
+	uint64_t count;    /* packets or records, by stage */
 	uint64_t packets;  /* packets these stood for (== count where the unit is a packet) */
 	uint64_t first_ns; /* CLOCK_REALTIME of the first and of the last loss in this gap */
 	uint64_t last_ns;
@@ -80,13 +80,14 @@ struct ring_consumer;
  * Returns 0, -EINVAL (size), or -errno of memfd_create, mmap, fcntl, open, socketpair.
  */
 int ring_producer_new(size_t data_size, uint64_t epoch, enum ring_loss_stage loss_stage,
-		      struct ring_producer **ret);
+	struct ring_producer **ret);
 /* Unmaps and closes. Takes NULL. The consumer may go on draining what was published. */
 void ring_producer_free(struct ring_producer *p);
 
 /*
  * Borrowed descriptors for the hand-over, in this order: segment A opened O_RDONLY, segment B
- * read-write, doorbell socket. They stay the producer's; the consumer gets duplicates through SCM_RIGHTS.
+ * read-write, doorbell socket. They stay the producer's; the consumer gets duplicates through
+ * SCM_RIGHTS.
  */
 enum { RING_FD_DATA, RING_FD_CONTROL, RING_FD_WAKE, RING_FDS };
 void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS]);
@@ -100,20 +101,19 @@ void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS]);
  * impossible, now or earlier: drop the ring.
  */
 int ring_put(struct ring_producer *p, enum ring_frame_type type, uint16_t flags, uint64_t t_ns,
-	     uint64_t packets, const void *head, size_t head_len, const void *tail,
-	     size_t tail_len);
+	uint64_t packets, const void *head, size_t head_len, const void *tail, size_t tail_len);
 
 /*
- * Reports a loss the caller counted itself (kernel drops): the same in-band record. In a full ring it
- * waits with the other losses, summed by stage; it is never lost. Returns 0; -EINVAL stage or zero
- * count; -EPROTO as above.
+ * Reports a loss the caller counted itself (kernel drops): the same in-band record. In a full ring
+ * it waits with the other losses, summed by stage; it is never lost. Returns 0; -EINVAL stage or
+ * zero count; -EPROTO as above.
  */
 int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_t t_ns);
 
 /*
  * Publishes everything put since the last commit and wakes the consumer if it asked to be woken at
- * or before the new head: at most one sendto(2), which never blocks. A pending loss that now fits is
- * published too. Returns 1 if a wake-up was sent, 0 if not, -EPROTO as above.
+ * or before the new head: at most one sendto(2), which never blocks. A pending loss that now fits
+ * is published too. Returns 1 if a wake-up was sent, 0 if not, -EPROTO as above.
  */
 int ring_commit(struct ring_producer *p);
 
@@ -138,12 +138,13 @@ int ring_consumer_wake_fd(const struct ring_consumer *c);
 /*
  * Copies the next frame's body into @buf (at least RING_BODY_MAX bytes) and moves the private
  * cursor behind it; nothing is released. Returns 0, RING_E_EMPTY, or -EPROTO: the producer wrote an
- * impossible index or header, now or earlier; drop the ring. *ret is undefined unless 0. The body of a
- * packet or record is the peer's word: the caller checks the copy.
+ * impossible index or header, now or earlier; drop the ring. *ret is undefined unless 0. The body
+ * of a packet or record is the peer's word: the caller checks the copy.
  */
 int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret);
 
-/* Gives everything up to the cursor, or up to @pos (from struct ring_frame), back to the producer. */
+/* Gives everything up to the cursor, or up to @pos (from struct ring_frame), back to the producer.
+ */
 void ring_release(struct ring_consumer *c);
 void ring_release_to(struct ring_consumer *c, uint64_t pos);
 

@@ -11,17 +11,17 @@
 
 #include <stdint.h>
 
-#define TAP_VERSION	1
-#define TAP_CPUS_MAX	512u
+#define TAP_VERSION           1
+#define TAP_CPUS_MAX          512u
 #define TAP_CPUS_A_FD_MESSAGE 64u /* ring fds travel in messages of at most this many */
 
 /* The events of one CPU, in this order. */
 enum tap_event {
-	TAP_LIFE,      /* software dummy: FORK, EXIT, COMM, MMAP2, NAMESPACES, CGROUP records */
-	TAP_EXEC,      /* sched:sched_process_exec with user registers and stack */
-	TAP_FIB,       /* fib:fib_table_lookup */
-	TAP_FIB6,      /* fib6:fib6_table_lookup */
-	TAP_STATE,     /* sock:inet_sock_set_state */
+	TAP_LIFE,  /* software dummy: FORK, EXIT, COMM, MMAP2, NAMESPACES, CGROUP records */
+	TAP_EXEC,  /* sched:sched_process_exec with user registers and stack */
+	TAP_FIB,   /* fib:fib_table_lookup */
+	TAP_FIB6,  /* fib6:fib6_table_lookup */
+	TAP_STATE, /* sock:inet_sock_set_state */
 	TAP_EVENTS,
 };
 
@@ -60,17 +60,18 @@ enum tap_state_field {
 
 /*
  * Same for every CPU; sent once, before the ring fds. The kernel refuses CLOCK_REALTIME for
- * tracepoints (it cannot be read in NMI context), so the reader adds the difference of the two clocks.
+ * tracepoints (it cannot be read in NMI context), so the reader adds the difference of the two
+ * clocks.
  */
 struct tap_layout {
 	uint32_t version;
-	uint32_t cpus;	      /* ring fds that follow */
-	uint32_t data_pages;  /* of each ring, a power of two; page size is the system's */
-	uint32_t live;	      /* bit per enum tap_event: opened */
-	uint32_t clockid;     /* attr.clockid of all: CLOCK_MONOTONIC, see below */
+	uint32_t cpus;       /* ring fds that follow */
+	uint32_t data_pages; /* of each ring, a power of two; page size is the system's */
+	uint32_t live;       /* bit per enum tap_event: opened */
+	uint32_t clockid;    /* attr.clockid of all: CLOCK_MONOTONIC, see below */
 	uint32_t reserved;
 	uint64_t sample_type[TAP_EVENTS]; /* attr.sample_type as opened */
-	uint64_t regs_user;		  /* attr.sample_regs_user of TAP_EXEC: the stack pointer */
+	uint64_t regs_user;               /* attr.sample_regs_user of TAP_EXEC: the stack pointer */
 	struct tap_field fib[TAP_FIB_FIELDS];
 	struct tap_field fib6[TAP_FIB_FIELDS];
 	struct tap_field state[TAP_STATE_FIELDS];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TAP producer (testanything.org, version 12 plus directives): one line per check, the plan at the
- * end, exit status 1 if anything failed.
+ * A TAP producer (testanything.org, version 12 plus directives): one line per check, the plan at
+ *the end, exit status 1 if anything failed.
  *
  *	int main(void)
  *	{
@@ -55,8 +55,8 @@ static inline bool tap_line(bool ok, const char *file, int line, const char *for
 #define tap_is_str(got, want, ...)                                                                 \
 	({                                                                                         \
 		const char *_got = (got), *_want = (want);                                         \
-		bool _ok = tap_line(_got && _want && !strcmp(_got, _want), __FILE__, __LINE__,     \
-			__VA_ARGS__);                                                              \
+		bool _ok = tap_line(                                                               \
+			_got && _want && !strcmp(_got, _want), __FILE__, __LINE__, __VA_ARGS__);   \
 		if (!_ok)                                                                          \
 			printf("#      got: %s\n# expected: %s\n", _got ? _got : "(null)",         \
 				_want ? _want : "(null)");                                         \
@@ -71,7 +71,7 @@ static inline void tap_skip(const char *what, const char *why)
 }
 
 /* Give up: the rest cannot run. */
-static inline void tap_bail(const char *why)
+static inline void __attribute__((noreturn)) tap_bail(const char *why)
 {
 	printf("Bail out! %s\n", why);
 	exit(1);

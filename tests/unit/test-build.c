@@ -10,8 +10,9 @@
 
 int main(void)
 {
-	tap_ok(sizeof(struct record) <= RING_BODY_MAX, "a record fits a ring frame (%zu of %u bytes)",
-		sizeof(struct record), RING_BODY_MAX);
+	tap_ok(sizeof(struct record) <= RING_BODY_MAX,
+		"a record fits a ring frame (%zu of %u bytes)", sizeof(struct record),
+		RING_BODY_MAX);
 	tap_ok(sizeof(struct packet_head) + PACKET_CAPLEN_MAX <= RING_BODY_MAX,
 		"a packet fits a ring frame");
 	tap_ok(sizeof(struct ledger_file) <= 4096, "a ledger fits a page (%zu bytes)",
