@@ -406,6 +406,7 @@ static bool ecs_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t
 const struct format format_ecs = {
 	.name = "ecs",
 	.help = "Elastic Common Schema, one JSON object a line",
+	.begins = "{",
 	.record = ecs_record,
 	.last = ecs_last,
 };

@@ -287,5 +287,6 @@ static size_t text_record(const struct record *r, const struct format_context *c
 const struct format format_text = {
 	.name = "text",
 	.help = "one line a connection for people",
+	.begins = "0123456789",
 	.record = text_record,
 };

@@ -7,12 +7,13 @@
 static const struct format *const FORMATS[] = {
 	&format_ecs,
 	&format_text,
-	NULL,
 };
+
+#define N_FORMATS (sizeof(FORMATS) / sizeof(FORMATS[0]))
 
 const struct format *format_at(unsigned i)
 {
-	return i < sizeof(FORMATS) / sizeof(*FORMATS) ? FORMATS[i] : NULL;
+	return i < N_FORMATS ? FORMATS[i] : NULL;
 }
 
 const struct format *format_find(const char *name, size_t len)
@@ -41,6 +42,21 @@ int format_check(const struct record *r, size_t len)
 		RECORD_STRINGS_MAX)
 		return RECORD_E_STRING;
 	return 0;
+}
+
+int format_loss(struct record *r, const struct ring_loss *loss, uint64_t epoch, uint64_t t_ns)
+{
+	memset(r, 0, offsetof(struct record, strings));
+	r->version = RECORD_VERSION;
+	r->event = RECORD_LOSS;
+	r->epoch = epoch;
+	r->t_ns = t_ns;
+	r->loss_stage = loss->stage;
+	r->loss_count = loss->count;
+	r->loss_packets = loss->packets;
+	r->loss_first_ns = loss->first_ns;
+	r->loss_last_ns = loss->last_ns;
+	return format_check(r, record_size(r));
 }
 
 static bool known(const struct record_process *p)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "shm/record.h"
+#include "shm/ring.h"
 
 /* What all records of one run share. Strings are {0} if unknown; they are raw, not escaped. */
 struct format_context {
@@ -36,7 +37,8 @@ struct format_context {
 
 struct format {
 	const char *name;
-	const char *help; /* one line */
+	const char *help;   /* one line */
+	const char *begins; /* the bytes a line can begin with */
 	/*
 	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline; @r has passed
 	 * format_check(). Returns the number of bytes; 0 = this format has nothing to say about it.
@@ -59,6 +61,9 @@ const struct format *format_at(unsigned i);
  * string area. 0 or a positive RECORD_E_*.
  */
 int format_check(const struct record *r, size_t len);
+
+/* Fills @r with a loss from the ring: 0 or a positive RECORD_E_*, it is impossible. */
+int format_loss(struct record *r, const struct ring_loss *loss, uint64_t epoch, uint64_t t_ns);
 
 /* Host names and ids, time zone, and what follows from them. */
 void format_context_init(struct format_context *ctx, const char *version);

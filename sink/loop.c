@@ -15,6 +15,7 @@
 #include "config/log.h"
 #include "config/notify.h"
 #include "sink/source.h"
+#include "sink/tail.h"
 
 #define MS               UINT64_C(1000000)
 #define CONNECT_FIRST_NS (20 * MS)
@@ -23,24 +24,24 @@
 #define STOP_READ_NS     (5000 * MS) /* to drain a producer that goes on */
 #define STOP_WRITE_NS    (4000 * MS) /* then to get it written */
 #define COMPLAIN_NS      (10000 * MS)
-#define RING_PARTS       4 /* a batch is at most this part of the ring */
+#define RING_PARTS       4  /* a batch is at most this part of the ring */
+#define BUSY_RECORDS     64 /* in one batch: do not wake for each single record */
 
-enum { FD_SIGNAL, FD_PEER, FD_FIXED };
+enum { FD_SIGNAL, FD_PEER, FD_RING, FD_FIXED };
 
 struct loop {
 	const struct loop_options *o;
 	struct spool *spool;
 	struct ledger *ledger;
 	struct source source;
+	struct tail tail;
 	uint64_t now_ns;
 
 	uint64_t connect_ns, connect_step_ns; /* next try, pause after it */
-	uint64_t released;                    /* == the ring's tail */
 	uint64_t sealed_pos;
-	uint64_t flush_ns; /* when the open batch is due; 0 = there is none */
+	uint64_t flush_ns; /* when the next batch is due at the latest; 0 = nothing to write */
 	uint64_t sync_ns;  /* when the next sync is due; 0 = nothing to sync */
 	uint64_t look_ns;
-	bool recovered; /* the files' places have been found */
 	bool empty;     /* the ring was, when last read */
 	bool ended;     /* the producer has said so */
 	bool finishing; /* no more reading: write what there is and go */
@@ -57,16 +58,6 @@ struct loop {
 
 	struct record loss;
 	_Alignas(8) char body[RING_BODY_MAX];
-};
-
-static const unsigned COUNTERS[SPOOL_COUNTERS] = {
-	[SPOOL_RECORDS_READ] = LEDGER_sink_records_read,
-	[SPOOL_RECORDS_WRITTEN] = LEDGER_sink_records_written,
-	[SPOOL_RECORDS_LOST] = LEDGER_sink_records_lost,
-	[SPOOL_RECORDS_INVALID] = LEDGER_sink_records_invalid,
-	[SPOOL_PACKETS_WRITTEN] = LEDGER_sink_packets_written,
-	[SPOOL_PACKETS_LOST] = LEDGER_sink_packets_lost,
-	[SPOOL_BYTES_WRITTEN] = LEDGER_sink_bytes_written,
 };
 
 /* Log lines --------------------------------------------------------------------------------- */
@@ -124,36 +115,6 @@ static void log_output(struct loop *l, unsigned i)
 	}
 }
 
-/* Ring's tail ------------------------------------------------------------------------------- */
-
-static void store_checkpoint(struct loop *l, uint64_t tail, const uint64_t totals[SPOOL_COUNTERS])
-{
-	struct checkpoint_slot slot = {0};
-
-	memcpy(slot.counters, totals, sizeof(uint64_t) * SPOOL_COUNTERS);
-	spool_slot(l->spool, &slot);
-	checkpoint_store(ring_consumer_checkpoint(l->source.ring), l->released, tail, &slot);
-}
-
-/*
- * Everything up to spool.done is in the files: counters and places go into the checkpoint, then the
- * tail moves, then the ledger follows. A successor takes the ledger's values from the checkpoint.
- */
-static void release(struct loop *l, const uint64_t counts[SPOOL_COUNTERS])
-{
-	uint64_t totals[SPOOL_COUNTERS];
-
-	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
-		totals[i] = ledger_get(l->ledger, COUNTERS[i]) + counts[i];
-	if (l->source.ring && l->spool->done.pos != l->released) {
-		store_checkpoint(l, l->spool->done.pos, totals);
-		ring_release_to(l->source.ring, l->spool->done.pos);
-		l->released = l->spool->done.pos;
-	}
-	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
-		ledger_set(l->ledger, COUNTERS[i], totals[i]);
-}
-
 /* Where records come from ------------------------------------------------------------------- */
 
 static void drop_source(struct loop *l)
@@ -173,33 +134,22 @@ static void fail(struct loop *l, int status)
 
 static void attached(struct loop *l)
 {
-	struct ring_consumer *ring = l->source.ring;
-	uint64_t tail = ring_consumer_pos(ring), totals[SPOOL_COUNTERS];
-	const struct checkpoint_slot *slot = checkpoint_find(ring_consumer_checkpoint(ring), tail);
 	const struct output *bad = NULL;
-	int r;
+	bool resumed = false;
+	int r = tail_attach(&l->tail, l->source.ring, &resumed, &bad);
 
-	if (!l->recovered) {
-		r = spool_recover(l->spool, slot, &bad);
-		if (r < 0) {
-			log_error("output %s: the place to go on cannot be found: %s", bad->path,
-				strerror(-r));
-			fail(l, 1);
-			return;
-		}
-		for (unsigned i = 0; slot && i < SPOOL_COUNTERS; i++)
-			ledger_set(l->ledger, COUNTERS[i], slot->counters[i]);
-		l->recovered = true;
+	if (r < 0) {
+		log_error("output %s: the place to go on cannot be found: %s", bad->path,
+			r == -EBADMSG ? "it is not a file of this format" : strerror(-r));
+		fail(l, 1);
+		return;
 	}
-	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
-		totals[i] = ledger_get(l->ledger, COUNTERS[i]);
-	spool_rewind(l->spool, tail);
-	l->released = l->sealed_pos = tail;
-	store_checkpoint(l, tail, totals);
+	l->sealed_pos = l->tail.released;
 	l->connect_step_ns = CONNECT_FIRST_NS;
 	l->empty = l->ended = false;
 	log_info("reading the records of enrich's run %llu%s",
-		(unsigned long long)ring_consumer_epoch(ring), slot ? ", from where it stood" : "");
+		(unsigned long long)ring_consumer_epoch(l->source.ring),
+		resumed ? ", from where it stood" : "");
 }
 
 static void receive(struct loop *l)
@@ -256,21 +206,10 @@ static void bury_orphan(struct loop *l)
 static void take_loss(struct loop *l, const struct ring_frame *f)
 {
 	struct ring_loss loss;
-	struct record *r = &l->loss;
 
 	memcpy(&loss, l->body, sizeof(loss)); /* the ring has checked the length */
-	memset(r, 0, offsetof(struct record, strings));
-	r->version = RECORD_VERSION;
-	r->event = RECORD_LOSS;
-	r->epoch = ring_consumer_epoch(l->source.ring);
-	r->t_ns = f->t_ns;
-	r->loss_stage = loss.stage;
-	r->loss_count = loss.count;
-	r->loss_packets = loss.packets;
-	r->loss_first_ns = loss.first_ns;
-	r->loss_last_ns = loss.last_ns;
-	if (format_check(r, record_size(r)) == 0) {
-		spool_put(l->spool, r, f->pos);
+	if (format_loss(&l->loss, &loss, ring_consumer_epoch(l->source.ring), f->t_ns) == 0) {
+		spool_put(l->spool, &l->loss, f->pos);
 		return;
 	}
 	spool_pass(l->spool, f->pos, true, 0);
@@ -326,11 +265,17 @@ static bool is_due(const struct loop *l)
 		       ring_consumer_size(l->source.ring) / RING_PARTS;
 }
 
+/*
+ * A batch of some size is likely to be followed by another: the next is then due after the same
+ * time, whatever comes, and nobody rings for its first record.
+ */
 static void seal(struct loop *l)
 {
+	bool busy = l->spool->open.counts[SPOOL_RECORDS_READ] >= BUSY_RECORDS;
+
 	spool_seal(l->spool);
 	l->sealed_pos = l->spool->open.pos;
-	l->flush_ns = 0;
+	l->flush_ns = busy ? l->now_ns + l->o->daemon->config.output.flush_ns : 0;
 	if (l->o->daemon->config.output.sync_ns && !l->sync_ns)
 		l->sync_ns = l->now_ns + l->o->daemon->config.output.sync_ns;
 }
@@ -410,7 +355,7 @@ static void write_out(struct loop *l)
 		l->sync_ns = 0;
 	}
 	if (spool_progress(l->spool, l->now_ns, counts))
-		release(l, counts);
+		tail_release(&l->tail, l->source.ring, counts);
 	count_writes(l);
 	if (spool_is_broken(l->spool) && !l->failed && !l->finishing) {
 		log_error("no output is left");
@@ -498,19 +443,19 @@ static void take_signals(struct loop *l)
 /* Waits for whatever can happen, at most @timeout ms; @ring: also for its doorbell. */
 static void wait_for(struct loop *l, int timeout, bool ring)
 {
-	struct pollfd fds[FD_FIXED + 1 + CHECKPOINT_OUTPUTS] = {
+	struct pollfd fds[FD_FIXED + CHECKPOINT_OUTPUTS] = {
 		[FD_SIGNAL] = {.fd = l->o->signal_fd, .events = POLLIN},
 		[FD_PEER] = {.fd = l->source.fd, .events = POLLIN},
+		[FD_RING] = {.fd = ring ? ring_consumer_wake_fd(l->source.ring) : -1,
+			.events = POLLIN},
 	};
-	unsigned n = FD_FIXED;
 
-	if (ring)
-		fds[n++] = (struct pollfd){
-			.fd = ring_consumer_wake_fd(l->source.ring), .events = POLLIN};
-	n += spool_poll(l->spool, fds + n);
-	if (poll(fds, n, timeout) <= 0)
+	if (poll(fds, FD_FIXED + spool_poll(l->spool, fds + FD_FIXED), timeout) <= 0)
 		return;
 	l->now_ns = daemon_monotonic_ns();
+	/* Woken otherwise, the request may stand: at worst one ring too many. */
+	if (fds[FD_RING].revents)
+		ring_awake(l->source.ring);
 	if (fds[FD_SIGNAL].revents)
 		take_signals(l);
 	if (fds[FD_PEER].revents && l->source.fd >= 0) {
@@ -521,17 +466,14 @@ static void wait_for(struct loop *l, int timeout, bool ring)
 
 /*
  * Sleeping on the ring makes sense only if it is drained and what comes could be taken. With a
- * batch open the ring may fill to a half until the batch is due.
+ * batch on its way the ring may fill to a half until that is due.
  */
 static void sleep_on_ring(struct loop *l)
 {
-	uint64_t enough = l->spool->dirty ? ring_consumer_size(l->source.ring) / 2 : 1;
-	bool asleep = ring_sleep(l->source.ring, enough);
+	uint64_t enough = l->flush_ns ? ring_consumer_size(l->source.ring) / 2 : 1;
 
-	if (asleep) {
+	if (ring_sleep(l->source.ring, enough))
 		wait_for(l, time_out(l), true);
-		ring_awake(l->source.ring);
-	}
 	l->empty = false;
 }
 
@@ -566,6 +508,7 @@ int loop_run(const struct loop_options *options)
 	l->spool = options->spool;
 	l->ledger = &options->daemon->ledger;
 	l->connect_step_ns = CONNECT_FIRST_NS;
+	l->tail = (struct tail){.spool = l->spool, .ledger = l->ledger};
 	source_init(&l->source);
 	log_start(l);
 	ledger_ready(l->ledger);

@@ -110,7 +110,7 @@ static int drop(const struct daemon *d, struct loop_options *o)
 static int run(struct daemon *d, struct loop_options *o)
 {
 	static struct spool spool;
-	char path[256];
+	static char path[256];
 	int r, status;
 
 	/* A file that may not grow is an error to try again, not a reason to die. */

@@ -234,8 +234,9 @@ static int cut_torn(struct output *o, uint64_t size)
 	if (n < 0)
 		return (int)n;
 	newline = n ? memrchr(buf, '\n', (size_t)n) : NULL;
-	if (!newline && size > (uint64_t)n)
-		return -EFBIG; /* no line of ours is that long: not our file */
+	/* Somebody else's file must not be emptied: no line of ours is that long or begins so. */
+	if (!newline && n > 0 && (size > (uint64_t)n || !strchr(o->format->begins, *buf)))
+		return -EBADMSG;
 	o->offset = newline ? size - (uint64_t)(buf + n - newline) + 1 : 0;
 	if (o->offset < size && ftruncate(o->fd, (off_t)o->offset) < 0)
 		return -errno;

@@ -54,7 +54,8 @@ int output_start(struct output *o, bool uring, uint64_t buffer, int *ret_why);
 /*
  * Finds the place to go on: at @checkpoint if that is known for this file (what is behind it was
  * never acknowledged and is cut off), else behind the last whole line, and then records that the
- * file already has are skipped. Streams: nothing to do. Before the
+ * file already has are skipped. -EBADMSG: this is not a file of
+ * the format. Streams: nothing to do. Before the
  * first byte is flushed.
  */
 int output_recover(struct output *o, bool known, uint64_t checkpoint);

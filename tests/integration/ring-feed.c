@@ -217,8 +217,13 @@ static void finish(struct feed *f)
 		if (ring_producer_used(f->ring, &used) < 0)
 			die("the consumer's index", -EPROTO);
 	}
+}
+
+static void report(const struct feed *f)
+{
 	printf("published %llu lost %llu\n", (unsigned long long)f->published,
 		(unsigned long long)f->lost);
+	fflush(stdout);
 }
 
 static void parse(struct feed *f, int argc, char **argv)
@@ -304,6 +309,7 @@ int main(int argc, char **argv)
 	while (f.wait && f.peer_fd < 0)
 		pause_for(&f, 100000000);
 	publish(&f);
+	report(&f);
 	finish(&f);
 	ring_producer_free(f.ring);
 	return 0;

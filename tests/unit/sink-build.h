@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records and a context with fixed values, for the tests of sink/. */
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/format.h"
+
+#define BUILD_START UINT64_C(1767225600000000000) /* 2026-01-01T00:00:00Z */
+
+static inline void build_context(struct format_context *ctx)
+{
+	memset(ctx, 0, sizeof(*ctx));
+	ctx->version = "1.2.3";
+	strcpy(ctx->host_name, "box");
+	strcpy(ctx->boot_id, "b00t");
+	format_context_prepare(ctx);
+}
+
+static inline void build_address(uint8_t to[16], const char *text)
+{
+	memset(to, 0, 16);
+	if (inet_pton(AF_INET6, text, to) == 1)
+		return;
+	to[10] = to[11] = 0xff;
+	inet_pton(AF_INET, text, to + 12);
+}
+
+static inline void build_str(struct record *r, struct record_str *to, const char *s, size_t len)
+{
+	record_put_str(r, s, len, to);
+}
+
+/* curl on this host to a server elsewhere, ended well after 1.5 s. */
+static inline void build_record(struct record *r)
+{
+	static const char args[] = "curl\0-s\0http://x/it's\0\0";
+
+	memset(r, 0, sizeof(*r));
+	r->version = RECORD_VERSION;
+	r->event = RECORD_END;
+	r->direction = RECORD_EGRESS;
+	r->family = 4;
+	r->proto = IPPROTO_TCP;
+	r->state = RECORD_STATE_SF;
+	r->end_reason = RECORD_END_SHUTDOWN;
+	r->seq = 42;
+	r->epoch = 3;
+	r->flow_id = 0xabc;
+	r->start_ns = BUILD_START;
+	r->end_ns = BUILD_START + 1500000000;
+	r->t_ns = BUILD_START + 1500000001;
+	build_address(r->orig_addr, "10.0.0.1");
+	build_address(r->resp_addr, "93.184.216.34");
+	r->orig_port = 50000;
+	r->resp_port = 80;
+	r->flags = RECORD_FLAG_ORIG_BYTES | RECORD_FLAG_RESP_BYTES;
+	r->orig_bytes = 100;
+	r->resp_bytes = 2000;
+	r->orig_packets = 6;
+	r->resp_packets = 5;
+	r->delta_packets = 11;
+	r->rtt_ns = 12000;
+	memcpy(r->history, "ShADadFf", 8);
+	build_str(r, &r->ifname, "eth0", 4);
+	r->orig.pid = 1234;
+	r->orig.ppid = 1000;
+	r->orig.start_ns = BUILD_START - 1000000000;
+	r->orig.uid = 1000;
+	r->orig.gid = 100;
+	r->orig.method = RECORD_METHOD_TAP_CONNECT;
+	r->orig.confidence = RECORD_CONFIDENCE_EXACT;
+	r->orig.latency_ns = 777;
+	r->orig.cgroup_id = 99;
+	build_str(r, &r->orig.name, "curl", 4);
+	build_str(r, &r->orig.exe, "/usr/bin/curl", 13);
+	build_str(r, &r->orig.args, args, sizeof(args) - 1);
+	build_str(r, &r->orig.cgroup, "/user.slice", 11);
+	build_str(r, &r->orig.parent_name, "bash", 4);
+	r->resp.uid = r->resp.gid = UINT32_MAX;
+	r->resp.unknown = RECORD_UNKNOWN_REMOTE;
+}
+
+static inline void build_loss(struct record *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->version = RECORD_VERSION;
+	r->event = RECORD_LOSS;
+	r->epoch = 3;
+	r->t_ns = BUILD_START;
+	r->loss_stage = 2;
+	r->loss_count = r->loss_packets = 17;
+	r->loss_first_ns = BUILD_START - 5;
+	r->loss_last_ns = BUILD_START;
+}
+
+/* A record whose every value is random, but possible; @strings bytes of string area. */
+static inline void build_random(struct record *r, size_t strings)
+{
+	uint8_t *p = (uint8_t *)r;
+	struct record_str *str[] = {&r->ifname, &r->orig.name, &r->orig.exe, &r->orig.args,
+		&r->orig.cgroup, &r->orig.parent_name, &r->resp.name, &r->resp.exe, &r->resp.args,
+		&r->resp.cgroup, &r->resp.parent_name};
+	struct record_process *o[] = {&r->orig, &r->resp};
+	size_t n = sizeof(str) / sizeof(str[0]);
+
+	for (size_t i = 0; i < sizeof(*r); i++)
+		p[i] = (uint8_t)rand();
+	r->version = RECORD_VERSION;
+	r->event = (uint8_t)(RECORD_START + rand() % 4);
+	r->direction = (uint8_t)(rand() % (RECORD_LOCAL + 1));
+	r->family = rand() % 2 ? 4 : 6;
+	r->state = (uint8_t)(rand() % RECORD_STATES);
+	r->end_reason = (uint8_t)(rand() % RECORD_END_REASONS);
+	r->flags %= RECORD_FLAG_REPORTED << 1;
+	r->start_ns %= r->end_ns + 1;
+	memset(r->history, 0, sizeof(r->history));
+	memset(r->history, 'a' + rand() % 26, (size_t)rand() % sizeof(r->history));
+	r->loss_stage = 1 + (uint32_t)rand() % 4;
+	r->loss_first_ns %= r->loss_last_ns + 1;
+	r->strings_len = (uint32_t)strings;
+	for (int i = 0; i < 2; i++) {
+		o[i]->method = (uint8_t)(rand() % RECORD_METHODS);
+		o[i]->confidence = (uint8_t)(rand() % RECORD_CONFIDENCES);
+		o[i]->unknown = (uint8_t)(rand() % RECORD_UNKNOWNS);
+		o[i]->flags %= 8;
+		if (rand() % 4 == 0)
+			o[i]->pid = 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		size_t len = (size_t)rand() % (strings / n + 1);
+
+		str[i]->off = (uint16_t)(len ? (size_t)rand() % (strings - len + 1) : 0);
+		str[i]->len = (uint16_t)len;
+	}
+}

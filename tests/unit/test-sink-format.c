@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The formats: exact lines for known records, valid ones for any that pass the check. */
+#include "tap.h"
+
+#include <sys/mman.h>
+
+#include "json-check.h"
+#include "sink-build.h"
+#include "sink/escape.h"
+
+static struct format_context ctx;
+static struct record r;
+static char buf[FORMAT_MAX + 1];
+
+/* The line without its newline, "" for none. */
+static const char *line(const struct format *f)
+{
+	size_t n = f->record(&r, &ctx, buf);
+
+	buf[n] = 0;
+	if (n)
+		buf[n - 1] = buf[n - 1] == '\n' ? 0 : '!';
+	return buf;
+}
+
+#define ECS_HOST                                                                                   \
+	"\"agent\":{\"type\":\"flowner\",\"version\":\"1.2.3\"},\"host\":{\"hostname\":\"box\","   \
+	"\"name\":\"box\",\"boot\":{\"id\":\"b00t\"}}}"
+
+#define ECS_PROCESS                                                                                \
+	"\"process\":{\"pid\":1234,\"entity_id\":\"b00t-1234-1767225599000000000\","               \
+	"\"name\":\"curl\",\"executable\":\"/usr/bin/curl\","                                      \
+	"\"command_line\":\"curl -s 'http://x/it'\\\\''s' ''\","                                   \
+	"\"args\":[\"curl\",\"-s\",\"http://x/it's\",\"\"],"                                       \
+	"\"start\":\"2025-12-31T23:59:59.000000000Z\","                                            \
+	"\"parent\":{\"pid\":1000,\"name\":\"bash\"}},"                                            \
+	"\"user\":{\"id\":\"1000\"},\"group\":{\"id\":\"100\"}"
+
+#define ECS_OWNER                                                                                  \
+	"\"owner\":{\"method\":\"tap_connect\",\"confidence\":\"exact\",\"latency_ns\":777},"      \
+	"\"cgroup\":{\"id\":99,\"path\":\"/user.slice\"}"
+
+static void test_ecs_end(void)
+{
+	build_record(&r);
+	tap_is_str(line(&format_ecs),
+		"{\"@timestamp\":\"2026-01-01T00:00:01.500000001Z\",\"ecs\":{\"version\":\"9.0.0\"}"
+		","
+		"\"event\":{\"kind\":\"event\",\"category\":[\"network\"],"
+		"\"type\":[\"connection\",\"end\"],\"action\":\"connection_end\","
+		"\"outcome\":\"success\",\"start\":\"2026-01-01T00:00:00.000000000Z\","
+		"\"end\":\"2026-01-01T00:00:01.500000000Z\",\"duration\":1500000000,"
+		"\"sequence\":42,\"id\":\"0000000000000abc-42\",\"module\":\"flowner\","
+		"\"dataset\":\"flowner.connection\",\"reason\":\"shutdown\"},"
+		"\"network\":{\"type\":\"ipv4\",\"iana_number\":\"6\",\"transport\":\"tcp\","
+		"\"direction\":\"egress\",\"bytes\":2100,\"packets\":11},"
+		"\"source\":{\"address\":\"10.0.0.1\",\"ip\":\"10.0.0.1\",\"port\":50000,"
+		"\"bytes\":100,\"packets\":6},"
+		"\"destination\":{\"address\":\"93.184.216.34\",\"ip\":\"93.184.216.34\","
+		"\"port\":80,\"bytes\":2000,\"packets\":5}," ECS_PROCESS
+		",\"observer\":{\"egress\":{\"interface\":{\"name\":\"eth0\"}}},"
+		"\"flowner\":{\"epoch\":3,\"flow_id\":\"0000000000000abc\",\"direction\":"
+		"\"egress\","
+		"\"conn_state\":\"SF\",\"history\":\"ShADadFf\",\"handshake_rtt_ns\":12000,"
+		"\"delta\":{\"packets\":11},\"packets_complete\":false," ECS_OWNER "}," ECS_HOST,
+		"ECS: the end of a connection");
+}
+
+static void test_ecs_start(void)
+{
+	build_record(&r);
+	r.event = RECORD_START;
+	r.end_reason = RECORD_END_NONE;
+	r.flags = 0;
+	r.family = 6;
+	r.proto = IPPROTO_UDP;
+	r.state = RECORD_STATE_S0;
+	r.vlan = 12;
+	build_address(r.orig_addr, "2001:db8::1");
+	build_address(r.resp_addr, "2001:db8::2");
+	r.end_ns = r.start_ns;
+	memset(&r.orig, 0, sizeof(r.orig));
+	r.orig.unknown = RECORD_UNKNOWN_NO_SOCKET;
+	r.history[0] = 0;
+	memset(r.history, 0, sizeof(r.history));
+	r.rtt_ns = 0;
+	r.ifname.len = 0;
+	tap_is_str(line(&format_ecs),
+		"{\"@timestamp\":\"2026-01-01T00:00:01.500000001Z\",\"ecs\":{\"version\":\"9.0.0\"}"
+		","
+		"\"event\":{\"kind\":\"event\",\"category\":[\"network\"],"
+		"\"type\":[\"connection\",\"start\"],\"action\":\"connection_start\","
+		"\"outcome\":\"unknown\",\"start\":\"2026-01-01T00:00:00.000000000Z\","
+		"\"sequence\":42,\"id\":\"0000000000000abc-42\",\"module\":\"flowner\","
+		"\"dataset\":\"flowner.connection\"},"
+		"\"network\":{\"type\":\"ipv6\",\"iana_number\":\"17\",\"transport\":\"udp\","
+		"\"direction\":\"egress\",\"packets\":11,\"vlan\":{\"id\":\"12\"}},"
+		"\"source\":{\"address\":\"2001:db8::1\",\"ip\":\"2001:db8::1\",\"port\":50000,"
+		"\"packets\":6},"
+		"\"destination\":{\"address\":\"2001:db8::2\",\"ip\":\"2001:db8::2\",\"port\":80,"
+		"\"packets\":5},"
+		"\"flowner\":{\"epoch\":3,\"flow_id\":\"0000000000000abc\",\"direction\":"
+		"\"egress\","
+		"\"conn_state\":\"S0\",\"delta\":{\"packets\":11},\"packets_complete\":false,"
+		"\"owner\":{\"confidence\":\"unknown\",\"reason\":\"no_socket\"}}," ECS_HOST,
+		"ECS: unknown values and owners are left out, not made up");
+}
+
+/* Pieces of a local connection and of the special cases. */
+static void test_ecs_parts(void)
+{
+	build_record(&r);
+	r.direction = RECORD_LOCAL;
+	r.resp = r.orig;
+	r.resp.pid = 5;
+	r.resp.method = RECORD_METHOD_SEED;
+	tap_ok(strstr(line(&format_ecs), ECS_OWNER ",\"responder\":{\"process\":{\"pid\":5,") !=
+			NULL,
+		"ECS: both ends of a local connection");
+	tap_ok(strstr(buf, "\"owner\":{\"method\":\"seed\"") != NULL, "ECS: each with its owner");
+	build_record(&r);
+	r.direction = RECORD_INGRESS;
+	r.resp = r.orig;
+	memset(&r.orig, 0, sizeof(r.orig));
+	line(&format_ecs);
+	tap_ok(strstr(buf, ECS_PROCESS) && strstr(buf, "\"observer\":{\"ingress\"") &&
+			strstr(buf, "\"direction\":\"ingress\""),
+		"ECS: the responder's process of an inbound connection");
+	build_record(&r);
+	r.state = RECORD_STATE_REJ;
+	r.end_reason = RECORD_END_REFUSED;
+	tap_ok(strstr(line(&format_ecs), "\"type\":[\"connection\",\"end\",\"denied\"],") &&
+			strstr(buf, "\"outcome\":\"failure\""),
+		"ECS: refused is denied, and failed");
+	r.proto = IPPROTO_ICMP;
+	r.orig_port = 8;
+	r.resp_port = 0;
+	tap_ok(strstr(line(&format_ecs), "\"icmp\":{\"type\":8,\"code\":0}") &&
+			!strstr(buf, "\"port\""),
+		"ECS: ICMP has a type and a code, no ports");
+	build_record(&r);
+	r.orig.flags = RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED;
+	tap_ok(strstr(line(&format_ecs), "\"args_truncated\":true,\"executable_deleted\":true") !=
+			NULL,
+		"ECS: what was cut says so");
+	build_loss(&r);
+	tap_is_str(line(&format_ecs),
+		"{\"@timestamp\":\"2026-01-01T00:00:00.000000000Z\",\"ecs\":{\"version\":\"9.0.0\"}"
+		","
+		"\"event\":{\"kind\":\"metric\",\"category\":[\"network\"],\"type\":[\"info\"],"
+		"\"action\":\"loss\",\"start\":\"2025-12-31T23:59:59.999999995Z\","
+		"\"end\":\"2026-01-01T00:00:00.000000000Z\",\"module\":\"flowner\","
+		"\"dataset\":\"flowner.loss\"},\"flowner\":{\"epoch\":3,"
+		"\"loss\":{\"stage\":\"packet_ring\",\"count\":17,\"packets\":17}}," ECS_HOST,
+		"ECS: a loss");
+}
+
+static void test_ecs_last(void)
+{
+	uint64_t epoch = 0, seq = 0;
+
+	build_record(&r);
+	build_str(&r, &r.orig.name, "\"sequence\":1,\"epoch\":1", 22);
+	line(&format_ecs);
+	tap_ok(format_ecs.last(buf, strlen(buf), &epoch, &seq) && epoch == 3 && seq == 42,
+		"ECS: a line tells its epoch and number, whatever the process calls itself");
+	build_loss(&r);
+	line(&format_ecs);
+	tap_ok(!format_ecs.last(buf, strlen(buf), &epoch, &seq), "a loss has no number");
+}
+
+#define COLUMNS "00:00:00.000 tcp  10.0.0.1:50000        -> 93.184.216.34:80      "
+#define CURL    "curl[1234] /usr/bin/curl 'curl -s \"http://x/it's\" \"\"' uid 1000"
+
+static void test_text(void)
+{
+	build_record(&r);
+	tap_is_str(
+		line(&format_text), COLUMNS "closed    1.5s   100B/1.9K   " CURL, "text: an end");
+	r.event = RECORD_INFO;
+	r.end_reason = RECORD_END_NONE;
+	r.flags = RECORD_FLAG_ORIG_BYTES;
+	tap_is_str(line(&format_text), COLUMNS "open      1.5s   100B/-      " CURL,
+		"text: still open, bytes of one side unknown");
+	r.event = RECORD_START;
+	tap_is_str(line(&format_text), "", "text: no line at the start");
+	build_record(&r);
+	r.flags |= RECORD_FLAG_UNCHANGED;
+	tap_ok(*line(&format_text), "text: a line for an end without an earlier one");
+	r.flags |= RECORD_FLAG_REPORTED;
+	tap_is_str(line(&format_text), "", "text: no second line that says the same");
+	build_record(&r);
+	r.direction = RECORD_LOCAL;
+	r.resp = r.orig;
+	r.resp.pid = 80;
+	r.resp.args.len = 0;
+	r.resp.confidence = RECORD_CONFIDENCE_PROBABLE;
+	tap_is_str(line(&format_text),
+		COLUMNS "closed    1.5s   100B/1.9K   " CURL
+			" => curl[80] /usr/bin/curl uid 1000 (probably)",
+		"text: both ends of a local connection");
+	build_record(&r);
+	memset(&r.orig, 0, sizeof(r.orig));
+	r.orig.unknown = RECORD_UNKNOWN_NO_PROCESS;
+	r.state = RECORD_STATE_S0;
+	r.end_reason = RECORD_END_TIMEOUT;
+	tap_is_str(line(&format_text), COLUMNS "no answer 1.5s   100B/1.9K   ? (no_process)",
+		"text: an unknown owner");
+	r.orig.confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
+	r.orig.gid = UINT32_MAX;
+	build_str(&r, &r.orig.cgroup, "/a\x1b[2J", 6);
+	tap_is_str(line(&format_text),
+		COLUMNS "no answer 1.5s   100B/1.9K   ? (no_process) cgroup /a\\e[2J uid 0",
+		"text: cgroup and uid alone, escaped");
+	build_loss(&r);
+	tap_is_str(line(&format_text), "00:00:00.000 LOST 17 packets: the ring to enrich was full",
+		"text: a loss");
+	ctx.colour = true;
+	build_record(&r);
+	tap_ok(strstr(line(&format_text), "\x1b[1;32mcurl[1234]\x1b[0m") != NULL,
+		"text: colours where wanted");
+	ctx.colour = false;
+}
+
+static void test_random(void)
+{
+	unsigned invalid = 0, refused = 0, steering = 0;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		size_t at, n;
+
+		build_random(&r, i % 10 ? (size_t)rand() % 200 : RECORD_STRINGS_MAX);
+		refused += format_check(&r, record_size(&r)) != 0;
+		n = format_ecs.record(&r, &ctx, buf);
+		if (n < 2 || buf[n - 1] != '\n' || !json_check(buf, n - 1, &at))
+			invalid++;
+		n = format_text.record(&r, &ctx, buf);
+		for (size_t c = 0; c + 1 < n;) {
+			unsigned len = json_check_utf8(buf + c, n - 1 - c);
+
+			if (!len) {
+				steering++;
+				break;
+			}
+			c += len;
+		}
+	}
+	tap_is_int(refused, 0, "20000 random records pass the check");
+	tap_is_int(invalid, 0, "ECS: each is one line of strict JSON");
+	tap_is_int(steering, 0, "text: each is one line of printable characters");
+}
+
+/* The longest result fits FORMAT_MAX: it is written right in front of a page that cannot be. */
+static void test_longest(void)
+{
+	static const struct {
+		const char *what;
+		char fill[2];
+	} cases[] = {{"control characters", {1, 1}}, {"quotes", {'\'', '\''}},
+		{"double quotes", {'"', '"'}}, {"empty arguments", {0, 0}},
+		{"arguments of one control character", {1, 0}},
+		{"invalid bytes", {(char)0xff, (char)0xff}}};
+	size_t pages = (FORMAT_MAX + 4095) / 4096 * 4096, longest = 0;
+	char *area = mmap(
+		NULL, pages + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED || mprotect(area + pages, 4096, PROT_NONE) < 0)
+		tap_bail("no guard page");
+	memset(ctx.host_name, 1, sizeof(ctx.host_name) - 1);
+	memset(ctx.host_id, 1, sizeof(ctx.host_id) - 1);
+	memset(ctx.boot_id, 1, sizeof(ctx.boot_id) - 1);
+	format_context_prepare(&ctx);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned f = 0; format_at(f); f++) {
+			size_t n;
+
+			build_record(&r);
+			r.direction = RECORD_LOCAL;
+			r.resp.pid = 1;
+			r.strings_len = RECORD_STRINGS_MAX;
+			for (size_t c = 0; c < RECORD_STRINGS_MAX; c++)
+				r.strings[c] = cases[i].fill[c % 2];
+			r.ifname.len = r.orig.name.len = r.orig.exe.len = r.orig.cgroup.len =
+				r.orig.parent_name.len = 0;
+			r.orig.args = (struct record_str){0, RECORD_STRINGS_MAX / 2};
+			r.resp.args = r.orig.args;
+			tap_is_int(format_check(&r, record_size(&r)), 0, "%s: passes the check",
+				cases[i].what);
+			n = format_at(f)->record(&r, &ctx, area + pages - FORMAT_MAX);
+			longest = n > longest ? n : longest;
+		}
+	}
+	tap_ok(longest <= FORMAT_MAX && longest > FORMAT_MAX / 2,
+		"the longest result, %zu bytes, fits the promised %u", longest, FORMAT_MAX);
+	r.orig.args.len = RECORD_STRINGS_MAX / 2 + 1;
+	tap_is_int(format_check(&r, record_size(&r)), RECORD_E_STRING,
+		"strings that overlap to more than the area are refused");
+	munmap(area, pages + 4096);
+}
+
+int main(void)
+{
+	srand(3);
+	build_context(&ctx);
+	test_ecs_end();
+	test_ecs_start();
+	test_ecs_parts();
+	test_ecs_last();
+	test_text();
+	test_random();
+	test_longest();
+	tap_ok(format_find("ecs", 3) == &format_ecs && format_find("text", 4) == &format_text &&
+			!format_find("tex", 3) && !format_find("", 0),
+		"formats are found by their whole names");
+	return tap_done();
+}
