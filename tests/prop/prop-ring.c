@@ -220,7 +220,7 @@ static void do_release(void)
 		ring_release(c);
 	else
 		ring_release_to(c, pos);
-	ring_release_to(c, pos + 1 + random_below(1 << 20)); /* never read: no effect */
+	ring_release_to(c, c->cursor + 1 + random_below(1 << 20)); /* never read: no effect */
 	model_release(frames);
 }
 
