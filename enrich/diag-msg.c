@@ -10,6 +10,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "enrich/netlink.h"
+
 _Static_assert(DIAG_REQUEST_SIZE == sizeof(struct nlmsghdr) + sizeof(struct inet_diag_req_v2),
 	"DIAG_REQUEST_SIZE is what a request takes");
 
@@ -118,7 +120,7 @@ int diag_next(const void *bytes, size_t len, size_t *offset, struct diag_message
 
 	if (!left)
 		return DIAG_E_END;
-	if (left > INT32_MAX || !mnl_nlmsg_ok(h, (int)left))
+	if (!netlink_ok(h, left))
 		return DIAG_E_MALFORMED;
 	m.seq = h->nlmsg_seq;
 	m.kind = DIAG_OTHER;

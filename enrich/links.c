@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "enrich/netlink.h"
+
 #define RECEIVE_SIZE  65536u
 #define ADDRESSES_MAX 65536u
 #define NAMES_MAX     65536u
@@ -154,7 +156,7 @@ static bool take_in(struct links *l, size_t len, uint32_t seq)
 	int left = (int)len;
 	bool done = false;
 
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+	for (; left > 0 && netlink_ok(h, (size_t)left); h = mnl_nlmsg_next(h, &left)) {
 		switch (h->nlmsg_type) {
 		case RTM_NEWADDR:
 		case RTM_DELADDR:

@@ -39,6 +39,7 @@ corpus = {
     "done": message(NLMSG_DONE, struct.pack("=i", 0), flags=2),
     "short-error": message(NLMSG_ERROR, b""),
     "attribute-too-long": reply(v4, ESTABLISHED, "10.0.0.1", 1, "10.0.0.2", 2, 3, 4, struct.pack("=HHI", 200, 21, 0)),
+    "two-gigabytes": message(SOCK_DIAG_BY_FAMILY, b"\xff" * 4) + b"\xff" * 100,
     "empty": b"",
 }
 corpus["batch"] = b"".join(corpus[n] for n in ("established", "no-such-socket", "listener", "time-wait", "done"))
