@@ -17,10 +17,10 @@ static void check(int ok)
 		abort();
 }
 
+static volatile char sink; /* keeps the reads in */
+
 static void check_bytes(struct perf_bytes b, const uint8_t *from, size_t len)
 {
-	static volatile char sink;
-
 	if (!b.len)
 		return;
 	check(b.bytes >= (const char *)from && b.bytes + b.len <= (const char *)from + len);

@@ -145,7 +145,7 @@ def wait_for(cond, timeout=20, step=0.02):
 
 
 def netns(prefix="t"):
-    """A new network namespace with loopback up, removed at exit; returns its name (for `ip netns exec`)."""
+    """A new network namespace with loopback up, removed at exit; returns its name."""
     global _netns
     _netns += 1
     name = f"flowner-{prefix}-{os.getpid()}-{_netns}"
@@ -156,8 +156,9 @@ def netns(prefix="t"):
 
 
 def inside(ns, *argv):
-    """The command line that runs argv inside a namespace made by netns()."""
-    return ["ip", "netns", "exec", ns, *argv]
+    """The command line that runs argv inside a namespace made by netns(). Not by `ip netns exec`: that mounts another /sys,
+    without tracefs and cgroups."""
+    return ["nsenter", f"--net=/run/netns/{ns}", "--", *argv]
 
 
 def veth(ns_a, ns_b, net=0):
