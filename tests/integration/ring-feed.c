@@ -144,17 +144,22 @@ static bool has_room(struct feed *f, size_t body)
 
 	if (r < 0)
 		die("the consumer's index", r);
-	return used + body + 64 <= f->ring_size;
+	return used + body + 256 <= f->ring_size; /* and a loss record's room */
+}
+
+static void wait_for_room(struct feed *f, size_t body)
+{
+	while (!f->lossy && !has_room(f, body)) {
+		ring_commit(f->ring);
+		pause_for(f, 1000000);
+	}
 }
 
 static void put(struct feed *f, const struct record *r, size_t size)
 {
 	int e;
 
-	while (!f->lossy && !has_room(f, size)) {
-		ring_commit(f->ring);
-		pause_for(f, 1000000);
-	}
+	wait_for_room(f, size);
 	e = ring_put(f->ring, RING_FRAME_RECORD, 0, r->t_ns, r->delta_packets, r, size, NULL, 0);
 	if (e < 0)
 		die("ring_put", e);
@@ -180,6 +185,7 @@ static void put_hostile(struct feed *f)
 			(uint8_t)(1 + rand() % 255);
 		r.seq = 0; /* must not pass for one of ours */
 	}
+	wait_for_room(f, size);
 	ring_put(f->ring, RING_FRAME_RECORD, 0, 0, 0, &r, size, NULL, 0);
 }
 

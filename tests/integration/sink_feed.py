@@ -39,6 +39,8 @@ class Pair:
         for s in self.settings:
             argv += ["--set", s]
         kwargs.setdefault("stdout", subprocess.DEVNULL)
+        if wrapper:  # the leak checker of a build with sanitizers cannot work under strace
+            kwargs["env"] = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
         self.sink = tap.spawn(argv, stderr=self.log, **kwargs)
         return self.sink
 
