@@ -19,6 +19,7 @@ struct flow_table {
 	struct flow_linger linger;
 	flow_event_fn event;
 	flow_free_fn free;
+	flow_changed_fn changed; /* NULL = not asked */
 	void *arg;
 	uint64_t clock_ns; /* the latest time heard of */
 	uint64_t max_flows;
@@ -305,6 +306,11 @@ enum flow_packet flow_table_packet(
 		end(t, e, RECORD_END_TCP_REUSE, t_ns);
 		e = NULL;
 	}
+	if (e && d->proto == IPPROTO_UDP && t->changed &&
+		t->changed(t->arg, &e->pub, swapped != e->swapped ? FLOW_RESP : FLOW_ORIG, t_ns)) {
+		end(t, e, RECORD_END_OWNER_CHANGED, t_ns);
+		e = NULL;
+	}
 	if (!e) {
 		if (d->proto == IPPROTO_TCP && is_late(t, &id, hash, swapped, d, ifindex, &late))
 			return late;
@@ -322,6 +328,11 @@ enum flow_packet flow_table_packet(
 	if (over)
 		close_flow(t, e, t_ns);
 	return FLOW_PACKET_COUNTED;
+}
+
+void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed)
+{
+	t->changed = changed;
 }
 
 void flow_table_expire(struct flow_table *t, uint64_t now_ns)

@@ -104,6 +104,15 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 /* Fires no event. NULL is fine. */
 void flow_table_free(struct flow_table *t);
 
+/*
+ * Asked before a packet joins a flow that has no other sign of a new connection (UDP): true = the
+ * sender on @side is somebody else by now; the flow ends (OWNER_CHANGED) and the packet opens a
+ * new one. NULL = never asked.
+ */
+typedef bool (*flow_changed_fn)(
+	void *arg, const struct flow *f, enum flow_side side, uint64_t t_ns);
+void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed);
+
 enum flow_packet {
 	FLOW_PACKET_COUNTED,   /* in the flow's packet count */
 	FLOW_PACKET_DUPLICATE, /* the same side was first seen on another interface */

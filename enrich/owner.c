@@ -320,6 +320,27 @@ void owners_forget(struct owners *o, const struct owner *answer)
 			o->pending[i].answer = NULL;
 }
 
+/* Parent and child, or siblings: they may hold the same socket. */
+static bool is_kin(const struct process *a, const struct process *b)
+{
+	return a->pid == b->ppid || b->pid == a->ppid || (a->ppid && a->ppid == b->ppid);
+}
+
+bool owners_replaced(struct owners *o, const struct owner_query *q, const struct owner *was)
+{
+	struct owner fresh = {.uid = UINT32_MAX};
+	bool replaced;
+
+	if (!o->tap || !was->process)
+		return false;
+	if (!owners_try_tables(o, q, &fresh))
+		return false;
+	replaced = fresh.process != was->process && (!process_alive_at(was->process, q->t_ns) ||
+							    !is_kin(fresh.process, was->process));
+	process_unref(fresh.process);
+	return replaced;
+}
+
 bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16])
 {
 	return links_is_local(o->links, addr);

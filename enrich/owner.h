@@ -96,6 +96,13 @@ void owners_settle(struct owners *o);
 /* Withdraws a question whose answer is about to go away. */
 void owners_forget(struct owners *o, const struct owner *answer);
 
+/*
+ * Whether the end that @was owned belongs to another process by now: the kernel names one for the
+ * same 5-tuple that neither shares the socket by kinship nor coexists with it. Datagram sockets
+ * show no other sign of reuse. Makes no system call.
+ */
+bool owners_replaced(struct owners *o, const struct owner_query *q, const struct owner *was);
+
 /* Whether @addr belongs to this host (its initial network namespace). */
 bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16]);
 /* Interface name by index, or NULL. */

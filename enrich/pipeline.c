@@ -53,31 +53,45 @@ static void emit_waiting(struct pipeline *p)
 	p->n_waiting = 0;
 }
 
+static struct owner_query query_of(const struct flow *f, enum flow_side side, uint64_t t_ns)
+{
+	struct owner_query q = {
+		.family = f->key.family,
+		.proto = f->key.proto,
+		/* Mid-stream the roles are a guess: nobody is known to have opened it. */
+		.initiator = side == FLOW_ORIG && !f->midstream,
+		.local_port = f->key.port[side],
+		.remote_port = f->key.port[!side],
+		.t_ns = t_ns,
+		.start_ns = f->start_ns,
+	};
+
+	memcpy(q.local_addr, f->key.addr[side], sizeof(q.local_addr));
+	memcpy(q.remote_addr, f->key.addr[!side], sizeof(q.remote_addr));
+	return q;
+}
+
 /* Asks for both ends; true = both are answered now. */
 static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 {
 	bool done = true;
 
 	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		struct owner_query q = {
-			.family = f->key.family,
-			.proto = f->key.proto,
-			/* Mid-stream the roles are a guess: nobody is known to have opened it. */
-			.initiator = side == FLOW_ORIG && !f->midstream,
-			.local_port = f->key.port[side],
-			.remote_port = f->key.port[!side],
-			.t_ns = t_ns,
-			.start_ns = f->start_ns,
-		};
+		struct owner_query q = query_of(f, (enum flow_side)side, t_ns);
 
-		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)
-			continue;
-		memcpy(q.local_addr, f->key.addr[side], sizeof(q.local_addr));
-		memcpy(q.remote_addr, f->key.addr[!side], sizeof(q.remote_addr));
-		if (!owners_ask(p->owners, &q, &f->owner[side]))
+		if (f->owner[side].confidence != RECORD_CONFIDENCE_EXACT &&
+			!owners_ask(p->owners, &q, &f->owner[side]))
 			done = false;
 	}
 	return done;
+}
+
+static bool on_flow_changed(void *arg, const struct flow *f, enum flow_side side, uint64_t t_ns)
+{
+	struct pipeline *p = arg;
+	struct owner_query q = query_of(f, side, t_ns);
+
+	return owners_replaced(p->owners, &q, &f->owner[side]);
 }
 
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
@@ -155,6 +169,8 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		free(p);
 		return r;
 	}
+	if (owners)
+		flow_table_on_changed(p->flows, on_flow_changed);
 	*ret = p;
 	return 0;
 }

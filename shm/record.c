@@ -137,6 +137,7 @@ static const char *const end_reason_names[] = {
 	[RECORD_END_FORCED] = "forced",
 	[RECORD_END_EVICTED] = "evicted",
 	[RECORD_END_TCP_REUSE] = "tcp_reuse",
+	[RECORD_END_OWNER_CHANGED] = "owner_changed",
 };
 
 static const char *const method_names[] = {

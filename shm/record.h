@@ -54,10 +54,11 @@ enum record_end_reason {
 	RECORD_END_SHUTDOWN, /* FIN both ways */
 	RECORD_END_RESET,
 	RECORD_END_REFUSED,
-	RECORD_END_TIMEOUT,   /* idle */
-	RECORD_END_FORCED,    /* flowner stopped */
-	RECORD_END_EVICTED,   /* flow table full */
-	RECORD_END_TCP_REUSE, /* a new SYN on the same 5-tuple */
+	RECORD_END_TIMEOUT,       /* idle */
+	RECORD_END_FORCED,        /* flowner stopped */
+	RECORD_END_EVICTED,       /* flow table full */
+	RECORD_END_TCP_REUSE,     /* a new SYN on the same 5-tuple */
+	RECORD_END_OWNER_CHANGED, /* another process uses the same 5-tuple (UDP) */
 	RECORD_END_REASONS,
 };
 

@@ -75,6 +75,7 @@ static const char *fate(const struct record *r)
 			return "no answer";
 		return r->proto == IPPROTO_TCP ? "timeout" : "done";
 	case RECORD_END_TCP_REUSE:
+	case RECORD_END_OWNER_CHANGED:
 		return "replaced";
 	case RECORD_END_EVICTED:
 		return "evicted";

@@ -22,7 +22,8 @@ tap.run(["ip", "-n", ns, "link", "set", "flac1", "up"])
 def measure(stopped):
     name = f"{stopped} stopped" if stopped else "nobody stopped"
     path = os.path.join(tap.tmpdir(), "out.ndjson")
-    f = pipeline.Flowner("-i", "flac0", "-o", f"ecs:{path}", "--set", "limits.flows=1000000", "tcp port 80")
+    f = pipeline.Flowner("-i", "flac0", "-o", f"ecs:{path}", "--set", "limits.flows=1000000",
+                         "--set", "limits.tcp_attempt_timeout=3s", "tcp port 80")
     send = subprocess.Popen(["ip", "netns", "exec", ns, pipeline.TRUTH, "syns", "flac1", str(PACKETS)],
                             stdout=subprocess.PIPE, text=True)
     if stopped:
