@@ -24,7 +24,12 @@ def verdicts(reports, ends, want_exe=True):
         mine = [r for r in found if r.get("process", {}).get("pid") == t["pid"]]
         if not mine:
             named = [r for r in found if "pid" in r.get("process", {})]
-            count["wrong" if len(named) == len(found) else "unknown"] += 1
+            verdict = "wrong" if len(named) == len(found) else "unknown"
+            count[verdict] += 1
+            if count[verdict] <= 3:
+                tap.note(f"{verdict}: {t}")
+                for r in found:
+                    tap.note(f"    {r['@timestamp']} {r.get('process')} {r.get('flowner')}")
             continue
         count["right"] += 1
         exe = mine[0]["process"].get("executable")
