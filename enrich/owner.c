@@ -11,6 +11,7 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
+#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -255,15 +256,35 @@ static bool take_claim(struct owners *o, const struct owner_query *q, struct own
 	return true;
 }
 
+/*
+ * Whether @c is about an earlier connection of the same tuple. A SYN leaves within the system call
+ * that announced it, however often that is preempted. Over IPv6 the port is told only after the
+ * SYN: a younger connect to the same place may be this one.
+ */
+static bool is_stale(const struct owners *o, const struct owner_query *q,
+	const struct socket_key *k, const struct socket_claim *c)
+{
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+
+	if (!c || q->proto != IPPROTO_TCP || !q->initiator ||
+		c->method != RECORD_METHOD_TAP_CONNECT)
+		return false;
+	if (c->t_ns + CONNECT_MAX_NS < from)
+		return true;
+	return !sockets_addr_v4(q->local_addr) &&
+	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->t_ns, from);
+}
+
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
 	struct socket_scope scope = owners_scope(o, q);
 	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+	const struct socket_claim *c;
 	struct socket_key k;
 
 	owners_query_key(q, &k);
-	if (take_claim(o, q, answer, sockets_connection(o->sockets, &k, scope, from, q->t_ns),
-		    RECORD_CONFIDENCE_EXACT))
+	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (!is_stale(o, q, &k, c) && take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
 		return true;
 	if (q->proto == IPPROTO_UDP)
 		return take_claim(o, q, answer, sockets_port(o->sockets, &k, scope, q->t_ns),

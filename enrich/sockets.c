@@ -492,6 +492,23 @@ bool sockets_connected(
 	return true;
 }
 
+bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns)
+{
+	const struct table *t = &s->table[CONNECTING];
+
+	for (size_t n = 1; n <= t->max; n++) {
+		const struct socket_claim *c = &t->entries[(t->at + t->max - n) % t->max].claim;
+
+		if (c->t_ns <= since_ns)
+			break; /* also where nothing was ever put */
+		if (c->process && c->t_ns <= t_ns && same_remote(&c->key, k) && addr_fits(c, k) &&
+			in_scope(c, k, scope))
+			return true;
+	}
+	return false;
+}
+
 const struct socket_claim *sockets_connecting_to(const struct sockets *s,
 	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns, uint64_t window_ns)
 {

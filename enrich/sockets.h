@@ -108,6 +108,9 @@ const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode
 /* By the kernel's address of the socket: its latest connect begun by @t_ns. */
 const struct socket_claim *sockets_connecting(
 	const struct sockets *s, uint64_t number, uint64_t t_ns);
+/* Whether anybody began to connect to k's remote end after @since_ns, up to @t_ns. */
+bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);
 /*
  * The one socket that is connecting to k's remote end, begun at most @window_ns before @t_ns;
  * NULL also when there are several.
