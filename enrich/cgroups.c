@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Cgroup paths by id: a bounded hash over what was there at start and what was made since. */
 #include "enrich/cgroups.h"
 
 #include <dirent.h>
@@ -71,7 +72,7 @@ void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len)
 	if (!id || !len)
 		return;
 	if (e) {
-		if (!e->path || e->path->len != len || memcmp(e->path->bytes, path, len))
+		if (!e->path || e->path->len != len || memcmp(e->path->bytes, path, len) != 0)
 			text_replace(&e->path, text_new(path, len));
 		return;
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of sock_diag requests and replies. */
 #include "enrich/diag-msg.h"
 
 #include <arpa/inet.h>

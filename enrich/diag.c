@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* sock_diag over a netlink socket: batched lookups and dumps. */
 #include "enrich/diag.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The host's addresses and interface names from rtnetlink. */
 #include "enrich/links.h"
 
 #include <errno.h>

@@ -32,11 +32,12 @@ static void peek_port(void *arg, const struct perf_record *r)
 		const struct owner_query *q = &w->q;
 
 		if (!is_connect6(w) || q->local_port != s->sport || q->remote_port != s->dport ||
-			memcmp(q->local_addr, s->src, 16) || memcmp(q->remote_addr, s->dst, 16))
+			memcmp(q->local_addr, s->src, 16) != 0 ||
+			memcmp(q->remote_addr, s->dst, 16) != 0)
 			continue;
 		c = sockets_connecting(o->sockets, s->skaddr, q->t_ns);
 		if (!c || c->key.remote_port != q->remote_port ||
-			memcmp(c->key.remote_addr, q->remote_addr, 16))
+			memcmp(c->key.remote_addr, q->remote_addr, 16) != 0)
 			continue;
 		owners_answer(q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
 			RECORD_CONFIDENCE_EXACT, c->cgroup_id);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The verdict: which claim answers a question about one end of a connection. */
 #include "enrich/owner.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One perf record to a typed event. */
 #include "enrich/perf-record.h"
 
 #include <arpa/inet.h>

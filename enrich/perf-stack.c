@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A new program's stack: argv and effective ids, nothing else. */
 #include <elf.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The process cache: chains by pid, newest start first, and lists for eviction. */
 #include "enrich/process.h"
 
 #include <errno.h>
@@ -208,6 +209,7 @@ int process_cache_new(size_t max, struct process_cache **ret)
 	c->max = max;
 	for (c->buckets = 64; c->buckets < max && c->buckets < (1u << 20); c->buckets *= 2)
 		;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	c->bucket = calloc(c->buckets, sizeof(*c->bucket));
 	if (!c->bucket) {
 		free(c);

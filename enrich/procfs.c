@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reading processes and their sockets out of /proc. */
 #include "enrich/procfs.h"
 
 #include <dirent.h>
@@ -161,7 +162,7 @@ static void read_cgroup(int dir_fd, struct procfs_process *ret)
 		return;
 	buf[n] = '\0';
 	line = buf;
-	while (line && strncmp(line, "0::", 3)) {
+	while (line && strncmp(line, "0::", 3) != 0) {
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Tables of claims on sockets: bounded queues with a hash over each. */
 #include "enrich/sockets.h"
 
 #include <errno.h>
@@ -226,7 +227,7 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 
 	for_each(e, t, hash)
 	{
-		if (memcmp(&e->claim.key, &c->key, sizeof(c->key)))
+		if (memcmp(&e->claim.key, &c->key, sizeof(c->key)) != 0)
 			continue;
 		/* The latest word on this key is the only one that may be repeated. A close is an
 		 * event of its own each time. */
@@ -361,7 +362,7 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 
 		if (c->key.proto != k->proto || c->key.local_port != k->local_port ||
 			c->key.remote_port != k->remote_port ||
-			memcmp(c->key.remote_addr, k->remote_addr, 16) || c->t_ns > t_ns)
+			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || c->t_ns > t_ns)
 			continue;
 		if (c->method == RECORD_METHOD_TAP_CLOSE && c->t_ns < from_ns)
 			continue;

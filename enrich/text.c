@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reference-counted immutable byte strings. */
 #include "enrich/text.h"
 
 #include <stdlib.h>
