@@ -121,8 +121,9 @@ static unsigned first_local_port(void)
  */
 static void filter_text(enum tap_event e, enum config_tap mode, char *buf, size_t size)
 {
-	static const char listen_and_v6[] = "newstate == 10 || "
-					    "(family == 10 && (newstate == 2 || oldstate == 2))";
+	static const char listen_and_v6[] =
+		"newstate == 10 || (oldstate == 10 && newstate == 7) || "
+		"(family == 10 && (newstate == 2 || oldstate == 2))";
 
 	buf[0] = 0;
 	switch (e) {

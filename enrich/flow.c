@@ -308,7 +308,8 @@ enum flow_packet flow_table_packet(
 	}
 	if (e && d->proto == IPPROTO_UDP && t->changed &&
 		t->changed(t->arg, &e->pub, swapped != e->swapped ? FLOW_RESP : FLOW_ORIG, t_ns)) {
-		end(t, e, RECORD_END_OWNER_CHANGED, t_ns);
+		/* As of its last packet: its owner is not asked for at a time of the new one's. */
+		end(t, e, RECORD_END_OWNER_CHANGED, e->pub.last_ns);
 		e = NULL;
 	}
 	if (!e) {

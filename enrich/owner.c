@@ -348,13 +348,15 @@ static bool is_kin(const struct process *a, const struct process *b)
 	return a->pid == b->ppid || b->pid == a->ppid || (a->ppid && a->ppid == b->ppid);
 }
 
-bool owners_replaced(struct owners *o, const struct owner_query *q, const struct owner *was)
+bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was)
 {
+	uint64_t takeovers = sockets_takeovers(o->sockets);
 	struct owner fresh = {.uid = UINT32_MAX};
 	bool replaced;
 
-	if (!o->tap || !was->process)
+	if (!o->tap || !was->process || was->takeovers == takeovers)
 		return false;
+	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))
 		return false;
 	replaced = fresh.process != was->process && (!process_alive_at(was->process, q->t_ns) ||

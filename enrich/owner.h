@@ -30,6 +30,7 @@ struct owner {
 	uint64_t cgroup_id;      /* of the socket or the acting task; 0 = unknown */
 	uint64_t cookie;         /* socket cookie, 0 = unknown */
 	uint64_t latency_ns;     /* packet -> known */
+	uint64_t takeovers;      /* owners_replaced() has looked up to here */
 	uint32_t uid;            /* UINT32_MAX = unknown */
 	enum record_method method;
 	enum record_confidence confidence;
@@ -99,9 +100,9 @@ void owners_forget(struct owners *o, const struct owner *answer);
 /*
  * Whether the end that @was owned belongs to another process by now: the kernel names one for the
  * same 5-tuple that neither shares the socket by kinship nor coexists with it. Datagram sockets
- * show no other sign of reuse. Makes no system call.
+ * show no other sign of reuse. Makes no system call; nearly always it is one comparison.
  */
-bool owners_replaced(struct owners *o, const struct owner_query *q, const struct owner *was);
+bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
 
 /* Whether @addr belongs to this host (its initial network namespace). */
 bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16]);

@@ -86,7 +86,7 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 	return done;
 }
 
-static bool on_flow_changed(void *arg, const struct flow *f, enum flow_side side, uint64_t t_ns)
+static bool on_flow_changed(void *arg, struct flow *f, enum flow_side side, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
 	struct owner_query q = query_of(f, side, t_ns);

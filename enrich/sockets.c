@@ -33,6 +33,7 @@ enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, INODES, TABLES };
 
 struct sockets {
 	uint64_t seed[2];
+	uint64_t takeovers;
 	struct table table[TABLES];
 };
 
@@ -200,6 +201,11 @@ uint64_t sockets_evicted(const struct sockets *s)
 	return n;
 }
 
+uint64_t sockets_takeovers(const struct sockets *s)
+{
+	return s->takeovers;
+}
+
 /* ---- telling ---- */
 
 /* Told again: a sender's every datagram. True = @e stays; false = it is old enough to move up. */
@@ -224,6 +230,8 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 {
 	struct table *t = &s->table[CONNECTIONS];
 	uint32_t hash = hash_tuple(s, &c->key);
+	/* Once the queue has come around, who had a tuple before may be forgotten. */
+	bool passed = t->entries[t->at].claim.process;
 
 	for_each(e, t, hash)
 	{
@@ -233,8 +241,10 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 		 * event of its own each time. */
 		if (c->method != RECORD_METHOD_TAP_CLOSE && same_source(e, c) && refresh(t, e, c))
 			return;
+		passed = e->claim.process != c->process;
 		break;
 	}
+	s->takeovers += passed && c->key.proto == IPPROTO_UDP;
 	table_add(t, hash, c);
 }
 

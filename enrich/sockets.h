@@ -67,6 +67,9 @@ void sockets_free(struct sockets *s);
 /* Entries that were dropped for room while their process still ran. */
 uint64_t sockets_evicted(const struct sockets *s);
 
+/* Counts UDP tuples that passed, or may have passed, from one process to another. */
+uint64_t sockets_takeovers(const struct sockets *s);
+
 /*
  * Each copies @c and takes its own reference on c->process. Out of memory does not happen: the
  * tables are allocated at their full size.

@@ -259,8 +259,30 @@ static void test_inodes(void)
 	end();
 }
 
+static void test_takeover(void)
+{
+	struct socket_key udp = key(17, "0.0.0.0", 5000, "10.0.0.2", 53);
+	struct socket_key tcp = key(6, "10.0.0.1", 5000, "10.0.0.2", 53);
+
+	begin();
+	connects(udp, 81, HOST, S);
+	connects(udp, 81, HOST, 2 * S);
+	tap_is_int(sockets_takeovers(s), 0, "the same sender again takes nothing over");
+	connects(udp, 82, HOST, 3 * S);
+	tap_is_int(sockets_takeovers(s), 1, "another one on the same UDP tuple does");
+	connects(tcp, 81, HOST, S);
+	connects(tcp, 82, HOST, 2 * S);
+	tap_is_int(sockets_takeovers(s), 1, "TCP has its SYN to tell");
+	for (uint16_t i = 0; i < 8; i++)
+		connects(key(6, "10.0.0.1", 6000 + i, "10.0.0.2", 80), 81, HOST, 4 * S);
+	connects(udp, 83, HOST, 5 * S);
+	tap_is_int(sockets_takeovers(s), 2, "nor is one missed whose former sender is forgotten");
+	end();
+}
+
 int main(void)
 {
+	test_takeover();
 	test_connection();
 	test_close();
 	test_namespaces();
