@@ -209,8 +209,12 @@ static void read_notices(struct run *r)
 	while ((n = supervise_read(r->plan.notify_fd, &pid)) >= 0) {
 		struct child *c = n ? child_of(r, pid) : NULL;
 
-		if (c)
+		if (!c)
+			continue;
+		if (n & SUPERVISE_READY)
 			c->ready = c->was_ready = true;
+		if (n & SUPERVISE_ATTACHED)
+			c->attached = true;
 	}
 }
 
@@ -248,21 +252,26 @@ static void begin(struct run *r)
 		log_error("cannot run %s: %s", o->command[0], strerror(-e));
 }
 
-static bool all_ready(const struct run *r)
+/* Whether @program's process runs its loop and has what it needs of the others. */
+static bool is_up(const struct run *r, unsigned program)
 {
-	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++) {
-		const struct child *c = &r->plan.child[i];
+	const struct child *c = &r->plan.child[program];
 
-		if (!c->ready && c->state != CHILD_ENDED)
+	return c->ready && (c->attached || program == LEDGER_OF_CAPTURE);
+}
+
+static bool all_up(const struct run *r)
+{
+	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
+		if (!is_up(r, i) && r->plan.child[i].state != CHILD_ENDED)
 			return false;
-	}
 	return true;
 }
 
 static void not_ready(struct run *r)
 {
 	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
-		if (!r->plan.child[i].ready)
+		if (!is_up(r, i))
 			log_error("%s was not ready within %d s", r->plan.child[i].name,
 				(int)(READY_LIMIT_NS / S_NS));
 	fail(r, COMMAND_EXIT_SOFT);
@@ -291,7 +300,7 @@ static bool consumers_up(const struct run *r)
 	for (unsigned i = r->stop_program + 1; i < LEDGER_PROGRAMS; i++) {
 		const struct child *c = &r->plan.child[i];
 
-		if (c->state == CHILD_DOWN || (c->state == CHILD_RUNNING && !c->ready))
+		if (c->state == CHILD_DOWN || (c->state == CHILD_RUNNING && !is_up(r, i)))
 			return false;
 	}
 	return true;
@@ -330,7 +339,7 @@ static bool stop_step(struct run *r)
 static bool step(struct run *r)
 {
 	start_due(r);
-	if (r->phase == STARTING && all_ready(r))
+	if (r->phase == STARTING && all_up(r))
 		begin(r);
 	if (r->plan.offline && r->once_ready &&
 		r->plan.child[LEDGER_OF_CAPTURE].state == CHILD_ENDED)
@@ -444,6 +453,7 @@ static void report(struct run *r)
 {
 	char line[256];
 	struct instance i;
+	int64_t missing;
 
 	draw(r, true);
 	if (!r->once_ready || instance_read(&i, r->plan.runtime.path) < 0)
@@ -451,6 +461,10 @@ static void report(struct run *r)
 	if (r->plan.options->stats)
 		instance_print(
 			&i, "this run", command_colour(stderr), clock_ns(CLOCK_REALTIME), stderr);
+	missing = instance_balance(&i).rest;
+	if (missing)
+		log_warning("%lld packets are neither in a record nor counted as lost",
+			(long long)missing);
 	instance_summary(&i, line, sizeof(line));
 	log_info("%s", line);
 }

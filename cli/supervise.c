@@ -41,7 +41,7 @@ enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t
 	bool ready = c->ready;
 
 	c->pid = 0;
-	c->ready = false;
+	c->ready = c->attached = false;
 	if (c->stopping || (exited && status == 0 && c->ends)) {
 		c->state = CHILD_ENDED;
 		return SUPERVISE_ENDED;
@@ -101,7 +101,7 @@ int supervise_start(struct child *c, char *const *envp, uint64_t now_ns)
 		child_exec(c, envp, parent);
 	c->pid = pid;
 	c->state = CHILD_RUNNING;
-	c->ready = false;
+	c->ready = c->attached = false;
 	c->started_ns = now_ns;
 	return 0;
 }
@@ -176,12 +176,14 @@ int supervise_listen(const char *path, int *ret_fd)
 	return 0;
 }
 
-/* Whether one of the message's lines is "READY=1". */
-static bool says_ready(const char *text)
+/* Whether one of the message's lines is @word. */
+static bool says(const char *text, const char *word)
 {
+	size_t len = strlen(word);
+
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (!strncmp(line, "READY=1", 7) && (line[7] == 0 || line[7] == '\n'))
+		if (!strncmp(line, word, len) && (line[len] == 0 || line[len] == '\n'))
 			return true;
 	}
 	return false;
@@ -201,6 +203,7 @@ int supervise_read(int fd, pid_t *ret_pid)
 		.msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	pid_t pid = 0;
+	int said;
 
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
@@ -223,8 +226,10 @@ int supervise_read(int fd, pid_t *ret_pid)
 			}
 		}
 	}
-	if (!pid || !says_ready(text))
+	said = (says(text, "READY=1") ? SUPERVISE_READY : 0) |
+	       (says(text, "STATUS=attached") ? SUPERVISE_ATTACHED : 0);
+	if (!pid || !said)
 		return 0;
 	*ret_pid = pid;
-	return 1;
+	return said;
 }

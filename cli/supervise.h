@@ -39,6 +39,7 @@ struct child {
 	enum child_state state;
 	pid_t pid;
 	bool ready;     /* this process has said READY=1 */
+	bool attached;  /* and STATUS=attached: it has its producer's ring */
 	bool was_ready; /* some process of this program has */
 	bool stopping;  /* was sent SIGTERM by us */
 	bool killed;    /* did not end in time and was sent SIGKILL by us */
@@ -82,5 +83,13 @@ int supervise_find(const char *name, const char *libexecdir, char *ret, size_t s
 
 /* The socket for readiness messages, at @path. */
 int supervise_listen(const char *path, int *ret_fd);
-/* Reads one message: 1 and its sender's pid if it says READY=1; 0 other message; -EAGAIN none. */
+
+/* What one message says, as bits. */
+enum {
+	SUPERVISE_READY = 1,    /* READY=1 */
+	SUPERVISE_ATTACHED = 2, /* STATUS=attached */
+};
+
+/* Reads one message: its bits, and its sender's pid if there are any; 0 other message; -EAGAIN
+ * none. */
 int supervise_read(int fd, pid_t *ret_pid);

@@ -108,6 +108,7 @@ static int take_message(struct loop *l)
 			return -EPROTO;
 		l->attached = true;
 		l->complained = false;
+		notify_send("STATUS=attached"); /* `flowner run` waits for it */
 		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
 		return 0;
 	}

@@ -147,6 +147,7 @@ static void attached(struct loop *l)
 	l->sealed_pos = l->tail.released;
 	l->connect_step_ns = CONNECT_FIRST_NS;
 	l->empty = l->ended = false;
+	notify_send("STATUS=attached"); /* `flowner run` waits for it */
 	log_info("reading the records of enrich's run %llu%s",
 		(unsigned long long)ring_consumer_epoch(l->source.ring),
 		resumed ? ", from where it stood" : "");

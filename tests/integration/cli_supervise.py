@@ -42,6 +42,8 @@ if case.get(name) != "mute":
     if case.get(name) == "slow":
         time.sleep(0.3)
     s.send(b"STATUS=fine\nREADY=1\n")
+    if name != "capture" and case.get(name) != "alone":
+        s.send(b"STATUS=attached")
     log("ready")
 if case.get(name) == "dieonce" and starts == 0:
     time.sleep(0.1)
