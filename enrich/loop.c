@@ -33,6 +33,7 @@ struct loop {
 	int capture_fd; /* connection to capture, -1 = none */
 	int sink_fd;    /* connection from sink, -1 = none */
 	bool attached;  /* HANDOVER_DONE came */
+	bool held;      /* sink holds our ring: what we publish outlives us */
 	bool capture_gone;
 	bool capture_ended; /* RING_FRAME_END came: this ring holds nothing more */
 	bool complained;    /* said that capture is absent */
@@ -165,7 +166,9 @@ static int serve_sink(struct loop *l)
 	if (r < 0) {
 		log_warning("hand-over to sink: %s, dropping the connection", strerror(-r));
 		close(take_fd(&l->sink_fd));
+		return 0;
 	}
+	l->held = true;
 	return 0;
 }
 
@@ -263,6 +266,15 @@ static int keep_house(struct loop *l)
 	return r;
 }
 
+/*
+ * Packets are taken only once sink holds our ring: before, a crash would take published records
+ * with it. Until then they wait in capture's ring.
+ */
+static bool may_read(const struct loop *l)
+{
+	return l->ring && l->attached && l->held;
+}
+
 static void add_poll(struct loop *l, int fd)
 {
 	l->poll[l->n_poll++] = (struct pollfd){.fd = fd, .events = POLLIN};
@@ -313,7 +325,7 @@ static void sleep_and_hear(struct loop *l)
 	bool tap = false;
 
 	prepare_poll(l);
-	timeout = l->ring && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
+	timeout = may_read(l) && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
 	if (poll(l->poll, l->n_poll, timeout) < 0)
 		l->n_poll = 0;
 	if (l->ring)
@@ -398,7 +410,7 @@ int loop_run(const struct loop_setup *setup)
 	notify_send("READY=1");
 	while (r >= 0 && !l->stopping) {
 		sleep_and_hear(l);
-		if (l->ring && l->attached)
+		if (may_read(l))
 			r = drain(l);
 		if (r >= 0)
 			r = keep_house(l);

@@ -270,10 +270,10 @@ static bool is_stale(const struct owners *o, const struct owner_query *q,
 	if (!c || q->proto != IPPROTO_TCP || !q->initiator ||
 		c->method != RECORD_METHOD_TAP_CONNECT)
 		return false;
-	if (c->t_ns + CONNECT_MAX_NS < from)
+	if (c->seen_ns + CONNECT_MAX_NS < from)
 		return true;
 	return !sockets_addr_v4(q->local_addr) &&
-	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->t_ns, from);
+	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
 }
 
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
