@@ -109,8 +109,7 @@ void flow_table_free(struct flow_table *t);
  * sender on @side is somebody else by now; the flow ends (OWNER_CHANGED) and the packet opens a
  * new one. NULL = never asked.
  */
-typedef bool (*flow_changed_fn)(
-	void *arg, struct flow *f, enum flow_side side, uint64_t t_ns);
+typedef bool (*flow_changed_fn)(void *arg, struct flow *f, enum flow_side side, uint64_t t_ns);
 void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed);
 
 enum flow_packet {

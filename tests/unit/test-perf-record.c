@@ -185,7 +185,7 @@ static void test_exec(void)
 		memcpy(copy, stack, used);
 		perf_record_stack(copy, used, sp, 8, &e);
 		bad += e.args.len > sizeof(all) ||
-		       (e.args.len && memcmp(e.args.bytes, all, e.args.len)) ||
+		       (e.args.len && memcmp(e.args.bytes, all, e.args.len) != 0) ||
 		       (e.args.len && e.args.len < sizeof(all) && !e.args_cut);
 		free(copy);
 		if (used == len)

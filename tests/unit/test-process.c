@@ -77,7 +77,7 @@ static void test_time(void)
 	tap_ok(first->refs == 1 && first->pid == 20, "a reference keeps what was taken");
 	process_unref(first);
 
-	second = process_cache_fork(c, 1, 20, 50 * S);
+	process_cache_fork(c, 1, 20, 50 * S);
 	tap_ok(process_cache_find(c, 20, 4 * S)->exit_ns == 50 * S,
 		"a fork onto a living pid ends the older process: its exit was missed");
 	process_cache_free(c);
