@@ -12,19 +12,15 @@ tap.need_root()
 PACKETS = 200_000
 
 ns = tap.netns()
-tap.run(["ip", "link", "add", "flac0", "type", "veth", "peer", "name", "flac1", "netns", ns])
-tap.run(["sysctl", "-qw", "net.ipv6.conf.flac0.disable_ipv6=1"])
-tap.run(["ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.flac1.disable_ipv6=1"])
-tap.run(["ip", "link", "set", "flac0", "up"])
-tap.run(["ip", "-n", ns, "link", "set", "flac1", "up"])
+here, there = tap.uplink(ns)
 
 
 def measure(stopped):
     name = f"{stopped} stopped" if stopped else "nobody stopped"
     path = os.path.join(tap.tmpdir(), "out.ndjson")
-    f = pipeline.Flowner("-i", "flac0", "-o", f"ecs:{path}", "--set", "limits.flows=1000000",
+    f = pipeline.Flowner("-i", here, "-o", f"ecs:{path}", "--set", "limits.flows=1000000",
                          "--set", "limits.tcp_attempt_timeout=3s", "tcp port 80")
-    send = subprocess.Popen(["ip", "netns", "exec", ns, pipeline.TRUTH, "syns", "flac1", str(PACKETS)],
+    send = subprocess.Popen(["ip", "netns", "exec", ns, pipeline.TRUTH, "syns", there, str(PACKETS)],
                             stdout=subprocess.PIPE, text=True)
     if stopped:
         time.sleep(0.05)

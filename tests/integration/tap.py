@@ -170,3 +170,15 @@ def veth(ns_a, ns_b, net=0):
         subprocess.run(["ip", "-n", ns, "addr", "add", f"fd77:{net}::{host}/64", "dev", "v0", "nodad"],
                        check=True)
         subprocess.run(["ip", "-n", ns, "link", "set", "v0", "up"], check=True)
+
+
+def uplink(ns, net=200):
+    """Joins our own namespace to another: returns the two interfaces' names, 10.77.NET.1 here and .2 there, no IPv6."""
+    here, there = f"flw{os.getpid()}a", f"flw{os.getpid()}b"
+    subprocess.run(["ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", ns], check=True)
+    atexit.register(subprocess.run, ["ip", "link", "del", here], stderr=subprocess.DEVNULL)
+    for prefix, dev, host in ([], here, 1), (["ip", "netns", "exec", ns], there, 2):
+        subprocess.run([*prefix, "sysctl", "-qw", f"net.ipv6.conf.{dev}.disable_ipv6=1"], check=True)
+        subprocess.run([*prefix, "ip", "addr", "add", f"10.77.{net}.{host}/24", "dev", dev], check=True)
+        subprocess.run([*prefix, "ip", "link", "set", dev, "up"], check=True)
+    return here, there
