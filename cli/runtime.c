@@ -56,7 +56,9 @@ bool runtime_is_live(const char *path)
 	char lock[RUNTIME_PATH_MAX + 8];
 	_cleanup_close_ int fd = -1;
 
-	snprintf(lock, sizeof(lock), "%s/lock", path);
+	/* A path that long is none of ours. */
+	if (snprintf(lock, sizeof(lock), "%s/lock", path) >= (int)sizeof(lock))
+		return false;
 	fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
