@@ -49,7 +49,7 @@ struct balance instance_balance(const struct instance *i)
 		.malformed = ENRICH(i, packets_malformed),
 		.filtered = ENRICH(i, packets_filtered),
 		.lost = CAPTURE(i, packets_dropped) + CAPTURE(i, packets_ring_full) +
-			ENRICH(i, packets_lost),
+			ENRICH(i, packets_lost) + ENRICH(i, packets_orphaned),
 	};
 	uint64_t sum = b.logged + b.open + b.duplicate + b.late + b.fragment + b.other +
 		       b.malformed + b.filtered + b.lost;
@@ -70,12 +70,16 @@ bool instance_alive(const struct instance *i, enum ledger_program program)
 
 void instance_summary(const struct instance *i, char *ret, size_t size)
 {
-	snprintf(ret, size,
+	int n = snprintf(ret, size,
 		"%" PRIu64 " packets seen, %" PRIu64 " records written, lost: kernel %" PRIu64
 		", packet ring %" PRIu64 ", record ring %" PRIu64 ", output %" PRIu64,
 		CAPTURE(i, packets_matched), SINK(i, records_written), CAPTURE(i, packets_dropped),
 		CAPTURE(i, packets_ring_full), ENRICH(i, records_lost),
 		SINK(i, records_lost) + SINK(i, records_invalid));
+	/* Only after a crash. */
+	if (ENRICH(i, packets_orphaned) && n > 0 && (size_t)n < size)
+		snprintf(ret + n, size - (size_t)n, ", flows of a killed enrich %" PRIu64,
+			ENRICH(i, packets_orphaned));
 }
 
 static void print_age(FILE *f, uint64_t start_ns, uint64_t now_ns)

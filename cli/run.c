@@ -277,13 +277,25 @@ static void not_ready(struct run *r)
 	fail(r, COMMAND_EXIT_SOFT);
 }
 
+/*
+ * enrich looks once at the processes and sockets that are there already, so capture must have
+ * opened the tap by then: what comes between would be seen by neither.
+ */
+static bool must_wait(const struct run *r, unsigned program)
+{
+	return program == LEDGER_OF_ENRICH && r->phase == STARTING &&
+	       !is_up(r, LEDGER_OF_CAPTURE) &&
+	       r->plan.child[LEDGER_OF_CAPTURE].state != CHILD_ENDED;
+}
+
 static void start_due(struct run *r)
 {
 	for (unsigned i = r->phase == STOPPING ? r->stop_program : 0; i < LEDGER_PROGRAMS; i++) {
 		struct child *c = &r->plan.child[i];
 		int e;
 
-		if (c->state != CHILD_DOWN || c->stopping || c->start_at_ns > r->now_ns)
+		if (c->state != CHILD_DOWN || c->stopping || c->start_at_ns > r->now_ns ||
+			must_wait(r, i))
 			continue;
 		e = supervise_start(c, r->plan.envp, r->now_ns);
 		if (e < 0) {
@@ -398,7 +410,8 @@ static int timeout_ms(const struct run *r)
 	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++) {
 		const struct child *c = &r->plan.child[i];
 
-		if (c->state == CHILD_DOWN && !c->stopping && c->start_at_ns < at)
+		if (c->state == CHILD_DOWN && !c->stopping && c->start_at_ns < at &&
+			!must_wait(r, i))
 			at = c->start_at_ns;
 	}
 	if (at == NEVER)

@@ -132,6 +132,37 @@ static void on_flow_free(void *arg, struct flow *f)
 	}
 }
 
+/*
+ * Packets that a killed run had read but not accounted for were in open flows: they are lost, and
+ * this says so. (Those of its last batch are read again, and then counted twice as read.)
+ */
+static void settle_ledger(struct pipeline *p)
+{
+	static const enum ledger_enrich accounts[] = {
+		LEDGER_enrich_packets_logged,
+		LEDGER_enrich_packets_duplicate,
+		LEDGER_enrich_packets_late,
+		LEDGER_enrich_packets_fragment,
+		LEDGER_enrich_packets_other,
+		LEDGER_enrich_packets_malformed,
+		LEDGER_enrich_packets_lost,
+		LEDGER_enrich_packets_filtered,
+		LEDGER_enrich_packets_orphaned,
+	};
+	uint64_t read = ledger_get(p->ledger, LEDGER_enrich_packets_read), spent = 0;
+	struct ring_loss loss = {.stage = RING_LOSS_FLOWS, .first_ns = p->emit.epoch * 1000000};
+
+	for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++)
+		spent += ledger_get(p->ledger, accounts[i]);
+	ledger_set(p->ledger, LEDGER_enrich_packets_open, 0);
+	if (read <= spent)
+		return;
+	loss.count = loss.packets = read - spent;
+	loss.last_ns = loss.first_ns;
+	ledger_add(p->ledger, LEDGER_enrich_packets_orphaned, loss.count);
+	note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
+}
+
 int pipeline_new(const struct config *config, struct ledger *ledger, struct owners *owners,
 	struct ring_producer *ring, uint64_t epoch, struct pipeline **ret)
 {
@@ -171,6 +202,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	}
 	if (owners)
 		flow_table_on_changed(p->flows, on_flow_changed);
+	settle_ledger(p);
 	*ret = p;
 	return 0;
 }

@@ -63,7 +63,8 @@
 	X(enrich_diag_requests, "sock_diag lookups")                                               \
 	X(enrich_diag_errors, "sock_diag replies that made no sense, or overruns")                 \
 	X(enrich_wakeups, "wake-ups sent to sink")                                                 \
-	X(enrich_tiers, "live owner tiers, a bit mask: 1 tap, 2 sock_diag, 4 seed, 8 procfs")
+	X(enrich_tiers, "live owner tiers, a bit mask: 1 tap, 2 sock_diag, 4 seed, 8 procfs")      \
+	X(enrich_packets_orphaned, "packets of flows that were open when enrich was killed")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \

@@ -73,7 +73,7 @@ static bool values_possible(const struct record *r)
 	if (!history_possible(r->history))
 		return false;
 	if (r->event == RECORD_LOSS)
-		return r->loss_stage >= RING_LOSS_KERNEL && r->loss_stage <= RING_LOSS_TAP &&
+		return r->loss_stage >= RING_LOSS_KERNEL && r->loss_stage < RING_LOSS_STAGES &&
 		       r->loss_first_ns <= r->loss_last_ns;
 	return (r->family == 4 || r->family == 6) && r->start_ns <= r->end_ns;
 }
@@ -174,6 +174,7 @@ static const char *const loss_stage_names[] = {
 	[RING_LOSS_PACKET_RING] = "packet_ring",
 	[RING_LOSS_RECORD_RING] = "record_ring",
 	[RING_LOSS_TAP] = "tap",
+	[RING_LOSS_FLOWS] = "flows",
 };
 
 _Static_assert(COUNT(state_names) == RECORD_STATES, "every state has a name");

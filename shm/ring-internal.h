@@ -49,7 +49,7 @@ struct ring_pending {
 	uint64_t t_ns;
 };
 
-#define RING_STAGES (RING_LOSS_TAP + 1)
+#define RING_STAGES RING_LOSS_STAGES
 
 struct ring_producer {
 	struct ring_page_a *a;

@@ -43,6 +43,8 @@ enum ring_loss_stage {
 	RING_LOSS_PACKET_RING = 2, /* packets that found the capture -> enrich ring full */
 	RING_LOSS_RECORD_RING = 3, /* records that found the enrich -> sink ring full */
 	RING_LOSS_TAP = 4,         /* perf records lost: owners may be missing, no packet is */
+	RING_LOSS_FLOWS = 5,       /* packets of flows that were open when enrich was killed */
+	RING_LOSS_STAGES,
 };
 
 /* Body of RING_FRAME_LOSS: a counted gap, in-band, at the place in the stream where it happened. */

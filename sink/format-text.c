@@ -229,6 +229,9 @@ static size_t loss_line(const struct record *r, const struct format_context *ctx
 	case RING_LOSS_TAP:
 		p = text_lit(p, " owner events: some owners may be unknown");
 		break;
+	case RING_LOSS_FLOWS:
+		p = text_lit(p, " packets: their connections were open when enrich was killed");
+		break;
 	}
 	p = colour(p, ctx, COLOUR_NORMAL);
 	*p++ = '\n';

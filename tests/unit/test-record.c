@@ -122,7 +122,7 @@ static void test_loss(void)
 	r.family = 0;
 	r.loss_stage = RING_LOSS_TAP;
 	tap_is_int(record_check(&r, record_size(&r)), 0, "a loss has no addresses");
-	r.loss_stage = RING_LOSS_TAP + 1;
+	r.loss_stage = RING_LOSS_STAGES;
 	tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "unknown stage");
 	r.loss_stage = 0;
 	tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "no stage");

@@ -123,7 +123,7 @@ static void test_loss_on_commit(void)
 {
 	_cleanup_(pair_free) struct pair t = pair_new();
 	struct ring_loss kernel = {RING_LOSS_KERNEL, 0, 5, 5, 10, 20}, loss;
-	struct ring_loss wrong = {RING_LOSS_TAP + 1, 0, 1, 1, 1, 1};
+	struct ring_loss wrong = {RING_LOSS_STAGES, 0, 1, 1, 1, 1};
 	struct ring_frame f;
 
 	while (put(&t, 1, 4080) == 0)
