@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the whole pipeline costs beside `tcpdump -l -n` with the same filter, and what it costs when nothing happens.
 
-    tests/bench/pipeline.py [--quick] [--rate N] [--seconds N] [--rounds N]
+    tests/bench/cost.py [--quick] [--rate N] [--seconds N] [--rounds N]
 
 Prints one table: CPU time of all processes per connection, median over interleaved rounds, their ratio, and the
 share of a core when idle; then TAP lines for the two promises. --quick only proves that it runs.
