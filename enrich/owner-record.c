@@ -34,6 +34,25 @@ static void complete(struct owners *o, struct process *p)
 	owners_fill_process(o, p, &o->found);
 }
 
+/*
+ * Without the tap nobody tells of an exec: what was read of the old program must not name the new
+ * one. Its name and the command line are open to all.
+ */
+static void recheck(struct owners *o, struct process *p)
+{
+	uint64_t start = p->start_ns;
+
+	if (o->tap || !o->procfs || p->exit_ns || procfs_read(o->procfs, p->pid, 0, &o->found))
+		return;
+	if (start && (o->found.start_ns > start + PROCESS_START_SLACK_NS ||
+			     o->found.start_ns + PROCESS_START_SLACK_NS < start))
+		return; /* the pid is another process's by now */
+	if (!memcmp(p->comm, o->found.comm, sizeof(p->comm)))
+		return;
+	process_exec(p, o->found.comm, process_comm_len(o->found.comm));
+	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
+}
+
 static void name_parent(struct owners *o, struct process *p)
 {
 	const struct process *parent;
@@ -88,6 +107,7 @@ void owner_to_record(
 		.unknown = (uint8_t)a->unknown,
 	};
 	if (a->process) {
+		recheck(o, a->process);
 		complete(o, a->process);
 		name_parent(o, a->process);
 		put_process(a->process, r, ret);
