@@ -103,7 +103,7 @@ tap.has(c.text(), "impossible index", "and says so")
 reader.wait(20)
 
 # Its interface goes away.
-run_ip = ["ip", "-n", ns, "link"]
+run_ip = tap.inside(ns, "ip", "link")
 tap.run([*run_ip, "add", "d0", "type", "veth", "peer", "name", "d1"])
 tap.run([*run_ip, "set", "d0", "up"])
 c = capture.Capture(ns).start("-i", "d0")

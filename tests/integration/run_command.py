@@ -66,7 +66,7 @@ shows("UDP over IPv6", [pipeline.TRUTH, "client", "udp", "::1", "9954"],
 # Across a veth pair: the server lives in another network namespace.
 ns = tap.netns()
 tap.uplink(ns)
-far = pipeline.server("tcp", "10.77.200.2", 9955, prefix=["ip", "netns", "exec", ns])
+far = pipeline.server("tcp", "10.77.200.2", 9955, prefix=tap.inside(ns))
 shows("across a veth pair", [pipeline.TRUTH, "client", "tcp", "10.77.200.2", "9955"],
       ["truth[", "10.77.200.2:9955", f"[{far.server_pid}]"])
 

@@ -151,25 +151,25 @@ def netns(prefix="t"):
     name = f"flowner-{prefix}-{os.getpid()}-{_netns}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     atexit.register(subprocess.run, ["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
-    subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+    subprocess.run(inside(name, "ip", "link", "set", "lo", "up"), check=True)
     return name
 
 
 def inside(ns, *argv):
-    """The command line that runs argv inside a namespace made by netns(). Not by `ip netns exec`: that mounts another /sys,
-    without tracefs and cgroups."""
+    """The command line that runs argv inside a namespace made by netns(). Not by `ip netns exec` or `ip -n`: they mount
+    another /sys, without tracefs and cgroups, and cannot do that in a plain chroot."""
     return ["nsenter", f"--net=/run/netns/{ns}", "--", *argv]
 
 
 def veth(ns_a, ns_b, net=0):
     """Joins two namespaces: 10.77.NET.1 / fd77:NET::1 in the first, .2 in the second, interfaces v0 in both."""
-    subprocess.run(["ip", "-n", ns_a, "link", "add", "v0", "type", "veth", "peer", "name", "v0",
-                    "netns", ns_b], check=True)
+    subprocess.run(inside(ns_a, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v0",
+                          "netns", ns_b), check=True)
     for ns, host in (ns_a, 1), (ns_b, 2):
-        subprocess.run(["ip", "-n", ns, "addr", "add", f"10.77.{net}.{host}/24", "dev", "v0"], check=True)
-        subprocess.run(["ip", "-n", ns, "addr", "add", f"fd77:{net}::{host}/64", "dev", "v0", "nodad"],
+        subprocess.run(inside(ns, "ip", "addr", "add", f"10.77.{net}.{host}/24", "dev", "v0"), check=True)
+        subprocess.run(inside(ns, "ip", "addr", "add", f"fd77:{net}::{host}/64", "dev", "v0", "nodad"),
                        check=True)
-        subprocess.run(["ip", "-n", ns, "link", "set", "v0", "up"], check=True)
+        subprocess.run(inside(ns, "ip", "link", "set", "v0", "up"), check=True)
 
 
 def uplink(ns, net=200):
@@ -177,7 +177,7 @@ def uplink(ns, net=200):
     here, there = f"flw{os.getpid()}a", f"flw{os.getpid()}b"
     subprocess.run(["ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", ns], check=True)
     atexit.register(subprocess.run, ["ip", "link", "del", here], stderr=subprocess.DEVNULL)
-    for prefix, dev, host in ([], here, 1), (["ip", "netns", "exec", ns], there, 2):
+    for prefix, dev, host in ([], here, 1), (inside(ns), there, 2):
         subprocess.run([*prefix, "sysctl", "-qw", f"net.ipv6.conf.{dev}.disable_ipv6=1"], check=True)
         subprocess.run([*prefix, "ip", "addr", "add", f"10.77.{net}.{host}/24", "dev", dev], check=True)
         subprocess.run([*prefix, "ip", "link", "set", dev, "up"], check=True)
