@@ -111,8 +111,10 @@ void supervise_stop(struct child *c)
 	c->stopping = true;
 	if (c->state != CHILD_RUNNING)
 		return;
-	kill(c->pid, SIGTERM);
+	/* In this order: after SIGTERM it may be a debugger's or leak checker's tracee on its way
+	 * out. */
 	kill(c->pid, SIGCONT);
+	kill(c->pid, SIGTERM);
 }
 
 void supervise_kill(struct child *c)

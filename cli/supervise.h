@@ -68,7 +68,7 @@ enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t
  * us), standard input /dev/null, SIGTERM when we die.
  */
 int supervise_start(struct child *c, char *const *envp, uint64_t now_ns);
-/* SIGTERM, and SIGCONT in case it was stopped. */
+/* SIGCONT in case it was stopped, and SIGTERM. */
 void supervise_stop(struct child *c);
 void supervise_kill(struct child *c);
 
