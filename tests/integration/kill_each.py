@@ -9,7 +9,7 @@ import pipeline
 import tap
 
 tap.need_root()
-KILLS = int(os.environ.get("FLOWNER_KILLS", "20"))
+KILLS = 200 if "FLOWNER_LONG" in os.environ else 20
 RATE = 2000
 
 random.seed(os.environ.get("FLOWNER_SEED", "1"))
