@@ -164,6 +164,9 @@ static void count_owner(struct ledger *l, const struct record_process *p)
 	case RECORD_METHOD_PROCFS:
 		ledger_add(l, LEDGER_enrich_owners_procfs, 1);
 		return;
+	case RECORD_METHOD_KERNEL:
+		ledger_add(l, LEDGER_enrich_owners_kernel, 1);
+		return;
 	case RECORD_METHOD_SOCK_DIAG:
 		ledger_add(l, p->pid ? LEDGER_enrich_owners_diag : LEDGER_enrich_owners_cgroup, 1);
 		return;

@@ -64,7 +64,8 @@
 	X(enrich_diag_errors, "sock_diag replies that made no sense, or overruns")                 \
 	X(enrich_wakeups, "wake-ups sent to sink")                                                 \
 	X(enrich_tiers, "live owner tiers, a bit mask: 1 tap, 2 sock_diag, 4 seed, 8 procfs")      \
-	X(enrich_packets_orphaned, "packets of flows that were open when enrich was killed")
+	X(enrich_packets_orphaned, "packets of flows that were open when enrich was killed")       \
+	X(enrich_owners_kernel, "sockets of the kernel itself")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
@@ -87,8 +88,8 @@ enum ledger_enrich { LEDGER_ENRICH(LEDGER_ENUM) LEDGER_ENRICH_N };
 enum ledger_sink { LEDGER_SINK(LEDGER_ENUM) LEDGER_SINK_N };
 
 #define LEDGER_MAGIC   UINT64_C(0x726567646c776f6c)
-#define LEDGER_VERSION 1
-#define LEDGER_MAX     64 /* counters, any program */
+#define LEDGER_VERSION 2
+#define LEDGER_MAX     128 /* counters, any program */
 
 /* The file, one page. */
 struct ledger_file {

@@ -149,6 +149,7 @@ static const char *const method_names[] = {
 	[RECORD_METHOD_SOCK_DIAG] = "sock_diag",
 	[RECORD_METHOD_SEED] = "seed",
 	[RECORD_METHOD_PROCFS] = "procfs",
+	[RECORD_METHOD_KERNEL] = "kernel",
 };
 
 static const char *const confidence_names[] = {
@@ -167,6 +168,8 @@ static const char *const unknown_names[] = {
 	[RECORD_UNKNOWN_OLDER] = "older",
 	[RECORD_UNKNOWN_OFFLINE] = "offline",
 	[RECORD_UNKNOWN_OFF] = "off",
+	[RECORD_UNKNOWN_AMBIGUOUS] = "ambiguous",
+	[RECORD_UNKNOWN_NETNS] = "netns",
 };
 
 static const char *const loss_stage_names[] = {

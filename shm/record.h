@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_VERSION     1
+#define RECORD_VERSION     2
 #define RECORD_STRINGS_MAX 6144u /* bytes of string area; a longer value is cut and flagged */
 
 enum record_event {
@@ -72,6 +72,7 @@ enum record_method {
 	RECORD_METHOD_SOCK_DIAG,   /* sock_diag lookup joined with a known inode or cookie */
 	RECORD_METHOD_SEED,        /* socket already there at start, found by the seeding sweep */
 	RECORD_METHOD_PROCFS,      /* /proc fd search while the socket existed */
+	RECORD_METHOD_KERNEL,      /* the kernel's own socket: NFS, tunnels; no process */
 	RECORD_METHODS,
 };
 
@@ -93,6 +94,8 @@ enum record_unknown {
 	RECORD_UNKNOWN_OLDER,      /* connection older than flowner, not in the seed */
 	RECORD_UNKNOWN_OFFLINE,    /* packets from a file */
 	RECORD_UNKNOWN_OFF,        /* every tier that could tell is off or refused */
+	RECORD_UNKNOWN_AMBIGUOUS,  /* several processes could be meant, nothing tells which */
+	RECORD_UNKNOWN_NETNS,      /* in a network namespace that nobody here can ask */
 	RECORD_UNKNOWNS,
 };
 
