@@ -97,9 +97,8 @@ static int open_sources(struct loop *l, const struct options *o)
 static int open_ring(struct loop *l)
 {
 	const struct config *c = &l->daemon->config;
-	uid_t uid = geteuid();
-	gid_t gid;
 	char path[256];
+	uid_t uid;
 	int r;
 
 	l->gift.epoch = ledger_get(&l->daemon->ledger, LEDGER_capture_epoch);
@@ -110,13 +109,9 @@ static int open_ring(struct loop *l)
 		log_error("cannot make the ring: %s", strerror(-r));
 		return 1;
 	}
-	/* Without privileges there is only one user: ourselves. */
-	r = privileges_is_root() ? privileges_user(c->enrich.user, &uid, &gid) : 0;
-	if (r < 0) {
-		log_error("enrich.user: no such user: %s (create it, or set another one)",
-			c->enrich.user);
-		return CONFIG_EXIT;
-	}
+	r = daemon_peer_user(l->daemon, LEDGER_OF_ENRICH, &uid);
+	if (r)
+		return r;
 	r = daemon_path(l->daemon, "capture", "ring.sock", path, sizeof(path));
 	if (r == 0)
 		r = peer_listen(l->peer, path, uid);
@@ -128,18 +123,14 @@ static int open_ring(struct loop *l)
 }
 
 /* Step 5. */
-static int drop(const struct config *c)
+static int drop(const struct daemon *d)
 {
-	uid_t uid = geteuid();
-	/* Not root: the group stays, whatever is given here; some containers run with group 0. */
-	gid_t gid = getegid() ? getegid() : (gid_t)uid;
-	int r = privileges_is_root() ? privileges_user(c->capture.user, &uid, &gid) : 0;
+	uid_t uid;
+	gid_t gid;
+	int r = daemon_own_user(d, &uid, &gid);
 
-	if (r < 0) {
-		log_error("capture.user: no such user: %s (create it, or set another one)",
-			c->capture.user);
-		return CONFIG_EXIT;
-	}
+	if (r)
+		return r;
 	r = privileges_drop(uid, gid, 0);
 	if (r < 0) {
 		log_error("cannot give up privileges: %s", strerror(-r));
@@ -194,7 +185,7 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
 	r = open_ring(l);
 	if (r == 0)
-		r = drop(c);
+		r = drop(l->daemon);
 	if (r == 0)
 		r = start_sources(l);
 	if (r)

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "config/notify.h"
 #include "config/options.h"
+#include "config/privileges.h"
 #include "flowner-version.h"
 
 #define EXIT_USAGE 64 /* EX_USAGE of sysexits.h */
@@ -134,6 +135,73 @@ int daemon_path(
 	int n = snprintf(ret, size, "%s/%s%s%s", d->runtime_dir, program, file[0] ? "/" : "", file);
 
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static const char *user_key(enum ledger_program program)
+{
+	switch (program) {
+	case LEDGER_OF_CAPTURE:
+		return "capture.user";
+	case LEDGER_OF_ENRICH:
+		return "enrich.user";
+	case LEDGER_OF_SINK:
+	case LEDGER_PROGRAMS:
+		break;
+	}
+	return "output.user";
+}
+
+static const char *user_name(const struct config *c, enum ledger_program program)
+{
+	switch (program) {
+	case LEDGER_OF_CAPTURE:
+		return c->capture.user;
+	case LEDGER_OF_ENRICH:
+		return c->enrich.user;
+	case LEDGER_OF_SINK:
+	case LEDGER_PROGRAMS:
+		break;
+	}
+	return c->output.user;
+}
+
+static int look_up(
+	const struct daemon *d, enum ledger_program program, uid_t *ret_uid, gid_t *ret_gid)
+{
+	const char *name = user_name(&d->config, program);
+	int r = privileges_user(name, ret_uid, ret_gid);
+
+	if (r == 0)
+		return 0;
+	if (r == -EINVAL)
+		log_error("%s: flowner does not run as %s", user_key(program), name);
+	else
+		log_error("%s: no such user: %s (create it, or set another one)", user_key(program),
+			name);
+	return CONFIG_EXIT;
+}
+
+int daemon_own_user(const struct daemon *d, uid_t *ret_uid, gid_t *ret_gid)
+{
+	if (privileges_is_root())
+		return look_up(d, d->program, ret_uid, ret_gid);
+	*ret_uid = geteuid();
+	/* Some containers start programs with group 0; it is not kept. */
+	*ret_gid = getegid() ? getegid() : (gid_t)*ret_uid;
+	return 0;
+}
+
+int daemon_peer_user(const struct daemon *d, enum ledger_program peer, uid_t *ret_uid)
+{
+	uid_t own;
+	gid_t gid;
+
+	if (privileges_is_root() ||
+		(privileges_user(user_name(&d->config, d->program), &own, &gid) == 0 &&
+			own == geteuid()))
+		return look_up(d, peer, ret_uid, &gid);
+	*ret_uid = geteuid();
+	return 0;
 }
 
 int daemon_signals(int *ret_fd)

@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 #include "shm/ledger.h"
@@ -49,6 +50,15 @@ void daemon_deinit(struct daemon *d);
 /* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
 int daemon_path(
 	const struct daemon *d, const char *program, const char *file, char *ret, size_t size);
+
+/*
+ * Whom this program runs as once it has dropped its privileges, and whom its neighbour @peer runs
+ * as, by their keys in the configuration. Without root nobody can change users: this program stays
+ * who it is, and unless that is its own configured user (a service with users of their own), its
+ * neighbours are the same. 0; CONFIG_EXIT after logging which key is wrong.
+ */
+int daemon_own_user(const struct daemon *d, uid_t *ret_uid, gid_t *ret_gid);
+int daemon_peer_user(const struct daemon *d, enum ledger_program peer, uid_t *ret_uid);
 
 /*
  * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores

@@ -58,25 +58,6 @@ static int own_option(void *arg, const char *name, const char *value)
 	return 0;
 }
 
-static int resolve_user(const char *key, const char *user, uid_t *ret_uid, gid_t *ret_gid)
-{
-	int r;
-
-	/* Started without root there is nobody to become; the peers then run as we do. */
-	if (!privileges_is_root()) {
-		*ret_uid = getuid();
-		*ret_gid = getgid();
-		if (privileges_user(user, ret_uid, ret_gid) < 0)
-			*ret_uid = getuid();
-		return 0;
-	}
-	r = privileges_user(user, ret_uid, ret_gid);
-	if (r < 0)
-		log_error("%s: user \"%s\": %s", key, user,
-			r == -ENOENT ? "no such user" : "not a user flowner may run as");
-	return r;
-}
-
 static void log_start(const struct daemon *d, const struct owners *owners,
 	const struct arguments *a, uint64_t keep)
 {
@@ -94,22 +75,25 @@ static void log_start(const struct daemon *d, const struct owners *owners,
 					   : "");
 }
 
+/* 0, the exit status, or -errno; logged. */
 static int run(struct daemon *d, const struct arguments *a)
 {
 	struct loop_setup s = {.daemon = d, .listen_fd = -1, .signal_fd = -1};
 	uint64_t keep = 0;
 	char path[256];
 	uid_t uid;
-	gid_t gid, ignored;
+	gid_t gid;
 	int r;
 
 	s.offline = a->offline;
 	s.epoch = daemon_realtime_ns() / 1000000;
-	r = resolve_user("enrich.user", d->config.enrich.user, &uid, &gid);
-	if (r >= 0)
-		r = resolve_user("capture.user", d->config.capture.user, &s.capture_uid, &ignored);
-	if (r >= 0)
-		r = resolve_user("output.user", d->config.output.user, &s.sink_uid, &ignored);
+	r = daemon_own_user(d, &uid, &gid);
+	if (r == 0)
+		r = daemon_peer_user(d, LEDGER_OF_CAPTURE, &s.capture_uid);
+	if (r == 0)
+		r = daemon_peer_user(d, LEDGER_OF_SINK, &s.sink_uid);
+	if (r > 0)
+		return r;
 	if (r >= 0)
 		r = daemon_signals(&s.signal_fd);
 	if (r >= 0 && !a->offline) {
@@ -182,7 +166,9 @@ int main(int argc, char **argv)
 		r = EXIT_USAGE_ERROR;
 		goto out;
 	}
-	r = run(&d, &a) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	r = run(&d, &a);
+	if (r < 0)
+		r = EXIT_FAILURE;
 out:
 	daemon_deinit(&d);
 	return r;

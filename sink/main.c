@@ -75,36 +75,21 @@ static int open_outputs(struct spool *s, const struct daemon *d)
 	return 0;
 }
 
-/* @name's ids; without root nobody can change users, and all programs run as the one we are. */
-static int user_of(const char *name, uid_t *ret_uid, gid_t *ret_gid)
-{
-	int r;
-
-	if (!privileges_is_root()) {
-		*ret_uid = geteuid();
-		*ret_gid = getegid();
-		return 0;
-	}
-	r = privileges_user(name, ret_uid, ret_gid);
-	if (r < 0)
-		log_error("user %s: %s", name, strerror(-r));
-	return r;
-}
-
+/* 0 or the exit status, logged. */
 static int drop(const struct daemon *d, struct loop_options *o)
 {
 	uid_t uid;
-	gid_t gid, unused;
-	int r = user_of(d->config.output.user, &uid, &gid);
+	gid_t gid;
+	int r = daemon_own_user(d, &uid, &gid);
 
 	if (r == 0)
-		r = user_of(d->config.enrich.user, &o->peer, &unused);
+		r = daemon_peer_user(d, LEDGER_OF_ENRICH, &o->peer);
 	if (r)
 		return r;
 	r = privileges_drop(uid, gid, 0);
 	if (r)
 		log_error("privileges cannot be dropped: %s", strerror(-r));
-	return r;
+	return r ? 1 : 0;
 }
 
 static int run(struct daemon *d, struct loop_options *o)
@@ -119,9 +104,10 @@ static int run(struct daemon *d, struct loop_options *o)
 	status = open_outputs(&spool, d);
 	if (status)
 		goto out;
-	status = 1;
-	if (drop(d, o))
+	status = drop(d, o);
+	if (status)
 		goto out;
+	status = 1;
 	r = daemon_path(d, "enrich", "ring.sock", path, sizeof(path));
 	if (r == 0)
 		r = daemon_signals(&o->signal_fd);

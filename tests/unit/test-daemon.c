@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "flowner-version.h"
@@ -164,6 +165,52 @@ static void test_signals(void)
 	tap_ok(daemon_realtime_ns() / 1000000000 > 1600000000, "the real-time clock is in ns");
 }
 
+/* In a child that has become @uid: what daemon_own_user() and daemon_peer_user() say. */
+static void check_users_as(uid_t uid, const char *enrich_user, uid_t want_peer, const char *name)
+{
+	struct daemon d = {.program = LEDGER_OF_CAPTURE};
+	struct {
+		int own, peer;
+		uid_t own_uid, peer_uid;
+		gid_t own_gid;
+	} got = {0};
+	int fds[2], status;
+
+	config_init(&d.config);
+	d.config.capture.user = (char[]){"60801"};
+	d.config.enrich.user = (char *)enrich_user;
+	if (pipe(fds) < 0 || fork() == 0) {
+		if (uid && (setgid(uid) < 0 || setuid(uid) < 0))
+			_exit(1);
+		got.own = daemon_own_user(&d, &got.own_uid, &got.own_gid);
+		got.peer = daemon_peer_user(&d, LEDGER_OF_ENRICH, &got.peer_uid);
+		_exit(write(fds[1], &got, sizeof(got)) != sizeof(got));
+	}
+	close(fds[1]);
+	if (read(fds[0], &got, sizeof(got)) != sizeof(got))
+		tap_bail("the child does not answer");
+	close(fds[0]);
+	wait(&status);
+	tap_is_int(got.own, 0, "%s: own user", name);
+	tap_is_int(got.own_uid, uid ? uid : 60801, "%s: own uid", name);
+	tap_is_int(got.own_gid, uid ? uid : 60801, "%s: own gid", name);
+	tap_is_int(got.peer, want_peer == (uid_t)-1 ? CONFIG_EXIT : 0, "%s: peer", name);
+	if (want_peer != (uid_t)-1)
+		tap_is_int(got.peer_uid, want_peer, "%s: peer's uid", name);
+}
+
+static void test_users(void)
+{
+	if (geteuid() != 0) {
+		tap_skip("users by configuration", "needs root");
+		return;
+	}
+	check_users_as(0, "60802", 60802, "root");
+	check_users_as(0, "no-such-user", (uid_t)-1, "root, an unknown peer");
+	check_users_as(60801, "60802", 60802, "a service with users of their own");
+	check_users_as(60805, "60802", 60805, "somebody without root");
+}
+
 int main(void)
 {
 	FILE *f;
@@ -178,6 +225,7 @@ int main(void)
 	test_texts();
 	test_start();
 	test_signals();
+	test_users();
 	unlink(file);
 	rmdir(folder);
 	return tap_done();
