@@ -102,6 +102,8 @@ void owner_to_record(
 		.latency_ns = a->latency_ns,
 		.uid = a->confidence == RECORD_CONFIDENCE_UNKNOWN ? UINT32_MAX : a->uid,
 		.gid = UINT32_MAX,
+		.ruid = UINT32_MAX,
+		.loginuid = UINT32_MAX,
 		.method = (uint8_t)a->method,
 		.confidence = (uint8_t)a->confidence,
 		.unknown = (uint8_t)a->unknown,

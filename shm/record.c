@@ -50,18 +50,52 @@ static bool history_possible(const char history[RECORD_HISTORY_MAX])
 	return true;
 }
 
+const char *record_next_ancestor(const struct record *r, struct record_str ancestors, size_t *pos,
+	uint32_t *ret_pid, size_t *ret_len)
+{
+	const char *at = record_get_str(r, ancestors) + *pos;
+	const char *end = record_get_str(r, ancestors) + ancestors.len;
+	const char *stop = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
+	uint64_t pid = 0;
+
+	if (!stop || *at < '1' || *at > '9')
+		return NULL;
+	while (*at >= '0' && *at <= '9' && pid <= UINT32_MAX)
+		pid = pid * 10 + (uint64_t)(*at++ - '0');
+	if (*at != ' ' || pid > UINT32_MAX)
+		return NULL;
+	*ret_pid = (uint32_t)pid;
+	*ret_len = (size_t)(stop - at) - 1;
+	*pos = (size_t)(stop - record_get_str(r, ancestors)) + 1;
+	return at + 1;
+}
+
+static bool ancestors_possible(const struct record *r, struct record_str s)
+{
+	size_t pos = 0, len, n = 0;
+	uint32_t pid;
+
+	while (record_next_ancestor(r, s, &pos, &pid, &len))
+		n++;
+	return pos == s.len && n <= RECORD_ANCESTORS_MAX;
+}
+
 static int process_check(const struct record *r, const struct record_process *p)
 {
-	const uint8_t known =
-		RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED | RECORD_PROCESS_IN_TREE;
+	const uint8_t known = RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED |
+			      RECORD_PROCESS_IN_TREE | RECORD_PROCESS_UID_AT_EXEC;
+	const struct record_str strings[] = {p->name, p->exe, p->args, p->cwd, p->cgroup,
+		p->parent_name, p->ancestors, p->user, p->group, p->unit, p->user_unit,
+		p->container, p->pod};
 
 	if (p->method >= RECORD_METHODS || p->confidence >= RECORD_CONFIDENCES ||
-		p->unknown >= RECORD_UNKNOWNS || (p->flags & ~known))
+		p->unknown >= RECORD_UNKNOWNS || p->runtime >= RECORD_RUNTIMES ||
+		(p->flags & ~known))
 		return RECORD_E_VALUE;
-	if (!str_possible(r, p->name) || !str_possible(r, p->exe) || !str_possible(r, p->args) ||
-		!str_possible(r, p->cgroup) || !str_possible(r, p->parent_name))
-		return RECORD_E_STRING;
-	return 0;
+	for (size_t i = 0; i < COUNT(strings); i++)
+		if (!str_possible(r, strings[i]))
+			return RECORD_E_STRING;
+	return ancestors_possible(r, p->ancestors) ? 0 : RECORD_E_STRING;
 }
 
 static bool values_possible(const struct record *r)
@@ -172,6 +206,16 @@ static const char *const unknown_names[] = {
 	[RECORD_UNKNOWN_NETNS] = "netns",
 };
 
+static const char *const runtime_names[] = {
+	[RECORD_RUNTIME_NONE] = "none",
+	[RECORD_RUNTIME_DOCKER] = "docker",
+	[RECORD_RUNTIME_CONTAINERD] = "containerd",
+	[RECORD_RUNTIME_CRIO] = "cri-o",
+	[RECORD_RUNTIME_PODMAN] = "podman",
+	[RECORD_RUNTIME_LXC] = "lxc",
+	[RECORD_RUNTIME_NSPAWN] = "systemd-nspawn",
+};
+
 static const char *const loss_stage_names[] = {
 	[RING_LOSS_KERNEL] = "kernel",
 	[RING_LOSS_PACKET_RING] = "packet_ring",
@@ -185,6 +229,7 @@ _Static_assert(COUNT(end_reason_names) == RECORD_END_REASONS, "every end reason 
 _Static_assert(COUNT(method_names) == RECORD_METHODS, "every method has a name");
 _Static_assert(COUNT(confidence_names) == RECORD_CONFIDENCES, "every confidence has a name");
 _Static_assert(COUNT(unknown_names) == RECORD_UNKNOWNS, "every reason has a name");
+_Static_assert(COUNT(runtime_names) == RECORD_RUNTIMES, "every runtime has a name");
 
 static const char *name_of(const char *const *names, size_t count, unsigned value)
 {
@@ -224,6 +269,11 @@ const char *record_confidence_name(enum record_confidence c)
 const char *record_unknown_name(enum record_unknown u)
 {
 	return name_of(unknown_names, COUNT(unknown_names), u);
+}
+
+const char *record_runtime_name(enum record_runtime r)
+{
+	return name_of(runtime_names, COUNT(runtime_names), r);
 }
 
 const char *record_loss_stage_name(uint32_t stage)

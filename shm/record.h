@@ -105,30 +105,62 @@ struct record_str {
 	uint16_t len;
 };
 
+/* What runs the container that a cgroup belongs to, as far as its path tells. */
+enum record_runtime {
+	RECORD_RUNTIME_NONE = 0, /* no container, or its cgroup does not tell */
+	RECORD_RUNTIME_DOCKER,
+	RECORD_RUNTIME_CONTAINERD,
+	RECORD_RUNTIME_CRIO,
+	RECORD_RUNTIME_PODMAN,
+	RECORD_RUNTIME_LXC,
+	RECORD_RUNTIME_NSPAWN,
+	RECORD_RUNTIMES,
+};
+
 /* One local end's process and how sure we are of it. All zero = that end is remote or unknown. */
 struct record_process {
 	uint64_t start_ns;   /* CLOCK_REALTIME of its start; 0 = unknown. Identity = pid + start */
 	uint64_t cgroup_id;  /* cgroup v2 id; 0 = unknown */
 	uint64_t latency_ns; /* packet's timestamp -> owner known */
+	uint64_t netns;      /* inode of its network namespace; 0 = unknown or flowner's own */
+	uint64_t pidns;      /* inode of its pid namespace; 0 = unknown or flowner's own */
 	uint32_t pid;        /* in flowner's pid namespace; 0 = unknown */
-	uint32_t ppid;
-	uint32_t uid;             /* UINT32_MAX = unknown */
-	uint32_t gid;             /* UINT32_MAX = unknown */
-	uint8_t method;           /* enum record_method */
-	uint8_t confidence;       /* enum record_confidence */
-	uint8_t unknown;          /* enum record_unknown */
-	uint8_t flags;            /* RECORD_PROCESS_* */
+	uint32_t inner_pid;  /* in its own pid namespace; 0 = unknown, or the same as pid */
+	uint32_t ppid;       /* at its fork; 0 = unknown */
+	uint32_t sid;        /* session leader's pid; 0 = unknown */
+	uint32_t tty;  /* controlling terminal, encoded as in /proc/PID/stat; 0 = none, unknown */
+	uint32_t uid;  /* effective; UINT32_MAX = unknown */
+	uint32_t gid;  /* effective; UINT32_MAX = unknown */
+	uint32_t ruid; /* real; UINT32_MAX = unknown */
+	uint32_t loginuid;  /* UINT32_MAX = never set, unknown */
+	uint8_t method;     /* enum record_method */
+	uint8_t confidence; /* enum record_confidence */
+	uint8_t unknown;    /* enum record_unknown */
+	uint8_t flags;      /* RECORD_PROCESS_* */
+	uint8_t runtime;    /* enum record_runtime */
+	uint8_t reserved[3];
 	struct record_str name;   /* comm */
 	struct record_str exe;    /* absolute path */
 	struct record_str args;   /* argv, each followed by NUL, as in /proc/PID/cmdline */
+	struct record_str cwd;    /* working directory, as its mount namespace calls it */
 	struct record_str cgroup; /* path below the cgroup v2 root */
 	struct record_str parent_name;
-	uint32_t reserved;
+	struct record_str ancestors; /* see record_next_ancestor() */
+	struct record_str user;      /* name of uid on this host */
+	struct record_str group;     /* name of gid on this host */
+	struct record_str unit;      /* systemd unit */
+	struct record_str user_unit; /* unit of the user's systemd, if it is one's */
+	struct record_str container; /* id, or name where the runtime has no ids */
+	struct record_str pod;       /* Kubernetes pod's uid */
 };
 
 #define RECORD_PROCESS_ARGS_CUT    0x01 /* args were longer than what is here */
 #define RECORD_PROCESS_EXE_DELETED 0x02
 #define RECORD_PROCESS_IN_TREE     0x04 /* descends from the command flowner was asked to run */
+/* User ids are as of the program's start: it may have changed them, and nothing would tell. */
+#define RECORD_PROCESS_UID_AT_EXEC 0x08
+
+#define RECORD_ANCESTORS_MAX 8u
 
 enum record_flag {
 	RECORD_FLAG_MIDSTREAM = 1 << 0,   /* first packet seen was not its first */
@@ -212,17 +244,25 @@ static inline const char *record_get_str(const struct record *r, struct record_s
 	return r->strings + s.off;
 }
 
+/*
+ * Walks the ancestors of a checked record's process, the parent first: "PID NAME" and a NUL each.
+ * Returns the name at *pos (its length in *ret_len) and moves *pos behind it; NULL at the end.
+ */
+const char *record_next_ancestor(const struct record *r, struct record_str ancestors, size_t *pos,
+	uint32_t *ret_pid, size_t *ret_len);
+
 /* Positive results of record_check(). */
 enum {
 	RECORD_E_SIZE = 1, /* shorter than the fixed part, or not exactly record_size() */
 	RECORD_E_VERSION,
 	RECORD_E_VALUE,  /* an enum, family or time out of range */
-	RECORD_E_STRING, /* a string points outside the string area */
+	RECORD_E_STRING, /* a string points outside the string area, or its form is wrong */
 };
 
 /*
  * Validates a private copy of @len bytes received from a peer: afterwards every enum is in range,
- * every string inside the area, history NUL-padded ASCII letters, start_ns <= end_ns.
+ * every string inside the area, ancestors well-formed, history NUL-padded ASCII letters, start_ns
+ * <= end_ns.
  */
 int record_check(const struct record *r, size_t len);
 
@@ -234,4 +274,5 @@ const char *record_end_reason_name(enum record_end_reason e);
 const char *record_method_name(enum record_method m);
 const char *record_confidence_name(enum record_confidence c);
 const char *record_unknown_name(enum record_unknown u);
+const char *record_runtime_name(enum record_runtime r);
 const char *record_loss_stage_name(uint32_t stage);

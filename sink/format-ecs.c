@@ -213,34 +213,67 @@ static char *entity_id(char *p, const struct record_process *o, const struct for
 	return p;
 }
 
-/* "process", "user" and "group" of one local end; nothing for what is unknown. */
+static char *terminal_object(char *p, uint32_t tty)
+{
+	p = json_open(json_open(p, "tty"), "char_device");
+	p = json_u64(p, "major", text_tty_major(tty));
+	p = json_u64(p, "minor", text_tty_minor(tty));
+	return json_close(json_close(p));
+}
+
+static char *process_object(char *p, const struct record *r, const struct record_process *o,
+	const struct format_context *ctx)
+{
+	p = json_open(p, "process");
+	p = json_u64(p, "pid", o->pid);
+	if (o->inner_pid)
+		p = json_u64(p, "vpid", o->inner_pid);
+	if (o->start_ns)
+		p = entity_id(p, o, ctx);
+	p = json_record_str(p, "name", r, o->name);
+	p = json_record_str(p, "executable", r, o->exe);
+	p = arguments(p, r, o->args);
+	p = json_record_str(p, "working_directory", r, o->cwd);
+	if (o->start_ns)
+		p = json_time(p, "start", o->start_ns);
+	if (o->ruid != UINT32_MAX && o->ruid != o->uid)
+		p = json_close(json_u64_string(json_open(p, "real_user"), "id", o->ruid));
+	if (o->sid)
+		p = json_close(json_u64(json_open(p, "session_leader"), "pid", o->sid));
+	if (o->tty)
+		p = terminal_object(p, o->tty);
+	if (o->ppid) {
+		p = json_open(p, "parent");
+		p = json_u64(p, "pid", o->ppid);
+		p = json_record_str(p, "name", r, o->parent_name);
+		p = json_close(p);
+	}
+	return json_close(p);
+}
+
+/* What ECS names of one local end; nothing for what is unknown. */
 static char *process_objects(char *p, const struct record *r, const struct record_process *o,
 	const struct format_context *ctx)
 {
-	if (o->pid) {
-		p = json_open(p, "process");
-		p = json_u64(p, "pid", o->pid);
-		if (o->start_ns)
-			p = entity_id(p, o, ctx);
-		p = json_record_str(p, "name", r, o->name);
-		p = json_record_str(p, "executable", r, o->exe);
-		p = arguments(p, r, o->args);
-		if (o->start_ns)
-			p = json_time(p, "start", o->start_ns);
-		if (o->ppid) {
-			p = json_open(p, "parent");
-			p = json_u64(p, "pid", o->ppid);
-			p = json_record_str(p, "name", r, o->parent_name);
-			p = json_close(p);
-		}
-		p = json_close(p);
-	}
+	if (o->pid)
+		p = process_object(p, r, o, ctx);
 	if (!o->pid && o->confidence == RECORD_CONFIDENCE_UNKNOWN)
 		return p; /* all zero: uid 0 is not root here */
-	if (o->uid != UINT32_MAX)
-		p = json_close(json_u64_string(json_open(p, "user"), "id", o->uid));
-	if (o->gid != UINT32_MAX)
-		p = json_close(json_u64_string(json_open(p, "group"), "id", o->gid));
+	if (o->uid != UINT32_MAX) {
+		p = json_u64_string(json_open(p, "user"), "id", o->uid);
+		p = json_close(json_record_str(p, "name", r, o->user));
+	}
+	if (o->gid != UINT32_MAX) {
+		p = json_u64_string(json_open(p, "group"), "id", o->gid);
+		p = json_close(json_record_str(p, "name", r, o->group));
+	}
+	if (o->container.len) {
+		p = json_record_str(json_open(p, "container"), "id", r, o->container);
+		if (o->runtime != RECORD_RUNTIME_NONE)
+			p = json_name(
+				p, "runtime", record_runtime_name((enum record_runtime)o->runtime));
+		p = json_close(p);
+	}
 	return p;
 }
 
@@ -258,7 +291,66 @@ static char *observer_object(char *p, const struct record *r)
 	return json_close(json_close(json_close(p)));
 }
 
-/* "owner" and "cgroup" of one local end: how its process was found. */
+/* The parent first. */
+static char *ancestors_object(char *p, const struct record *r, struct record_str ancestors)
+{
+	const char *name;
+	size_t pos = 0, len;
+	uint32_t pid;
+
+	p = text_lit(json_open(p, "ancestors"), "\"name\":[");
+	while ((name = record_next_ancestor(r, ancestors, &pos, &pid, &len))) {
+		p = json_quote_foreign(p, name, len);
+		*p++ = ',';
+	}
+	p = text_lit(p - 1, "],\"pid\":[");
+	pos = 0;
+	while (record_next_ancestor(r, ancestors, &pos, &pid, &len)) {
+		p = text_u64(p, pid);
+		*p++ = ',';
+	}
+	p[-1] = ']';
+	return json_close(p);
+}
+
+/* Where one local end's process lives that ECS has no name for. */
+static char *surroundings(char *p, const struct record *r, const struct record_process *o)
+{
+	if (o->cgroup_id || o->cgroup.len) {
+		p = json_open(p, "cgroup");
+		if (o->cgroup_id)
+			p = json_u64(p, "id", o->cgroup_id);
+		p = json_record_str(p, "path", r, o->cgroup);
+		p = json_close(p);
+	}
+	if (o->unit.len || o->user_unit.len) {
+		p = json_record_str(json_open(p, "systemd"), "unit", r, o->unit);
+		p = json_close(json_record_str(p, "user_unit", r, o->user_unit));
+	}
+	if (o->pod.len)
+		p = json_close(json_record_str(json_open(p, "kubernetes"), "pod_uid", r, o->pod));
+	if (!o->pid)
+		return p;
+	if (o->netns || o->pidns) {
+		p = json_open(p, "namespace");
+		if (o->netns)
+			p = json_u64(p, "net", o->netns);
+		if (o->pidns)
+			p = json_u64(p, "pid", o->pidns);
+		p = json_close(p);
+	}
+	if (o->tty) {
+		p = json_key(p, "tty");
+		*p++ = '"';
+		p = text_tty(p, o->tty);
+		*p++ = '"';
+	}
+	if (o->loginuid != UINT32_MAX)
+		p = json_u64_string(p, "loginuid", o->loginuid);
+	return o->ancestors.len ? ancestors_object(p, r, o->ancestors) : p;
+}
+
+/* How one local end's process was found, and where it lives. */
 static char *owner_objects(char *p, const struct record *r, const struct record_process *o)
 {
 	p = json_open(p, "owner");
@@ -274,15 +366,9 @@ static char *owner_objects(char *p, const struct record *r, const struct record_
 		p = json_true(p, "args_truncated");
 	if (o->flags & RECORD_PROCESS_EXE_DELETED)
 		p = json_true(p, "executable_deleted");
-	p = json_close(p);
-	if (o->cgroup_id || o->cgroup.len) {
-		p = json_open(p, "cgroup");
-		if (o->cgroup_id)
-			p = json_u64(p, "id", o->cgroup_id);
-		p = json_record_str(p, "path", r, o->cgroup);
-		p = json_close(p);
-	}
-	return p;
+	if (o->flags & RECORD_PROCESS_UID_AT_EXEC)
+		p = json_true(p, "uid_at_exec");
+	return surroundings(json_close(p), r, o);
 }
 
 static char *flow_members(char *p, const struct record *r)

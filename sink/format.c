@@ -28,7 +28,9 @@ const struct format *format_find(const char *name, size_t len)
 
 static size_t process_strings(const struct record_process *p)
 {
-	return (size_t)p->name.len + p->exe.len + p->args.len + p->cgroup.len + p->parent_name.len;
+	return (size_t)p->name.len + p->exe.len + p->args.len + p->cwd.len + p->cgroup.len +
+	       p->parent_name.len + p->ancestors.len + p->user.len + p->group.len + p->unit.len +
+	       p->user_unit.len + p->container.len + p->pod.len;
 }
 
 int format_check(const struct record *r, size_t len)

@@ -190,6 +190,33 @@ static char *short_number(char *p, uint64_t tenths)
 	return p;
 }
 
+char *text_tty(char *p, uint32_t tty)
+{
+	/* Source: Documentation/admin-guide/devices.txt; these are the ones with logins on them. */
+	static const struct {
+		uint32_t major, first, end; /* of its minors */
+		const char *name;
+	} kinds[] = {
+		{136, 0, UINT32_MAX, "pts/"},
+		{4, 0, 64, "tty"},
+		{4, 64, 256, "ttyS"},
+		{166, 0, 256, "ttyACM"},
+		{188, 0, 256, "ttyUSB"},
+		{204, 64, 80, "ttyAMA"},
+		{229, 0, 256, "hvc"},
+	};
+	uint32_t major = text_tty_major(tty), minor = text_tty_minor(tty);
+
+	if (major == 5 && minor == 1)
+		return text_lit(p, "console");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (major == kinds[i].major && minor >= kinds[i].first && minor < kinds[i].end)
+			return text_u64(text_str(p, kinds[i].name), minor - kinds[i].first);
+	p = text_u64(p, major);
+	*p++ = ':';
+	return text_u64(p, minor);
+}
+
 char *text_size(char *p, uint64_t bytes)
 {
 	static const char UNITS[] = "KMGTPE";

@@ -15,6 +15,7 @@
 #define TEXT_U64     20u /* most bytes of text_u64() */
 #define TEXT_TIME    30u /* text_time_utc() */
 #define TEXT_ADDRESS 45u /* text_address() */
+#define TEXT_TTY     24u /* text_tty() */
 
 /* A string literal. */
 #define text_lit(p, literal) text_bytes((p), literal, sizeof(literal) - 1)
@@ -50,6 +51,20 @@ char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s);
  * a.b.c.d.
  */
 char *text_address(char *p, const uint8_t addr[16], uint8_t family);
+
+/* A controlling terminal as /proc/PID/stat encodes it: major 19..8, minor 31..20 and 7..0. */
+static inline uint32_t text_tty_major(uint32_t tty)
+{
+	return tty >> 8 & 0xfff;
+}
+
+static inline uint32_t text_tty_minor(uint32_t tty)
+{
+	return (tty >> 12 & 0xfff00) | (tty & 0xff);
+}
+
+/* Its name below /dev, "MAJOR:MINOR" for kinds without a usual one; at most TEXT_TTY bytes. */
+char *text_tty(char *p, uint32_t tty);
 
 /* For people: "512B", "1.4K", "23M" (powers of 1024; at most 6 bytes). */
 char *text_size(char *p, uint64_t bytes);

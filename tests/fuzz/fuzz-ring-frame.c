@@ -39,10 +39,30 @@ static unsigned touch(struct record_str s)
 	return sum;
 }
 
+static unsigned touch_ancestors(struct record_str s)
+{
+	size_t pos = 0, len, n = 0;
+	const char *name;
+	unsigned sum = 0;
+	uint32_t pid;
+
+	while ((name = record_next_ancestor(record, s, &pos, &pid, &len))) {
+		for (size_t i = 0; i < len; i++)
+			sum += (unsigned char)name[i];
+		n++;
+	}
+	if (pos != s.len || n > RECORD_ANCESTORS_MAX)
+		abort();
+	return sum;
+}
+
 static unsigned touch_process(const struct record_process *p)
 {
-	return touch(p->name) + touch(p->exe) + touch(p->args) + touch(p->cgroup) +
-	       touch(p->parent_name) + (unsigned)*record_method_name(p->method) +
+	return touch(p->name) + touch(p->exe) + touch(p->args) + touch(p->cwd) + touch(p->cgroup) +
+	       touch(p->parent_name) + touch(p->user) + touch(p->group) + touch(p->unit) +
+	       touch(p->user_unit) + touch(p->container) + touch(p->pod) +
+	       touch_ancestors(p->ancestors) + (unsigned)*record_method_name(p->method) +
+	       (unsigned)*record_runtime_name(p->runtime) +
 	       (unsigned)*record_confidence_name(p->confidence) +
 	       (unsigned)*record_unknown_name(p->unknown);
 }

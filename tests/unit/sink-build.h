@@ -81,8 +81,34 @@ static inline void build_record(struct record *r)
 	build_str(r, &r->orig.args, args, sizeof(args) - 1);
 	build_str(r, &r->orig.cgroup, "/user.slice", 11);
 	build_str(r, &r->orig.parent_name, "bash", 4);
-	r->resp.uid = r->resp.gid = UINT32_MAX;
+	r->orig.ruid = r->orig.loginuid = UINT32_MAX;
+	r->resp.uid = r->resp.gid = r->resp.ruid = r->resp.loginuid = UINT32_MAX;
 	r->resp.unknown = RECORD_UNKNOWN_REMOTE;
+}
+
+/* All that can be known of a process besides. */
+static inline void build_details(struct record *r, struct record_process *o)
+{
+	static const char ancestors[] = "1000 bash\0"
+					"7 \"x\"\0"
+					"1 systemd";
+
+	o->inner_pid = 7;
+	o->sid = 1000;
+	o->tty = 0x8803; /* pts/3 */
+	o->ruid = 1001;
+	o->loginuid = 1002;
+	o->netns = 4026532001;
+	o->pidns = 4026532002;
+	o->runtime = RECORD_RUNTIME_PODMAN;
+	build_str(r, &o->cwd, "/home/ann", 9);
+	build_str(r, &o->ancestors, ancestors, sizeof(ancestors));
+	build_str(r, &o->user, "ann", 3);
+	build_str(r, &o->group, "users", 5);
+	build_str(r, &o->unit, "user@1000.service", 17);
+	build_str(r, &o->user_unit, "libpod-0123.scope", 17);
+	build_str(r, &o->container, "0123", 4);
+	build_str(r, &o->pod, "11-22", 5);
 }
 
 static inline void build_loss(struct record *r)
@@ -98,13 +124,33 @@ static inline void build_loss(struct record *r)
 	r->loss_last_ns = BUILD_START;
 }
 
+/* Makes the bytes from @off on ancestors: up to the most there may be, with any names. */
+static inline void build_random_ancestors(struct record *r, struct record_str *s, size_t off)
+{
+	size_t end = off + s->len, n = 1 + (size_t)rand() % RECORD_ANCESTORS_MAX, at = off;
+
+	for (; n && end - at >= 12; n--) {
+		size_t next = n == 1 ? end : at + 12 + (size_t)rand() % (end - at - 11);
+
+		for (size_t i = at; i < next; i++)
+			r->strings[i] = (char)(1 + rand() % 255);
+		r->strings[at] = (char)('1' + rand() % 9);
+		r->strings[at + 1] = ' ';
+		r->strings[next - 1] = 0;
+		at = next;
+	}
+	s->off = (uint16_t)off;
+	s->len = (uint16_t)(at - off);
+}
+
 /* A record whose every value is random, but possible; @strings bytes of string area. */
 static inline void build_random(struct record *r, size_t strings)
 {
 	uint8_t *p = (uint8_t *)r;
-	struct record_str *str[] = {&r->ifname, &r->orig.name, &r->orig.exe, &r->orig.args,
-		&r->orig.cgroup, &r->orig.parent_name, &r->resp.name, &r->resp.exe, &r->resp.args,
-		&r->resp.cgroup, &r->resp.parent_name};
+#define BUILD_STRINGS(o)                                                                           \
+	&(o).name, &(o).exe, &(o).args, &(o).cwd, &(o).cgroup, &(o).parent_name, &(o).user,        \
+		&(o).group, &(o).unit, &(o).user_unit, &(o).container, &(o).pod, &(o).ancestors
+	struct record_str *str[] = {&r->ifname, BUILD_STRINGS(r->orig), BUILD_STRINGS(r->resp)};
 	struct record_process *o[] = {&r->orig, &r->resp};
 	size_t n = sizeof(str) / sizeof(str[0]);
 
@@ -127,7 +173,8 @@ static inline void build_random(struct record *r, size_t strings)
 		o[i]->method = (uint8_t)(rand() % RECORD_METHODS);
 		o[i]->confidence = (uint8_t)(rand() % RECORD_CONFIDENCES);
 		o[i]->unknown = (uint8_t)(rand() % RECORD_UNKNOWNS);
-		o[i]->flags %= 8;
+		o[i]->flags %= 16;
+		o[i]->runtime = (uint8_t)(rand() % RECORD_RUNTIMES);
 		if (rand() % 4 == 0)
 			o[i]->pid = 0;
 	}
@@ -137,4 +184,6 @@ static inline void build_random(struct record *r, size_t strings)
 		str[i]->off = (uint16_t)(len ? (size_t)rand() % (strings - len + 1) : 0);
 		str[i]->len = (uint16_t)len;
 	}
+	build_random_ancestors(r, &r->orig.ancestors, 0);
+	build_random_ancestors(r, &r->resp.ancestors, r->orig.ancestors.len);
 }

@@ -72,11 +72,13 @@ static void test_values(void)
 		FIELD(orig.method, RECORD_METHODS - 1),
 		FIELD(orig.confidence, RECORD_CONFIDENCES - 1),
 		FIELD(orig.unknown, RECORD_UNKNOWNS - 1),
-		FIELD(orig.flags, 7),
+		FIELD(orig.flags, 15),
 		FIELD(resp.method, RECORD_METHODS - 1),
 		FIELD(resp.confidence, RECORD_CONFIDENCES - 1),
 		FIELD(resp.unknown, RECORD_UNKNOWNS - 1),
-		FIELD(resp.flags, 7),
+		FIELD(orig.runtime, RECORD_RUNTIMES - 1),
+		FIELD(resp.flags, 15),
+		FIELD(resp.runtime, RECORD_RUNTIMES - 1),
 	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -133,9 +135,10 @@ static void test_loss(void)
 
 static void test_string_bounds(void)
 {
-	struct record_str *strings[] = {&r.ifname, &r.orig.name, &r.orig.exe, &r.orig.args,
-		&r.orig.cgroup, &r.orig.parent_name, &r.resp.name, &r.resp.exe, &r.resp.args,
-		&r.resp.cgroup, &r.resp.parent_name};
+#define STRINGS(o)                                                                                 \
+	&(o).name, &(o).exe, &(o).args, &(o).cwd, &(o).cgroup, &(o).parent_name, &(o).user,        \
+		&(o).group, &(o).unit, &(o).user_unit, &(o).container, &(o).pod
+	struct record_str *strings[] = {&r.ifname, STRINGS(r.orig), STRINGS(r.resp)};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
 		struct record_str all;
@@ -152,6 +155,71 @@ static void test_string_bounds(void)
 	}
 }
 
+/* Bytes of a C string with its terminators as the ancestors of both ends: what the check says. */
+static int check_ancestors(const char *bytes, size_t len)
+{
+	int e;
+
+	fresh();
+	record_put_str(&r, bytes, len, &r.orig.ancestors);
+	e = record_check(&r, record_size(&r));
+	r.resp.ancestors = r.orig.ancestors;
+	r.orig.ancestors = (struct record_str){0};
+	tap_is_int(record_check(&r, record_size(&r)), e, "the same for the other end");
+	return e;
+}
+
+static void test_ancestors(void)
+{
+	static const char some[] = "4294967295 sh\0"
+				   "12 a 5 b\n\0"
+				   "1 ";
+	static const struct {
+		const char *bytes;
+		size_t len;
+		const char *name;
+	} wrong[] = {
+#define WRONG(bytes, name) {bytes, sizeof(bytes) - 1, name}
+		WRONG("1 sh", "no NUL"),
+		WRONG("1 sh\0"
+		      "2 x",
+			"no NUL behind the last"),
+		WRONG("0 sh\0", "no pid 0"),
+		WRONG("01 sh\0", "a leading zero"),
+		WRONG("4294967296 sh\0", "a pid too large"),
+		WRONG("99999999999999999999999 sh\0", "one that overflows"),
+		WRONG("1\0sh\0", "no blank"),
+		WRONG("sh\0", "no pid"),
+		WRONG("-1 sh\0", "a negative pid"),
+		WRONG("\0", "nothing but a NUL"),
+		WRONG("1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0"
+		      "1 a\0",
+			"nine of them"),
+	};
+	uint32_t pid = 0;
+	size_t pos = 0, len = 0;
+	const char *name;
+
+	tap_is_int(check_ancestors(some, sizeof(some)), 0, "three ancestors");
+	name = record_next_ancestor(&r, r.resp.ancestors, &pos, &pid, &len);
+	tap_ok(name && pid == UINT32_MAX && len == 2 && !memcmp(name, "sh", 2), "the parent");
+	name = record_next_ancestor(&r, r.resp.ancestors, &pos, &pid, &len);
+	tap_ok(name && pid == 12 && len == 6 && !memcmp(name, "a 5 b\n", 6), "any bytes in a name");
+	name = record_next_ancestor(&r, r.resp.ancestors, &pos, &pid, &len);
+	tap_ok(name && pid == 1 && len == 0, "an empty name");
+	tap_ok(!record_next_ancestor(&r, r.resp.ancestors, &pos, &pid, &len), "the end");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		tap_is_int(check_ancestors(wrong[i].bytes, wrong[i].len), RECORD_E_STRING, "%s",
+			wrong[i].name);
+}
+
 static void test_names(void)
 {
 	tap_is_str(record_event_name(RECORD_LOSS), "loss", "event");
@@ -161,6 +229,7 @@ static void test_names(void)
 	tap_is_str(record_method_name(RECORD_METHOD_TAP_CONNECT), "tap_connect", "method");
 	tap_is_str(record_confidence_name(RECORD_CONFIDENCE_EXACT), "exact", "confidence");
 	tap_is_str(record_unknown_name(RECORD_UNKNOWN_NO_SOCKET), "no_socket", "reason");
+	tap_is_str(record_runtime_name(RECORD_RUNTIME_CRIO), "cri-o", "runtime");
 	tap_is_str(record_loss_stage_name(RING_LOSS_RECORD_RING), "record_ring", "stage");
 	tap_is_str(record_loss_stage_name(UINT32_MAX), "invalid", "out of range");
 	tap_is_str(record_event_name(0), "invalid", "a hole in the list");
@@ -174,6 +243,7 @@ int main(void)
 	test_history();
 	test_loss();
 	test_string_bounds();
+	test_ancestors();
 	test_names();
 	return tap_done();
 }
