@@ -171,6 +171,14 @@ static void log_start(const struct loop *l)
 			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
 }
 
+/* For `flowner status`: events that live beside a state that is an error are a part of the tap. */
+static void tell_tap(struct ledger *l, const struct tap *t)
+{
+	ledger_set(l, LEDGER_capture_tap_events, t->layout.live);
+	ledger_set(l, LEDGER_capture_tap,
+		t->error || t->layout.live ? ledger_tier(t->error) : LEDGER_TIER_OFF);
+}
+
 static int run(struct loop *l, const struct options *o, struct tap *tap)
 {
 	const struct config *c = &l->daemon->config;
@@ -183,6 +191,7 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 		return r;
 	/* Packets of a file are of the past: nobody here owns them. */
 	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
+	tell_tap(&l->daemon->ledger, tap);
 	r = open_ring(l);
 	if (r == 0)
 		r = drop(l->daemon);

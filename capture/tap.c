@@ -259,8 +259,10 @@ static int probe(struct tap *t, struct event ev[TAP_EVENTS], enum config_tap mod
 	_cleanup_close_ int dir = -1;
 	int found = tracefs_open(&dir), r;
 
-	if (found < 0)
+	if (found < 0) {
 		note(t, "no tracefs: %s", strerror(-found));
+		t->error = found;
+	}
 	for (int e = 0; e < TAP_EVENTS; e++) {
 		_cleanup_close_ int fd = -1;
 
@@ -282,6 +284,7 @@ static int probe(struct tap *t, struct event ev[TAP_EVENTS], enum config_tap mod
 			t->layout.sample_type[e] = ev[e].attr.sample_type;
 			continue;
 		}
+		t->error = r;
 		note(t, "no %s: %s%s", events[e].text, strerror(-r),
 			r == -EACCES || r == -EPERM ? " (needs root or CAP_PERFMON)" : "");
 		if (e == TAP_LIFE)
@@ -391,6 +394,7 @@ void tap_open(enum config_tap mode, struct tap *ret)
 	ret->cpu = calloc(TAP_CPUS_MAX, sizeof(*ret->cpu));
 	if (!ret->cpu || cpus < 1) {
 		note(ret, "off: out of memory");
+		ret->error = -ENOMEM;
 		return;
 	}
 	raise_file_limit();
@@ -411,6 +415,7 @@ void tap_open(enum config_tap mode, struct tap *ret)
 	}
 	if (r < 0) {
 		note(ret, "off: %s", strerror(-r));
+		ret->error = r;
 		ret->layout.live = 0;
 		return;
 	}

@@ -26,6 +26,7 @@ struct tap {
 	struct tap_layout layout; /* live == 0: there is no tap */
 	struct tap_cpu *cpu;      /* layout.cpus of them */
 	size_t ring_size;         /* bytes mapped of each */
+	int error;                /* -errno of what could not be opened; 0 = nothing, or off */
 	char text[256];           /* for the log: what is live, and why the rest is not */
 };
 

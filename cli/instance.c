@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "cli/owners.h"
 #include "cli/runtime.h"
 
 #define CAPTURE(i, name) ((i)->ledger[LEDGER_OF_CAPTURE].value[LEDGER_capture_##name])
@@ -138,21 +139,6 @@ static void print_balance(const struct instance *i, bool colour, FILE *f)
 			colour ? "\033[33m" : "", b.rest, colour ? "\033[0m" : "", b.moved);
 }
 
-static void print_tiers(uint64_t tiers, FILE *f)
-{
-	static const char *const name[] = {"tap", "sock_diag", "seed", "procfs"};
-	bool any = false;
-
-	fprintf(f, "  tiers     ");
-	for (unsigned n = 0; n < sizeof(name) / sizeof(name[0]); n++) {
-		if (!(tiers & (UINT64_C(1) << n)))
-			continue;
-		fprintf(f, "%s%s", any ? ", " : "", name[n]);
-		any = true;
-	}
-	fprintf(f, "%s\n", any ? "" : "none live: no owners are found");
-}
-
 void instance_print(
 	const struct instance *i, const char *dir, bool colour, uint64_t now_ns, FILE *f)
 {
@@ -186,12 +172,5 @@ void instance_print(
 		"  flows     started %" PRIu64 ", ended %" PRIu64 ", of these evicted %" PRIu64
 		"\n",
 		ENRICH(i, flows_started), ENRICH(i, flows_ended), ENRICH(i, flows_evicted));
-	fprintf(f,
-		"  owners    asked for %" PRIu64 ": tap %" PRIu64 ", sock_diag %" PRIu64
-		", seed %" PRIu64 ", procfs %" PRIu64 "\n            cgroup only %" PRIu64
-		", unknown %" PRIu64 ", not on this host %" PRIu64 "\n",
-		ENRICH(i, owners_asked), ENRICH(i, owners_tap), ENRICH(i, owners_diag),
-		ENRICH(i, owners_seed), ENRICH(i, owners_procfs), ENRICH(i, owners_cgroup),
-		ENRICH(i, owners_unknown), ENRICH(i, owners_remote));
-	print_tiers(ENRICH(i, tiers), f);
+	owners_print(i, f);
 }

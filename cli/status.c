@@ -90,6 +90,8 @@ static void help(void)
 	     "Shows the programs, counters and losses of every flowner that runs as root on\n"
 	     "this machine, or of the one with runtime directory DIR. The numbers are read\n"
 	     "while they change: a difference is what is under way, none when all is quiet.\n"
+	     "Owners are counted once for each end of a connection, at its end: by the way\n"
+	     "they were found, or why they are unknown.\n"
 	     "\n"
 	     "Exit status: 0; 1 a program of theirs does not run; 3 no flowner runs.");
 }

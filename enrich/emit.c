@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "enrich/owner-count.h"
+
 static bool end_is_local(const struct emit *e, const struct owner *o, const uint8_t addr[16])
 {
 	return o->process || o->cgroup_id || o->confidence != RECORD_CONFIDENCE_UNKNOWN ||
@@ -143,43 +145,6 @@ static int wait_for_room(struct emit *e, size_t size)
 	}
 }
 
-/* What became of each end's owner, counted once a flow. */
-static void count_owner(struct ledger *l, const struct record_process *p)
-{
-	ledger_add(l, LEDGER_enrich_owners_asked, 1);
-	if (p->unknown == RECORD_UNKNOWN_REMOTE) {
-		ledger_add(l, LEDGER_enrich_owners_remote, 1);
-		return;
-	}
-	switch ((enum record_method)p->method) {
-	case RECORD_METHOD_TAP_CONNECT:
-	case RECORD_METHOD_TAP_SEND:
-	case RECORD_METHOD_TAP_LISTEN:
-	case RECORD_METHOD_TAP_CLOSE:
-		ledger_add(l, LEDGER_enrich_owners_tap, 1);
-		return;
-	case RECORD_METHOD_SEED:
-		ledger_add(l, LEDGER_enrich_owners_seed, 1);
-		return;
-	case RECORD_METHOD_PROCFS:
-		ledger_add(l, LEDGER_enrich_owners_procfs, 1);
-		return;
-	case RECORD_METHOD_KERNEL:
-		ledger_add(l, LEDGER_enrich_owners_kernel, 1);
-		return;
-	case RECORD_METHOD_SOCK_DIAG:
-		ledger_add(l, p->pid ? LEDGER_enrich_owners_diag : LEDGER_enrich_owners_cgroup, 1);
-		return;
-	case RECORD_METHOD_NONE:
-	case RECORD_METHODS:
-		break;
-	}
-	ledger_add(l,
-		p->confidence == RECORD_CONFIDENCE_CGROUP_ONLY ? LEDGER_enrich_owners_cgroup
-							       : LEDGER_enrich_owners_unknown,
-		1);
-}
-
 int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 	enum flow_event event, uint64_t t_ns)
 {
@@ -200,8 +165,8 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 
 	build(e, view, live, event, t_ns, delta);
 	if (event == FLOW_EVENT_END && e->owners) {
-		count_owner(l, &r->orig);
-		count_owner(l, &r->resp);
+		owner_count(l, &r->orig);
+		owner_count(l, &r->resp);
 	}
 	result = wait_for_room(e, record_size(r));
 	if (result < 0)

@@ -64,6 +64,8 @@ struct owners {
 };
 
 uint64_t owners_now_ns(void);
+/* Says of one tier (LEDGER_enrich_tier_*) what `flowner status` shows: enum ledger_tier. */
+void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t state);
 
 /* owner-events.c: takes one event of the tap into the tables. */
 void owners_apply(void *owners, const struct perf_record *r);

@@ -24,7 +24,38 @@ uint64_t owners_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t state)
+{
+	ledger_set(o->ledger, counter, state);
+}
+
 /* ---- life ---- */
+
+/* Each may be missing: its counter then says why. */
+static void open_tiers(struct owners *o, const struct config *config)
+{
+	const bool keep = config->enrich.procfs == CONFIG_PROCFS_KEEP;
+	int r;
+
+	owners_set_tier(o, LEDGER_enrich_tier_tap,
+		config->enrich.tap == CONFIG_TAP_OFF ? LEDGER_TIER_OFF : LEDGER_TIER_WAITING);
+	owners_set_tier(o, LEDGER_enrich_tier_sock_diag,
+		config->enrich.sock_diag ? ledger_tier(diag_new(&o->diag)) : LEDGER_TIER_OFF);
+	owners_set_tier(o, LEDGER_enrich_tier_seed, LEDGER_TIER_OFF);
+	owners_set_tier(o, LEDGER_enrich_tier_procfs, LEDGER_TIER_OFF);
+	if (config->enrich.procfs == CONFIG_PROCFS_OFF)
+		return;
+	r = procfs_new("/proc", &o->procfs);
+	if (keep)
+		owners_set_tier(o, LEDGER_enrich_tier_procfs, ledger_tier(r));
+	if (r == 0) {
+		o->netns = procfs_own_netns(o->procfs);
+		o->userns = procfs_own_userns(o->procfs);
+		o->keep_procfs = keep;
+		r = owners_seed(o);
+	}
+	owners_set_tier(o, LEDGER_enrich_tier_seed, ledger_tier(r));
+}
 
 static int init(struct owners *o, const struct config *config)
 {
@@ -43,16 +74,8 @@ static int init(struct owners *o, const struct config *config)
 		r = links_new(&o->links);
 	if (r < 0)
 		return r;
-	/* What follows may be missing: its tier is then not live. */
-	if (config->enrich.sock_diag)
-		(void)diag_new(&o->diag);
-	if (config->enrich.procfs != CONFIG_PROCFS_OFF && procfs_new("/proc", &o->procfs) == 0) {
-		o->netns = procfs_own_netns(o->procfs);
-		o->userns = procfs_own_userns(o->procfs);
-		o->keep_procfs = config->enrich.procfs == CONFIG_PROCFS_KEEP;
-	}
 	(void)cgroups_scan(o->cgroups, NULL);
-	(void)owners_seed(o);
+	open_tiers(o, config);
 	return 0;
 }
 
@@ -176,6 +199,7 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 	if (r < 0)
 		return r;
 	ledger_set(o->ledger, LEDGER_enrich_tiers, owners_tiers(o));
+	owners_set_tier(o, LEDGER_enrich_tier_tap, LEDGER_TIER_LIVE);
 	return list_poll_fds(o);
 }
 

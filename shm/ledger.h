@@ -26,7 +26,9 @@
 	X(capture_bytes_published, "captured bytes put into the ring")                             \
 	X(capture_wakeups, "wake-ups sent to enrich")                                              \
 	X(capture_file_bytes, "size of the capture file being read")                               \
-	X(capture_file_offset, "bytes of it read so far")
+	X(capture_file_offset, "bytes of it read so far")                                          \
+	X(capture_tap, "state of the tap: enum ledger_tier")                                       \
+	X(capture_tap_events, "its live events, a bit mask in the order of enum tap_event")
 
 #define LEDGER_ENRICH(X)                                                                           \
 	X(enrich_epoch, "times enrich has started")                                                \
@@ -65,7 +67,39 @@
 	X(enrich_wakeups, "wake-ups sent to sink")                                                 \
 	X(enrich_tiers, "live owner tiers, a bit mask: 1 tap, 2 sock_diag, 4 seed, 8 procfs")      \
 	X(enrich_packets_orphaned, "packets of flows that were open when enrich was killed")       \
-	X(enrich_owners_kernel, "sockets of the kernel itself")
+	X(enrich_owners_kernel, "sockets of the kernel itself")                                    \
+	X(enrich_owners_tap_connect, "owners seen in connect(2)")                                  \
+	X(enrich_owners_tap_send, "owners seen sending a datagram")                                \
+	X(enrich_owners_tap_listen, "owners seen in listen(2): who accepted is not known")         \
+	X(enrich_owners_tap_close, "owners seen closing the connection")                           \
+	X(enrich_owners_exact, "owners known for certain")                                         \
+	X(enrich_owners_probable, "owners that are the likely ones")                               \
+	X(enrich_unknown_none, "unknown without a reason: always 0")                               \
+	X(enrich_unknown_no_socket, "unknown: no socket when asked")                               \
+	X(enrich_unknown_no_process, "unknown: socket seen, its process not found")                \
+	X(enrich_unknown_tap_lost, "unknown: perf records were lost just then")                    \
+	X(enrich_unknown_older, "unknown: older than flowner")                                     \
+	X(enrich_unknown_offline, "unknown: from a capture file")                                  \
+	X(enrich_unknown_off, "unknown: every tier that could tell is off")                        \
+	X(enrich_unknown_ambiguous, "unknown: several processes could be meant")                   \
+	X(enrich_unknown_netns, "unknown: in a network namespace that cannot be asked")            \
+	X(enrich_latency_1ms, "packet to owner known: at most 1 ms")                               \
+	X(enrich_latency_2ms, "more than that, at most 2 ms")                                      \
+	X(enrich_latency_5ms, "more than that, at most 5 ms")                                      \
+	X(enrich_latency_8ms, "more than that, at most 8 ms")                                      \
+	X(enrich_latency_10ms, "more than that, at most 10 ms")                                    \
+	X(enrich_latency_12ms, "more than that, at most 12 ms")                                    \
+	X(enrich_latency_15ms, "more than that, at most 15 ms")                                    \
+	X(enrich_latency_20ms, "more than that, at most 20 ms")                                    \
+	X(enrich_latency_50ms, "more than that, at most 50 ms")                                    \
+	X(enrich_latency_100ms, "more than that, at most 100 ms")                                  \
+	X(enrich_latency_1s, "more than that, at most 1 s")                                        \
+	X(enrich_latency_more, "more than 1 s")                                                    \
+	X(enrich_tier_tap, "state of a tier: enum ledger_tier")                                    \
+	X(enrich_tier_sock_diag, "the same of sock_diag")                                          \
+	X(enrich_tier_seed, "the same of the start-up sweep")                                      \
+	X(enrich_tier_procfs, "the same of searching /proc later")                                 \
+	X(enrich_tier_connector, "the same of the process connector")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
@@ -79,6 +113,15 @@
 	X(sink_writes, "write operations submitted")                                               \
 	X(sink_write_errors, "write operations that failed and were tried again")                  \
 	X(sink_io_uring, "1 while io_uring is in use, 0 with plain writes")
+
+/* What the counters of tiers hold. */
+enum ledger_tier {
+	LEDGER_TIER_UNTRIED,
+	LEDGER_TIER_LIVE,
+	LEDGER_TIER_OFF,            /* the configuration does not want it */
+	LEDGER_TIER_WAITING,        /* whoever opens it has not passed it on */
+	LEDGER_TIER_REFUSED = 1000, /* + the errno */
+};
 
 enum ledger_program { LEDGER_OF_CAPTURE, LEDGER_OF_ENRICH, LEDGER_OF_SINK, LEDGER_PROGRAMS };
 
@@ -122,6 +165,12 @@ static inline void ledger_add(struct ledger *l, unsigned counter, uint64_t n)
 	/* One writer: a plain load and an atomic store, so that a reader never sees half a value.
 	 */
 	__atomic_store_n(v, __atomic_load_n(v, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+/* What a tier's counter holds for @r: 0 = live, -errno. */
+static inline uint64_t ledger_tier(int r)
+{
+	return r < 0 ? LEDGER_TIER_REFUSED + (uint64_t)-r : LEDGER_TIER_LIVE;
 }
 
 static inline void ledger_set(struct ledger *l, unsigned counter, uint64_t n)

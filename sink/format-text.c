@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "shm/ring.h"
+#include "shm/verdict.h"
 #include "sink/escape.h"
 #include "sink/format.h"
 #include "sink/text.h"
@@ -154,49 +155,73 @@ static char *command_line(char *p, const struct record *r, const struct record_p
 }
 
 /* Why there is no process, for people. */
-static char *unknown_owner(
-	char *p, const struct record_process *o, const struct format_context *ctx)
+static const char *why_unknown(const struct record *r, const struct record_process *o)
+{
+	/* The refusal itself says that there was never a socket to be found. */
+	if (o == &r->resp && o->unknown == RECORD_UNKNOWN_NO_SOCKET &&
+		r->end_reason == RECORD_END_REFUSED)
+		return "nothing listens there";
+	return verdict_unknown((enum record_unknown)o->unknown);
+}
+
+static char *unknown_owner(char *p, const struct record *r, const struct record_process *o,
+	const struct format_context *ctx)
 {
 	p = colour(p, ctx, COLOUR_WARN);
 	p = text_lit(p, "? (");
-	if (o->unknown != RECORD_UNKNOWN_NONE)
-		p = text_str(p, record_unknown_name((enum record_unknown)o->unknown));
+	if (o->confidence == RECORD_CONFIDENCE_CGROUP_ONLY)
+		p = text_lit(p, "cgroup only");
 	else
-		p = text_lit(p, "unknown");
+		p = text_str(p, why_unknown(r, o));
 	*p++ = ')';
-	return colour(p, ctx, COLOUR_NORMAL);
+	p = colour(p, ctx, COLOUR_NORMAL);
+	if (o->cgroup.len) {
+		p = text_lit(p, " cgroup ");
+		p = escape_terminal(p, record_get_str(r, o->cgroup), o->cgroup.len);
+	}
+	return p;
+}
+
+static char *process(char *p, const struct record *r, const struct record_process *o,
+	const struct format_context *ctx)
+{
+	p = colour(p, ctx, COLOUR_NAME);
+	p = escape_terminal(p, record_get_str(r, o->name), o->name.len);
+	*p++ = '[';
+	p = text_u64(p, o->pid);
+	*p++ = ']';
+	p = colour(p, ctx, COLOUR_NORMAL);
+	if (o->exe.len) {
+		*p++ = ' ';
+		p = escape_terminal(p, record_get_str(r, o->exe), o->exe.len);
+	}
+	if (o->flags & RECORD_PROCESS_EXE_DELETED)
+		p = text_lit(p, " (deleted)");
+	return command_line(p, r, o);
 }
 
 static char *owner(char *p, const struct record *r, const struct record_process *o,
 	const struct format_context *ctx)
 {
-	if (!o->pid && o->confidence == RECORD_CONFIDENCE_UNKNOWN)
-		return unknown_owner(p, o, ctx);
-	if (o->pid) {
-		p = colour(p, ctx, COLOUR_NAME);
-		p = escape_terminal(p, record_get_str(r, o->name), o->name.len);
-		*p++ = '[';
-		p = text_u64(p, o->pid);
-		*p++ = ']';
-		p = colour(p, ctx, COLOUR_NORMAL);
-		if (o->exe.len) {
-			*p++ = ' ';
-			p = escape_terminal(p, record_get_str(r, o->exe), o->exe.len);
-		}
-		if (o->flags & RECORD_PROCESS_EXE_DELETED)
-			p = text_lit(p, " (deleted)");
-		p = command_line(p, r, o);
-	} else {
-		p = unknown_owner(p, o, ctx);
-		if (o->cgroup.len) {
-			p = text_lit(p, " cgroup ");
-			p = escape_terminal(p, record_get_str(r, o->cgroup), o->cgroup.len);
-		}
-	}
-	if (o->uid != UINT32_MAX)
+	const char *remark;
+
+	if (o->pid)
+		p = process(p, r, o, ctx);
+	else if (o->method == RECORD_METHOD_KERNEL)
+		p = colour(text_lit(colour(p, ctx, COLOUR_NAME), "kernel"), ctx, COLOUR_NORMAL);
+	else
+		p = unknown_owner(p, r, o, ctx);
+	if (o->uid != UINT32_MAX && (o->pid || o->confidence != RECORD_CONFIDENCE_UNKNOWN))
 		p = text_u64(text_lit(p, " uid "), o->uid);
-	if (o->confidence == RECORD_CONFIDENCE_PROBABLE)
-		p = text_lit(p, " (probably)");
+	if (!o->pid)
+		return p;
+	remark = verdict_remark(
+		(enum record_method)o->method, (enum record_confidence)o->confidence);
+	if (remark) {
+		p = text_lit(p, " (");
+		p = text_str(p, remark);
+		*p++ = ')';
+	}
 	return p;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/owners.h"
 #include "cli/progress.h"
 #include "tap.h"
 
@@ -66,7 +67,7 @@ static void test_balance(void)
 
 static const char *printed(const struct instance *i, bool colour)
 {
-	static char text[8192];
+	static char text[16384];
 	FILE *f = fmemopen(text, sizeof(text), "w");
 
 	instance_print(i, "here", colour, UINT64_C(100000) * 1000000000, f);
@@ -102,7 +103,6 @@ static void test_print(void)
 	tap_ok(strstr(text, "lost: kernel 10, packet ring 20\n") &&
 			strstr(text, "record ring 2, output 3, invalid 1\n"),
 		"losses by stage");
-	tap_ok(strstr(text, "tiers     tap, seed\n"), "live tiers");
 	tap_ok(!strchr(text, '\033'), "no colours unless asked for");
 	i.CAPTURE[LEDGER_capture_packets_matched]++;
 	tap_ok(strstr(printed(&i, false), " lost: +1 (0 of it waiting in the packet ring)\n"),
@@ -117,6 +117,103 @@ static void test_print(void)
 		"ring "
 		"2, output 4",
 		"the summary");
+}
+
+#define OWNERS_START                                                                               \
+	"  owners    1000 ends of connections: 12 not on this host, 988 to be found\n"             \
+	"            tap_connect        480   48.6 %  seen in connect(2), before the first "       \
+	"packet "                                                                                  \
+	"left\n"                                                                                   \
+	"            tap_listen         490   49.6 %  seen in listen(2): its port, not who "       \
+	"accepts\n"                                                                                \
+	"            seed                10    1.0 %  had the socket when flowner started\n"       \
+	"            cgroup_only          3    0.3 %  the socket's user and cgroup, not its "      \
+	"process\n"                                                                                \
+	"            unknown              5    0.5 %  for the reasons below\n"                     \
+	"  sure      exact 490, probable 490\n"                                                    \
+	"  latency   packet to owner known: 50 % within 10 ms, 99 % within 12 ms\n"                \
+	"  unknown   no_socket            4    0.4 %\n"                                            \
+	"              It was gone when the kernel was asked, or never was, as where nothing "     \
+	"listens.\n"                                                                               \
+	"              The tap sees sockets before their first packet.\n"                          \
+	"            ambiguous            1    0.1 %\n"                                            \
+	"              Several processes could be meant, and nothing tells which.\n"
+
+static const char *owners_printed(const struct instance *i)
+{
+	const char *text = strstr(printed(i, false), "  owners ");
+
+	return text ? text : "";
+}
+
+/* Every counter of owners at one value, to see the longest lines. */
+static bool is_narrow(void)
+{
+	struct instance i = made_up();
+	const char *line, *end;
+
+	for (unsigned n = LEDGER_enrich_owners_asked; n < LEDGER_ENRICH_N; n++)
+		i.ENRICH[n] = 123456789;
+	for (unsigned n = LEDGER_enrich_tier_tap; n <= LEDGER_enrich_tier_connector; n++)
+		i.ENRICH[n] = LEDGER_TIER_REFUSED + EAFNOSUPPORT;
+	i.CAPTURE[LEDGER_capture_tap] = LEDGER_TIER_REFUSED + EAFNOSUPPORT;
+	for (line = owners_printed(&i); (end = strchr(line, '\n')); line = end + 1)
+		if (end - line > 100)
+			return false;
+	return line[-1] == '\n';
+}
+
+static void test_owners(void)
+{
+	struct instance i = made_up();
+
+	i.ENRICH[LEDGER_enrich_owners_asked] = 1000;
+	i.ENRICH[LEDGER_enrich_owners_remote] = 12;
+	i.ENRICH[LEDGER_enrich_owners_tap_connect] = 480;
+	i.ENRICH[LEDGER_enrich_owners_tap_listen] = 490;
+	i.ENRICH[LEDGER_enrich_owners_seed] = 10;
+	i.ENRICH[LEDGER_enrich_owners_cgroup] = 3;
+	i.ENRICH[LEDGER_enrich_owners_unknown] = 5;
+	i.ENRICH[LEDGER_enrich_unknown_no_socket] = 4;
+	i.ENRICH[LEDGER_enrich_unknown_ambiguous] = 1;
+	i.ENRICH[LEDGER_enrich_owners_exact] = 490;
+	i.ENRICH[LEDGER_enrich_owners_probable] = 490;
+	i.ENRICH[LEDGER_enrich_latency_8ms] = 400;
+	i.ENRICH[LEDGER_enrich_latency_10ms] = 400;
+	i.ENRICH[LEDGER_enrich_latency_12ms] = 175;
+	i.ENRICH[LEDGER_enrich_latency_more] = 5;
+	i.ENRICH[LEDGER_enrich_tier_tap] = LEDGER_TIER_LIVE;
+	i.ENRICH[LEDGER_enrich_tier_sock_diag] = LEDGER_TIER_OFF;
+	i.ENRICH[LEDGER_enrich_tier_seed] = LEDGER_TIER_REFUSED + EACCES;
+	i.CAPTURE[LEDGER_capture_tap] = LEDGER_TIER_LIVE;
+	tap_is_str(owners_printed(&i),
+		OWNERS_START "  tiers     tap        live\n"
+			     "            sock_diag  off in the configuration (enrich.sock_diag)\n"
+			     "            seed       not live: Permission denied\n",
+		"owners by method, why unknown, latency, tiers");
+	i.CAPTURE[LEDGER_capture_tap] = LEDGER_TIER_REFUSED + ENOENT;
+	tap_ok(strstr(owners_printed(&i), "tap        partly live: No such file"),
+		"a tap without some of its events");
+	i.ENRICH[LEDGER_enrich_tier_tap] = LEDGER_TIER_WAITING;
+	tap_ok(strstr(owners_printed(&i), "tap        not live: No such file"),
+		"a tap that capture could not open");
+	i.CAPTURE[LEDGER_capture_tap] = LEDGER_TIER_LIVE;
+	tap_ok(strstr(owners_printed(&i), "tap        not live: flowner-capture has not passed"),
+		"a tap that has not come");
+	i.ENRICH[LEDGER_enrich_tier_tap] = LEDGER_TIER_OFF;
+	tap_ok(strstr(owners_printed(&i), "tap        off in the configuration (enrich.tap)"),
+		"a tap that is not wanted");
+	i = (struct instance){0};
+	tap_is_str(owners_printed(&i),
+		"  owners    0 ends of connections: 0 not on this host, 0 to be found\n"
+		"  tiers     none live: no owners are found\n",
+		"nothing counted");
+	tap_is_str(owners_latency(&i, 99), "", "no latency of nothing");
+	i.ENRICH[LEDGER_enrich_latency_more] = 1;
+	tap_is_str(owners_latency(&i, 99), "after more than 1 s", "the last counter has no bound");
+	i.ENRICH[LEDGER_enrich_latency_1ms] = 99;
+	tap_is_str(owners_latency(&i, 99), "within 1 ms", "99 of 100 are 99 percent");
+	tap_ok(is_narrow(), "no line of owners is longer than 100 columns");
 }
 
 static void test_read(void)
@@ -174,6 +271,7 @@ int main(void)
 {
 	test_balance();
 	test_print();
+	test_owners();
 	test_read();
 	test_progress();
 	return tap_done();

@@ -194,24 +194,12 @@ static void test_text(void)
 	r.resp = r.orig;
 	r.resp.pid = 80;
 	r.resp.args.len = 0;
+	r.resp.method = RECORD_METHOD_TAP_LISTEN;
 	r.resp.confidence = RECORD_CONFIDENCE_PROBABLE;
 	tap_is_str(line(&format_text),
 		COLUMNS "closed    1.5s   100B/1.9K   " CURL
-			" => curl[80] /usr/bin/curl uid 1000 (probably)",
+			" => curl[80] /usr/bin/curl uid 1000 (probably: listens there)",
 		"text: both ends of a local connection");
-	build_record(&r);
-	memset(&r.orig, 0, sizeof(r.orig));
-	r.orig.unknown = RECORD_UNKNOWN_NO_PROCESS;
-	r.state = RECORD_STATE_S0;
-	r.end_reason = RECORD_END_TIMEOUT;
-	tap_is_str(line(&format_text), COLUMNS "no answer 1.5s   100B/1.9K   ? (no_process)",
-		"text: an unknown owner");
-	r.orig.confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
-	r.orig.gid = UINT32_MAX;
-	build_str(&r, &r.orig.cgroup, "/a\x1b[2J", 6);
-	tap_is_str(line(&format_text),
-		COLUMNS "no answer 1.5s   100B/1.9K   ? (no_process) cgroup /a\\e[2J uid 0",
-		"text: cgroup and uid alone, escaped");
 	build_loss(&r);
 	tap_is_str(line(&format_text), "00:00:00.000 LOST 17 packets: the ring to enrich was full",
 		"text: a loss");
@@ -220,6 +208,51 @@ static void test_text(void)
 	tap_ok(strstr(line(&format_text), "\x1b[1;32mcurl[1234]\x1b[0m") != NULL,
 		"text: colours where wanted");
 	ctx.colour = false;
+}
+
+#define NO_ANSWER COLUMNS "no answer 1.5s   100B/1.9K   "
+
+/* How an owner was found stands behind it where that is not plainly exact. */
+static void test_text_verdict(void)
+{
+	build_record(&r);
+	r.orig.method = RECORD_METHOD_SEED;
+	tap_is_str(line(&format_text),
+		COLUMNS "closed    1.5s   100B/1.9K   " CURL " (from the start-up sweep)",
+		"text: an owner of the sweep says so");
+	r.orig.method = RECORD_METHOD_TAP_SEND;
+	r.orig.confidence = RECORD_CONFIDENCE_PROBABLE;
+	tap_is_str(line(&format_text),
+		COLUMNS "closed    1.5s   100B/1.9K   " CURL " (probably: sends from that port)",
+		"text: a likely one says why");
+	memset(&r.orig, 0, sizeof(r.orig));
+	r.orig.uid = r.orig.gid = UINT32_MAX;
+	r.orig.method = RECORD_METHOD_KERNEL;
+	r.orig.confidence = RECORD_CONFIDENCE_EXACT;
+	tap_is_str(line(&format_text), COLUMNS "closed    1.5s   100B/1.9K   kernel",
+		"text: a socket of the kernel");
+
+	build_record(&r);
+	memset(&r.orig, 0, sizeof(r.orig));
+	r.orig.unknown = RECORD_UNKNOWN_NO_PROCESS;
+	r.state = RECORD_STATE_S0;
+	r.end_reason = RECORD_END_TIMEOUT;
+	tap_is_str(line(&format_text), NO_ANSWER "? (socket seen, its process not found)",
+		"text: an unknown owner, and why");
+	r.orig.unknown = RECORD_UNKNOWN_NO_SOCKET;
+	tap_is_str(line(&format_text), NO_ANSWER "? (no socket: gone before it could be asked)",
+		"text: another reason");
+	r.orig.confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
+	r.orig.method = RECORD_METHOD_SOCK_DIAG;
+	build_str(&r, &r.orig.cgroup, "/a\x1b[2J", 6);
+	tap_is_str(line(&format_text), NO_ANSWER "? (cgroup only) cgroup /a\\e[2J uid 0",
+		"text: cgroup and uid alone, escaped");
+	r.direction = RECORD_INGRESS;
+	r.resp.unknown = RECORD_UNKNOWN_NO_SOCKET;
+	r.end_reason = RECORD_END_REFUSED;
+	tap_is_str(line(&format_text),
+		COLUMNS "refused   1.5s   100B/1.9K   => ? (nothing listens there)",
+		"text: a refused connection has no owner to be found");
 }
 
 static void test_random(void)
@@ -307,6 +340,7 @@ int main(void)
 	test_ecs_parts();
 	test_ecs_last();
 	test_text();
+	test_text_verdict();
 	test_random();
 	test_longest();
 	tap_ok(format_find("ecs", 3) == &format_ecs && format_find("text", 4) == &format_text &&
