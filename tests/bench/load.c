@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network load for benchmarks: both ends on loopback, client on the first CPU, server on the last.
+ *
+ *	load tcp RATE SECONDS PORT	TCP connections over 127.0.0.1 to .4 and PORT to PORT + 7
+ *	load tcp6 RATE SECONDS PORT	the same over ::1
+ *	load udp SECONDS PORT		datagrams that one unconnected socket answers at its maximum
+ *
+ * RATE connections a second at exact times, 0 = as fast as it goes. Each: connect, 100 bytes, 100
+ * bytes back, close by the client, close by the server. Prints on one line
+ *
+ *	done N failed N elapsed_ns N client_ns N server_ns N
+ *
+ * the last two being CPU time (softirq work in it: it is charged to whoever runs). In a namespace
+ *of its own it needs net.ipv4.tcp_tw_reuse=1 and a small tcp_max_tw_buckets, or ports run out.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORTS     8u
+#define ADDRESSES 4u
+#define AT_ONCE   64u  /* connections in flight, at most */
+#define PAYLOAD   100u /* bytes each way */
+#define FDS_MAX   1024
+#define SENDERS   16u /* UDP client sockets */
+#define BURST     16u /* datagrams of one of them in one system call */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct result {
+	uint64_t done, failed, elapsed_ns, client_ns, server_ns;
+};
+
+static char payload[PAYLOAD];
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void pin(bool last)
+{
+	cpu_set_t all, one;
+
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
+		die("sched_getaffinity");
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, &all))
+			continue;
+		if (last)
+			CPU_ZERO(&one);
+		CPU_SET(i, &one);
+		if (!last)
+			break;
+	}
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		die("sched_setaffinity");
+}
+
+static socklen_t set_address(union address *a, int family, unsigned host, unsigned port)
+{
+	memset(a, 0, sizeof(*a));
+	if (family == AF_INET6) {
+		a->v6.sin6_family = AF_INET6;
+		a->v6.sin6_port = htons((uint16_t)port);
+		a->v6.sin6_addr = in6addr_loopback;
+		return sizeof(a->v6);
+	}
+	a->v4.sin_family = AF_INET;
+	a->v4.sin_port = htons((uint16_t)port);
+	a->v4.sin_addr.s_addr = host ? htonl(INADDR_LOOPBACK - 1 + host) : htonl(INADDR_ANY);
+	return sizeof(a->v4);
+}
+
+static int open_server(int type, int family, unsigned port)
+{
+	int fd = socket(family, type, 0), on = 1;
+	union address a;
+	socklen_t len = set_address(&a, family, 0, port);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		bind(fd, &a.any, len) < 0)
+		die("server");
+	return fd;
+}
+
+static void watch(int epoll, int fd, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.fd = fd};
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+		die("epoll_ctl");
+}
+
+/* A child that serves until it is killed; its CPU time is read from outside. */
+static pid_t start_server(void (*serve)(void *arg), void *arg)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+	pin(true);
+	serve(arg);
+	_exit(1);
+}
+
+static void stop_server(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static uint64_t cpu_ns(pid_t pid)
+{
+	clockid_t id;
+
+	if (clock_getcpuclockid(pid, &id))
+		die("clock_getcpuclockid");
+	return clock_ns(id);
+}
+
+/* ---- TCP ---- */
+
+struct listeners {
+	int family;
+	int fd[PORTS];
+};
+
+static void serve_tcp(void *arg)
+{
+	const struct listeners *l = arg;
+	int epoll = epoll_create1(0);
+	bool listens[FDS_MAX] = {false};
+	struct epoll_event e[64];
+	char buf[2048];
+
+	for (unsigned i = 0; i < PORTS; i++) {
+		listens[l->fd[i]] = true;
+		watch(epoll, l->fd[i], EPOLLIN);
+	}
+	for (;;) {
+		int n = epoll_wait(epoll, e, 64, -1);
+
+		for (int i = 0; i < n; i++) {
+			int fd = e[i].data.fd, c;
+			ssize_t got;
+
+			while (listens[fd] && (c = accept4(fd, NULL, NULL, SOCK_NONBLOCK)) >= 0)
+				watch(epoll, c, EPOLLIN);
+			if (listens[fd])
+				continue;
+			got = read(fd, buf, sizeof(buf));
+			if (got > 0 && send(fd, payload, PAYLOAD, MSG_NOSIGNAL) > 0)
+				continue;
+			if (got >= 0 || errno != EAGAIN)
+				close(fd);
+		}
+	}
+}
+
+struct client {
+	int family;
+	int epoll;
+	unsigned port;
+	unsigned in_flight;
+	uint64_t started;
+	bool sent[FDS_MAX];
+	struct result result;
+};
+
+static void connect_one(struct client *c)
+{
+	uint64_t i = c->started++;
+	union address a;
+	socklen_t len = set_address(&a, c->family, 1 + (unsigned)(i / PORTS % ADDRESSES),
+		c->port + (unsigned)(i % PORTS));
+	int fd = socket(c->family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || fd >= FDS_MAX)
+		die("socket");
+	if (connect(fd, &a.any, len) < 0 && errno != EINPROGRESS) {
+		c->result.failed++;
+		close(fd);
+		return;
+	}
+	c->sent[fd] = false;
+	c->in_flight++;
+	watch(c->epoll, fd, EPOLLIN | EPOLLOUT | EPOLLET);
+}
+
+static void end_one(struct client *c, int fd, uint64_t *counter)
+{
+	close(fd);
+	c->in_flight--;
+	++*counter;
+}
+
+static void on_connection(struct client *c, const struct epoll_event *e)
+{
+	int fd = e->data.fd;
+	char buf[2048];
+	ssize_t got;
+
+	if (!c->sent[fd] && e->events & EPOLLOUT) {
+		if (send(fd, payload, PAYLOAD, MSG_NOSIGNAL) != PAYLOAD) {
+			end_one(c, fd, &c->result.failed);
+			return;
+		}
+		c->sent[fd] = true;
+	}
+	if (!(e->events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	got = read(fd, buf, sizeof(buf));
+	if (got > 0)
+		end_one(c, fd, &c->result.done);
+	else if (got == 0 || errno != EAGAIN)
+		end_one(c, fd, &c->result.failed);
+}
+
+/* Rings every time one connection is due. */
+static int open_timer(uint64_t rate)
+{
+	uint64_t step = 1000000000 / rate;
+	struct timespec t = {(time_t)(step / 1000000000), (long)(step % 1000000000)};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &(struct itimerspec){.it_interval = t, .it_value = t},
+			      NULL) < 0)
+		die("timerfd");
+	return fd;
+}
+
+static void run_client(struct client *c, uint64_t rate, uint64_t seconds)
+{
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC), end = begin + seconds * 1000000000;
+	uint64_t due = 0, ticks;
+	struct epoll_event e[AT_ONCE + 1];
+	int timer = rate ? open_timer(rate) : -1;
+
+	if (rate)
+		watch(c->epoll, timer, EPOLLIN);
+	for (;;) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		int n;
+
+		if (now >= end && (!c->in_flight || now >= end + 1000000000))
+			break;
+		while (now < end && c->in_flight < AT_ONCE && (!rate || c->started < due))
+			connect_one(c);
+		n = epoll_wait(c->epoll, e, AT_ONCE + 1, 100);
+		for (int i = 0; i < n; i++) {
+			if (e[i].data.fd != timer)
+				on_connection(c, &e[i]);
+			else if (read(timer, &ticks, sizeof(ticks)) == sizeof(ticks))
+				due += ticks;
+		}
+	}
+	c->result.elapsed_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+}
+
+static struct result tcp(int family, uint64_t rate, uint64_t seconds, unsigned port)
+{
+	struct listeners l = {.family = family};
+	struct client c = {.family = family, .port = port, .epoll = epoll_create1(0)};
+	pid_t server;
+
+	for (unsigned i = 0; i < PORTS; i++) {
+		l.fd[i] = open_server(SOCK_STREAM | SOCK_NONBLOCK, family, port + i);
+		if (listen(l.fd[i], 4096) < 0)
+			die("listen");
+	}
+	server = start_server(serve_tcp, &l);
+	for (unsigned i = 0; i < PORTS; i++)
+		close(l.fd[i]);
+	pin(false);
+	c.result.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	run_client(&c, rate, seconds);
+	c.result.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - c.result.client_ns;
+	c.result.server_ns = cpu_ns(server);
+	stop_server(server);
+	return c.result;
+}
+
+/* ---- UDP ---- */
+
+struct udp_server {
+	int fd;
+	uint64_t answers;
+};
+
+static void serve_udp(void *arg)
+{
+	struct udp_server *s = arg;
+	union address from;
+	char buf[2048];
+
+	for (;;) {
+		socklen_t len = sizeof(from);
+		ssize_t got = recvfrom(s->fd, buf, sizeof(buf), 0, &from.any, &len);
+
+		if (got >= 0 && sendto(s->fd, buf, (size_t)got, 0, &from.any, len) == got)
+			__atomic_store_n(&s->answers, s->answers + 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* More questions than can be answered; the rest is dropped by the kernel. */
+static void flood(const int fd[SENDERS], uint64_t end)
+{
+	struct iovec out = {.iov_base = payload, .iov_len = PAYLOAD};
+	char buf[BURST][PAYLOAD];
+	struct iovec in[BURST];
+	struct mmsghdr ask[BURST] = {0}, answer[BURST] = {0};
+
+	for (unsigned i = 0; i < BURST; i++) {
+		in[i] = (struct iovec){.iov_base = buf[i], .iov_len = PAYLOAD};
+		ask[i].msg_hdr = (struct msghdr){.msg_iov = &out, .msg_iovlen = 1};
+		answer[i].msg_hdr = (struct msghdr){.msg_iov = &in[i], .msg_iovlen = 1};
+	}
+	for (unsigned i = 0; clock_ns(CLOCK_MONOTONIC) < end; i = (i + 1) % SENDERS) {
+		if (sendmmsg(fd[i], ask, BURST, 0) < 0)
+			die("sendmmsg");
+		while (recvmmsg(fd[i], answer, BURST, MSG_DONTWAIT, NULL) > 0)
+			;
+	}
+}
+
+static struct result udp(uint64_t seconds, unsigned port)
+{
+	struct udp_server *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct result r = {0};
+	int fd[SENDERS];
+	uint64_t begin;
+	union address a;
+	pid_t pid;
+
+	if (s == MAP_FAILED)
+		die("mmap");
+	s->fd = open_server(SOCK_DGRAM, AF_INET, port);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		socklen_t len = set_address(&a, AF_INET, 1 + i % ADDRESSES, port);
+
+		fd[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		if (fd[i] < 0 || connect(fd[i], &a.any, len) < 0)
+			die("client");
+	}
+	pid = start_server(serve_udp, s);
+	pin(false);
+	begin = clock_ns(CLOCK_MONOTONIC);
+	r.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	flood(fd, begin + seconds * 1000000000);
+	r.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - r.client_ns;
+	r.server_ns = cpu_ns(pid);
+	r.done = __atomic_load_n(&s->answers, __ATOMIC_RELAXED);
+	r.elapsed_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	stop_server(pid);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long n[3] = {0};
+	struct result r;
+
+	for (int i = 2; i < argc && i < 5; i++)
+		n[i - 2] = strtoul(argv[i], NULL, 10);
+	if (argc == 5 && !strcmp(argv[1], "tcp")) {
+		r = tcp(AF_INET, n[0], n[1], (unsigned)n[2]);
+	} else if (argc == 5 && !strcmp(argv[1], "tcp6")) {
+		r = tcp(AF_INET6, n[0], n[1], (unsigned)n[2]);
+	} else if (argc == 4 && !strcmp(argv[1], "udp")) {
+		r = udp(n[0], (unsigned)n[1]);
+	} else {
+		fprintf(stderr, "load: see the head of its source\n");
+		return 64;
+	}
+	printf("done %lu failed %lu elapsed_ns %lu client_ns %lu server_ns %lu\n",
+		(unsigned long)r.done, (unsigned long)r.failed, (unsigned long)r.elapsed_ns,
+		(unsigned long)r.client_ns, (unsigned long)r.server_ns);
+	return 0;
+}
