@@ -116,6 +116,7 @@ static void fill(struct feed *f, uint64_t seq)
 	r->orig.ppid = 1;
 	r->orig.start_ns = r->start_ns - S_NS;
 	r->orig.uid = r->orig.gid = 1000;
+	r->orig.ruid = r->orig.loginuid = r->resp.ruid = r->resp.loginuid = UINT32_MAX;
 	r->orig.method = RECORD_METHOD_TAP_CONNECT;
 	r->orig.confidence = RECORD_CONFIDENCE_EXACT;
 	record_put_str(r, "curl", 4, &r->orig.name);
