@@ -25,6 +25,7 @@ struct loop {
 	struct source *source[LOOP_SOURCES_MAX];
 	size_t n_sources;
 	bool file;
+	bool urgent; /* packets are not gathered: enrich has only them to learn owners in time */
 	struct peer *peer;
 	struct peer_gift gift;
 	int signal_fd;

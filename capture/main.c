@@ -4,8 +4,8 @@
  *
  * What it does, in this order:
  *  1. parse: command line, configuration
- *  2. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW)
- *  3. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs)
+ *  2. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs)
+ *  3. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW)
  *  4. ring and socket: two sealed memfds, RUNTIME/capture/ring.sock	(CAP_CHOWN)
  *  5. drop: own user, no capability, for good
  *  6. start: the filters open and are locked
@@ -57,7 +57,16 @@ static int own_option(void *arg, const char *name, const char *value)
 	return 0;
 }
 
-/* Steps 2: returns 0 or the exit status, logged. */
+/*
+ * Without the tap an owner is found by looking at who holds the socket: of a client that exits at
+ * once only while its first packets are on their way.
+ */
+static bool is_urgent(const struct config *c, const struct tap *tap)
+{
+	return c->enrich.procfs == CONFIG_PROCFS_KEEP && !(tap->layout.live & (1u << TAP_FIB));
+}
+
+/* Step 3: returns 0 or the exit status, logged. */
 static int open_sources(struct loop *l, const struct options *o)
 {
 	const struct config *c = &l->daemon->config;
@@ -72,7 +81,8 @@ static int open_sources(struct loop *l, const struct options *o)
 		names = (const char *const *)c->capture.interfaces.item;
 		n = c->capture.interfaces.n;
 	}
-	l->file = o->file;
+	l->urgent = !o->file && is_urgent(c, l->gift.tap);
+	l->batch_ns = l->urgent ? 1000000 : c->capture.batch_timeout_ns;
 	for (size_t i = 0; i < n && i < LOOP_SOURCES_MAX; i++) {
 		const struct source_options so = {
 			.name = names[i],
@@ -80,6 +90,7 @@ static int open_sources(struct loop *l, const struct options *o)
 			.filter = o->filter ? o->filter : c->capture.filter,
 			.buffer = c->capture.buffer,
 			.batch_timeout_ns = c->capture.batch_timeout_ns,
+			.immediate = l->urgent,
 		};
 		int r = o->file ? source_open_file(&so, &l->source[i], &err)
 				: source_open_live(&so, &l->source[i], &err);
@@ -166,8 +177,8 @@ static void log_start(const struct loop *l)
 		log_info("reading %s; ring %llu KiB; uid %u", names,
 			(unsigned long long)c->capture.ring / 1024, geteuid());
 	else
-		log_info("capturing on %s; buffer %llu KiB each, ring %llu KiB; tap %s; uid %u",
-			names, (unsigned long long)c->capture.buffer / 1024,
+		log_info("capturing on %s%s; buffer %llu KiB each, ring %llu KiB; tap %s; uid %u",
+			names, l->urgent ? ", each packet at once" : "", (unsigned long long)c->capture.buffer / 1024,
 			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
 }
 
@@ -186,13 +197,13 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 
 	if (daemon_signals(&l->signal_fd) < 0)
 		return 1;
-	r = open_sources(l, o);
-	if (r)
-		return r;
+	l->file = o->file;
 	/* Packets of a file are of the past: nobody here owns them. */
 	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
 	tell_tap(&l->daemon->ledger, tap);
-	r = open_ring(l);
+	r = open_sources(l, o);
+	if (r == 0)
+		r = open_ring(l);
 	if (r == 0)
 		r = drop(l->daemon);
 	if (r == 0)
@@ -200,7 +211,6 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (r)
 		return r;
 	l->interval_ns = c->metrics.interval_ns;
-	l->batch_ns = c->capture.batch_timeout_ns;
 	log_start(l);
 	return loop_run(l) < 0 ? 1 : 0;
 }

@@ -157,7 +157,7 @@ static struct source *source_new(const struct source_options *o)
 	/* A file's name may be cut: it is for messages only. */
 	snprintf(s->name, sizeof(s->name), "%s", o->name);
 	s->head.source = o->index;
-	s->batch_ms = (o->batch_timeout_ns + 999999) / 1000000;
+	s->batch_ms = o->immediate ? 0 : (o->batch_timeout_ns + 999999) / 1000000;
 	if (!s->batch_ms)
 		s->batch_ms = 1; /* libpcap's 0 means: never deliver a block that is not full */
 	return s;
@@ -170,6 +170,7 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 	pcap_set_snaplen(s->pcap, SNAPLEN);
 	pcap_set_promisc(s->pcap, 0);
 	pcap_set_timeout(s->pcap, (int)s->batch_ms);
+	pcap_set_immediate_mode(s->pcap, o->immediate);
 	pcap_set_buffer_size(s->pcap, o->buffer > INT32_MAX ? INT32_MAX : (int)o->buffer);
 	pcap_set_tstamp_precision(s->pcap, PCAP_TSTAMP_PRECISION_NANO);
 	r = pcap_activate(s->pcap);

@@ -2,7 +2,7 @@
 /*
  * Where packets come from: a live interface or a capture file, through libpcap.
  *
- * Live: TPACKET_V3 blocks, non-blocking; the caller polls source_fd(). The filter is attached by us
+ * Live: TPACKET_V3 blocks, or V2 frames when immediate; non-blocking, the caller polls source_fd(). The filter is attached by us
  * instead of pcap_setfilter(), which would run it a second time in user space over the first
  * blocks, where the kernel's ancillary loads and the stripped VLAN tag are missing. The start is
  * exact: the socket is shut by a reject-all filter, drained, its counters are read, and then the
@@ -43,6 +43,7 @@ struct source_options {
 	const char *filter;        /* pcap-filter(7), "" = everything */
 	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
 	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
+	bool immediate;            /* each packet is there at once, at a wake-up's price (live) */
 };
 
 /* Each opens and compiles; nothing is delivered before source_start(). 0, or -EINVAL with @err. */

@@ -77,7 +77,7 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 		p->flags |= PROCESS_USERNS_OTHER;
 }
 
-static bool on_socket(void *arg, uint32_t pid, uint64_t inode)
+static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	struct sweep *w = arg;
 	struct diag_socket key = {.inode = (uint32_t)inode};
@@ -85,6 +85,7 @@ static bool on_socket(void *arg, uint32_t pid, uint64_t inode)
 		.method = RECORD_METHOD_SEED,
 		.t_ns = 1,
 		.number = inode,
+		.fd = fd,
 		.process = w->process,
 		.netns = w->o->netns,
 	};

@@ -273,6 +273,14 @@ int procfs_each(struct procfs *p, procfs_pid_fn fn, void *arg)
 	return 0;
 }
 
+/* Of "socket:[INODE]", else 0. */
+static uint64_t socket_inode(const char *link)
+{
+	uint64_t inode;
+
+	return sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
+}
+
 int procfs_each_socket(
 	struct procfs *p, uint32_t pid, size_t *budget, procfs_inode_fn fn, void *arg)
 {
@@ -301,8 +309,45 @@ int procfs_each_socket(
 		if (n <= 0)
 			continue;
 		link[n] = '\0';
-		if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1 && !fn(arg, pid, inode))
+		inode = socket_inode(link);
+		if (inode && !fn(arg, pid, number(entry->d_name), inode))
 			break;
 	}
 	return 0;
+}
+
+int procfs_socket_at(struct procfs *p, uint32_t pid, unsigned fd, uint64_t *ret_inode)
+{
+	char path[48], link[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%" PRIu32 "/fd/%u", pid, fd);
+	n = readlinkat(p->root_fd, path, link, sizeof(link) - 1);
+	if (n < 0)
+		return -errno;
+	link[n] = '\0';
+	*ret_inode = socket_inode(link);
+	return 0;
+}
+
+size_t procfs_descriptors(struct procfs *p, uint32_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%" PRIu32 "/fd", pid);
+	return fstatat(p->root_fd, path, &st, 0) || st.st_size < 0 ? 0 : (size_t)st.st_size;
+}
+
+uint32_t procfs_newest(struct procfs *p)
+{
+	char buf[128];
+	ssize_t n = read_at(p->root_fd, "loadavg", buf, sizeof(buf) - 1, NULL);
+	uint32_t pid;
+
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	/* three averages, running/all, the pid */
+	return sscanf(buf, "%*s %*s %*s %*s %" SCNu32, &pid) == 1 ? pid : 0;
 }

@@ -58,9 +58,19 @@ int procfs_each(struct procfs *p, procfs_pid_fn fn, void *arg);
  * Calls @fn for each socket among the descriptors of @pid; it returns false to stop. Looks at
  * *budget descriptors at most and takes what it used off it.
  */
-typedef bool (*procfs_inode_fn)(void *arg, uint32_t pid, uint64_t inode);
+typedef bool (*procfs_inode_fn)(void *arg, uint32_t pid, unsigned fd, uint64_t inode);
 int procfs_each_socket(
 	struct procfs *p, uint32_t pid, size_t *budget, procfs_inode_fn fn, void *arg);
+
+/*
+ * The inode of the socket that is descriptor @fd of @pid, 0 = that is none. -ENOENT = no such
+ * descriptor or process; -EACCES = not ours to see.
+ */
+int procfs_socket_at(struct procfs *p, uint32_t pid, unsigned fd, uint64_t *ret_inode);
+/* How many descriptors @pid has, 0 = unknown (before Linux 6.2). */
+size_t procfs_descriptors(struct procfs *p, uint32_t pid);
+/* The pid given out last, 0 = unknown. Threads have pids too. */
+uint32_t procfs_newest(struct procfs *p);
 
 /* Inode of the network namespace this program is in; 0 = unknown. */
 uint64_t procfs_own_netns(const struct procfs *p);

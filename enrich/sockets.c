@@ -306,8 +306,10 @@ void sockets_add_inode(struct sockets *s, const struct socket_claim *c)
 	{
 		if (e->claim.number != c->number)
 			continue;
-		if (e->claim.process == c->process)
+		if (e->claim.process == c->process) {
+			e->claim.fd = c->fd;
 			return;
+		}
 		if (process_alive_at(e->claim.process, c->t_ns)) {
 			e->claim.shared = true;
 			return;
@@ -316,6 +318,20 @@ void sockets_add_inode(struct sockets *s, const struct socket_claim *c)
 		break;
 	}
 	table_add(t, hash, c);
+}
+
+void sockets_remove_inode(struct sockets *s, uint64_t inode)
+{
+	struct table *t = &s->table[INODES];
+	uint32_t hash = hash_number(s, inode);
+
+	for_each(e, t, hash)
+	{
+		if (e->claim.number == inode) {
+			unlink_entry(t, e);
+			return;
+		}
+	}
 }
 
 /* ---- asking ---- */

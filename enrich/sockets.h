@@ -55,6 +55,7 @@ struct socket_claim {
 	uint64_t netns;            /* 0 = unknown */
 	uint64_t cgroup_id;
 	uint64_t number;         /* inode, or the kernel's address of the socket */
+	unsigned fd;             /* of an inode: the process's descriptor it was seen at */
 	struct process *process; /* a reference held by the table */
 	bool shared;             /* several processes hold the socket */
 	bool v6only;             /* listener that takes no IPv4 */
@@ -81,6 +82,9 @@ void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c);
 /* A socket inode seen in a process's descriptors; a second process makes it `shared`. */
 void sockets_add_inode(struct sockets *s, const struct socket_claim *c);
+
+/* Whoever was seen to hold it holds it no more. */
+void sockets_remove_inode(struct sockets *s, uint64_t inode);
 
 /* The socket at @number left LISTEN. */
 void sockets_remove_listener(struct sockets *s, uint64_t number);

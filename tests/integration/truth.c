@@ -4,6 +4,9 @@
  *
  *	truth server tcp|udp ADDR PORT		answers each connection or datagram with one byte
  *	truth client tcp|udp ADDR PORT		one connection, one byte, one report, exits at once
+ *	truth answer MS ADDR PORT		a TCP server: MS after the first byte comes one back
+ *	truth asker tcp|udp ADDR PORT		reports, connects, writes a byte, reads one, exits at once
+ *	truth ask N PARALLEL tcp|udp ADDR PORT	N askers, each a new process (fork + exec)
  *	truth launch N PARALLEL tcp|udp ADDR PORT	N clients, each a new process (fork + exec)
  *	truth forks N tcp|udp ADDR PORT		N clients, each a forked child without exec
  *	truth pace RATE SECONDS ADDR PORT	one process opening RATE TCP connections a second
@@ -116,7 +119,29 @@ static void client(const struct target *t)
 	_exit(0);
 }
 
-static void launch(unsigned n, unsigned parallel, char **target, bool with_exec)
+/* Bound before it connects, so that nothing but the exchange lies between SYN and exit. */
+static void asker(const struct target *t)
+{
+	union address self = {.any.sa_family = t->address.any.sa_family};
+	unsigned long long ticks = start_ticks();
+	socklen_t len = t->len;
+	char exe[256], line[512], c;
+	ssize_t exe_len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	int fd = new_socket(t), n;
+
+	exe[exe_len > 0 ? exe_len : 0] = 0;
+	if (bind(fd, &self.any, t->len) < 0 || getsockname(fd, &self.any, &len) < 0)
+		die("bind");
+	n = snprintf(line, sizeof(line), "%s %u %d %u %llu %s\n", t->udp ? "udp" : "tcp",
+		ntohs(self.v4.sin_port), getpid(), getuid(), ticks, exe);
+	if (write(1, line, (size_t)n) != n)
+		die("report");
+	if (connect(fd, &t->address.any, t->len) < 0)
+		die("connect");
+	_exit(send(fd, "x", 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, 0) != 1);
+}
+
+static void launch(unsigned n, unsigned parallel, char **target, const char *with_exec)
 {
 	struct target t = parse_target(target);
 	unsigned running = 0;
@@ -128,7 +153,7 @@ static void launch(unsigned n, unsigned parallel, char **target, bool with_exec)
 			if (pid < 0)
 				die("fork");
 			if (pid == 0 && with_exec) {
-				execl("/proc/self/exe", "truth", "client", target[0], target[1],
+				execl("/proc/self/exe", "truth", with_exec, target[0], target[1],
 					target[2], (char *)NULL);
 				_exit(127);
 			}
@@ -170,7 +195,28 @@ static void serve_tcp(int fd)
 	}
 }
 
-static void server(char **target)
+static void serve_answer(int fd, unsigned ms)
+{
+	const struct timespec delay = {ms / 1000, (long)(ms % 1000) * 1000000};
+	char buf[2048];
+
+	for (;;) {
+		int c = accept(fd, NULL, NULL);
+
+		if (c < 0)
+			continue;
+		if (recv(c, buf, sizeof(buf), 0) > 0) {
+			if (ms)
+				nanosleep(&delay, NULL);
+			(void)!send(c, "y", 1, MSG_NOSIGNAL);
+		}
+		while (recv(c, buf, sizeof(buf), 0) > 0)
+			;
+		close(c);
+	}
+}
+
+static void server(char **target, int answer_ms)
 {
 	struct target t = parse_target(target);
 	int fd = new_socket(&t), on = 1;
@@ -184,6 +230,8 @@ static void server(char **target)
 	fflush(stdout);
 	if (t.udp)
 		serve_udp(fd);
+	if (answer_ms >= 0)
+		serve_answer(fd, (unsigned)answer_ms);
 	serve_tcp(fd);
 }
 
@@ -272,11 +320,21 @@ int main(int argc, char **argv)
 
 		client(&t);
 	} else if (!strcmp(verb, "server") && argc == 5) {
-		server(argv + 2);
+		server(argv + 2, -1);
+	} else if (!strcmp(verb, "answer") && argc == 5) {
+		char *target[] = {(char[]){"tcp"}, argv[3], argv[4]};
+
+		server(target, atoi(argv[2]));
+	} else if (!strcmp(verb, "asker") && argc == 5) {
+		struct target t = parse_target(argv + 2);
+
+		asker(&t);
 	} else if (!strcmp(verb, "launch") && argc == 7) {
-		launch((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), argv + 4, true);
+		launch((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), argv + 4, "client");
+	} else if (!strcmp(verb, "ask") && argc == 7) {
+		launch((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), argv + 4, "asker");
 	} else if (!strcmp(verb, "forks") && argc == 6) {
-		launch((unsigned)atoi(argv[2]), 1, argv + 3, false);
+		launch((unsigned)atoi(argv[2]), 1, argv + 3, NULL);
 	} else if (!strcmp(verb, "pace") && argc == 6) {
 		char *target[] = {(char[]){"tcp"}, argv[4], argv[5]};
 

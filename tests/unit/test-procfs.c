@@ -79,7 +79,7 @@ static bool on_pid(void *arg, uint32_t pid)
 	return true;
 }
 
-static bool on_inode(void *arg, uint32_t pid, uint64_t inode)
+static bool on_inode(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	(void)arg;
 	inodes += pid == 123 ? inode : 0;

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process connector over a netlink socket. */
+#include "enrich/connector.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RECEIVE_BUFFER (4 << 20) /* bytes: some 5,000 events of a fork storm */
+#define ACK_SEARCH     4096      /* events of others in front of the answer to our request */
+#define MESSAGE_MAX    512u
+
+/* Where the fields are in a datagram. */
+#define AT(field) (NLMSG_HDRLEN + sizeof(struct cn_msg) + offsetof(struct proc_event, field))
+
+struct connector {
+	int fd;
+	struct connector_stats stats;
+};
+
+/* Lets only whole processes' events through, and of these only what connector_next() knows. */
+static int attach_filter(int fd)
+{
+	struct sock_filter insn[] = {
+		/* 0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
+		/* 1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_FORK), 10, 0),
+		/* 2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXEC), 14, 0),
+		/* 3*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_NONE), 13, 0),
+		/* 4*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXIT), 3, 0),
+		/* 5*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_COMM), 2, 0),
+		/* 6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 1, 0),
+		/* 7*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 0, 8),
+		/* 8*/
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.exit.process_pid)),
+		/* 9*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*10*/
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.exit.process_tgid)),
+		/*11*/ BPF_JUMP(BPF_JMP | BPF_JA, 3, 0, 0),
+		/*12*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.fork.child_pid)),
+		/*13*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*14*/
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.fork.child_tgid)),
+		/*15*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		/*16*/ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*17*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int request(int fd, bool listen, uint32_t seq)
+{
+	char buf[CONNECTOR_REQUEST_SIZE];
+	size_t len = connector_request(buf, listen, seq);
+
+	return send(fd, buf, len, 0) < 0 ? -errno : 0;
+}
+
+/* One datagram of the kernel's. Bytes, 0 = none waits or none of the kernel's, -errno. */
+static ssize_t receive(int fd, char buf[MESSAGE_MAX])
+{
+	struct sockaddr_nl from;
+	socklen_t len = sizeof(from);
+	ssize_t n;
+
+	do {
+		n = recvfrom(fd, buf, MESSAGE_MAX, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return len == sizeof(from) && from.nl_pid == 0 ? n : 0;
+}
+
+/* The kernel answers within send(2): its word is in the buffer, behind events that were faster. */
+static int find_answer(int fd, uint32_t seq)
+{
+	_Alignas(8) char buf[MESSAGE_MAX];
+	struct connector_event e;
+
+	for (int i = 0; i < ACK_SEARCH; i++) {
+		ssize_t n = receive(fd, buf);
+		size_t at = 0;
+
+		if (n == -EAGAIN)
+			break; /* it would be here: outside the initial namespaces there is none */
+		while (n > 0 && connector_next(buf, (size_t)n, &at, &e) == 0)
+			if (e.kind == CONNECTOR_ACK && e.seq == seq)
+				return e.error;
+	}
+	return -EPERM;
+}
+
+static int start(struct connector *c)
+{
+	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
+	int size = RECEIVE_BUFFER, r;
+	uint32_t seq;
+
+	if (getrandom(&seq, sizeof(seq), 0) != sizeof(seq))
+		return -EIO;
+	c->fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
+	if (c->fd < 0)
+		return -errno;
+	if (setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	r = attach_filter(c->fd);
+	if (r < 0)
+		return r;
+	if (bind(c->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	r = request(c->fd, true, seq);
+	return r < 0 ? r : find_answer(c->fd, seq);
+}
+
+int connector_new(struct connector **ret)
+{
+	struct connector *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->fd = -1;
+	r = start(c);
+	if (r < 0) {
+		if (c->fd >= 0)
+			close(c->fd);
+		free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void connector_free(struct connector *c)
+{
+	if (!c)
+		return;
+	/* Older kernels count listeners by these requests alone. */
+	(void)request(c->fd, false, 0);
+	close(c->fd);
+	free(c);
+}
+
+int connector_fd(const struct connector *c)
+{
+	return c->fd;
+}
+
+const struct connector_stats *connector_stats(const struct connector *c)
+{
+	return &c->stats;
+}
+
+/* How far CLOCK_REALTIME is ahead of CLOCK_MONOTONIC. */
+static uint64_t clock_offset(void)
+{
+	struct timespec real, mono;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &real);
+	return (uint64_t)(real.tv_sec - mono.tv_sec) * 1000000000u + (uint64_t)real.tv_nsec -
+	       (uint64_t)mono.tv_nsec;
+}
+
+unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void *arg)
+{
+	_Alignas(8) char buf[MESSAGE_MAX];
+	uint64_t offset = clock_offset();
+	struct connector_event e;
+	unsigned read = 0;
+
+	for (; read < max; read++) {
+		ssize_t n = receive(c->fd, buf);
+		size_t at = 0;
+		int r = 0;
+
+		if (n == -ENOBUFS) {
+			c->stats.overruns++;
+			continue;
+		}
+		if (n < 0)
+			break;
+		while (n > 0 && (r = connector_next(buf, (size_t)n, &at, &e)) == 0) {
+			c->stats.events++;
+			e.t_ns += offset;
+			if (e.kind != CONNECTOR_OTHER && e.kind != CONNECTOR_ACK)
+				fn(arg, &e);
+		}
+		c->stats.malformed += r == CONNECTOR_E_MALFORMED;
+	}
+	return read;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listens to the kernel's process connector: who forks, executes, renames itself and exits, when
+ * no tap tells.
+ *
+ * Only of the initial pid, user and network namespace. Linux 6.6 and later ask for no privilege,
+ * older ones for CAP_NET_ADMIN: open it before privileges go. Threads' events are dropped in the
+ * kernel by a socket filter.
+ *
+ * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno; -EPERM = the kernel did not agree.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "enrich/connector-msg.h"
+
+struct connector;
+
+struct connector_stats {
+	uint64_t events;
+	uint64_t overruns; /* times the kernel had to drop some */
+	uint64_t malformed;
+};
+
+int connector_new(struct connector **ret);
+void connector_free(struct connector *c);
+int connector_fd(const struct connector *c);
+const struct connector_stats *connector_stats(const struct connector *c);
+
+/*
+ * Hands out at most @max waiting events, oldest first; e->t_ns is CLOCK_REALTIME now. Returns how
+ * many datagrams were read: @max = there may be more.
+ */
+typedef void (*connector_fn)(void *arg, const struct connector_event *e);
+unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void *arg);
