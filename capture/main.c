@@ -178,7 +178,8 @@ static void log_start(const struct loop *l)
 			(unsigned long long)c->capture.ring / 1024, geteuid());
 	else
 		log_info("capturing on %s%s; buffer %llu KiB each, ring %llu KiB; tap %s; uid %u",
-			names, l->urgent ? ", each packet at once" : "", (unsigned long long)c->capture.buffer / 1024,
+			names, l->urgent ? ", each packet at once" : "",
+			(unsigned long long)c->capture.buffer / 1024,
 			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
 }
 

@@ -2,11 +2,11 @@
 /*
  * Where packets come from: a live interface or a capture file, through libpcap.
  *
- * Live: TPACKET_V3 blocks, or V2 frames when immediate; non-blocking, the caller polls source_fd(). The filter is attached by us
- * instead of pcap_setfilter(), which would run it a second time in user space over the first
- * blocks, where the kernel's ancillary loads and the stripped VLAN tag are missing. The start is
- * exact: the socket is shut by a reject-all filter, drained, its counters are read, and then the
- * filter opens.
+ * Live: TPACKET_V3 blocks, or V2 frames when immediate; non-blocking, the caller polls source_fd().
+ * The filter is attached by us instead of pcap_setfilter(), which would run it a second time in
+ * user space over the first blocks, where the kernel's ancillary loads and the stripped VLAN tag
+ * are missing. The start is exact: the socket is shut by a reject-all filter, drained, its counters
+ * are read, and then the filter opens.
  *
  * File: never blocks on anything but the disk; the filter runs in user space.
  *

@@ -112,6 +112,38 @@ uint64_t cgroups_id(const struct cgroups *c, const char *path, size_t len)
 	return st.st_ino;
 }
 
+void cgroups_each_process(const struct cgroups *c, uint64_t id, size_t max,
+	bool (*fn)(void *arg, uint32_t pid), void *arg)
+{
+	const struct text *path = cgroups_path(c, id);
+	char name[PATH_MAX], list[4096];
+	size_t lines = 0;
+	ssize_t n;
+	int fd;
+
+	/* The root's are all those that nobody has put anywhere. */
+	if (!path || path->len < 2 || c->root_fd < 0)
+		return;
+	snprintf(name, sizeof(name), "%.*s/cgroup.procs", (int)path->len - 1, path->bytes + 1);
+	fd = openat(c->root_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, list, sizeof(list) - 1);
+	close(fd);
+	if (n <= 0 || (size_t)n == sizeof(list) - 1)
+		return;
+	list[n] = '\0';
+	for (const char *p = list; *p; p++)
+		lines += *p == '\n';
+	for (char *p = list; lines <= max && lines-- > 0;) {
+		unsigned long pid = strtoul(p, &p, 10);
+
+		/* 0: outside our pid namespace */
+		if (pid && pid <= UINT32_MAX && !fn(arg, (uint32_t)pid))
+			return;
+	}
+}
+
 static bool hidden(const char *name)
 {
 	return name[0] == '.';

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +26,11 @@ void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len);
 /* Path below the hierarchy's root ("/" is the root itself), NULL = unknown. The cache's reference.
  */
 struct text *cgroups_path(const struct cgroups *c, uint64_t id);
+/*
+ * Calls @fn for each process in the cgroup itself, when there are at most @max; it returns false to
+ * stop.
+ */
+void cgroups_each_process(const struct cgroups *c, uint64_t id, size_t max,
+	bool (*fn)(void *arg, uint32_t pid), void *arg);
 /* The id of @path, 0 = unknown. Asks the file system. */
 uint64_t cgroups_id(const struct cgroups *c, const char *path, size_t len);

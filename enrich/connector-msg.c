@@ -22,7 +22,7 @@ size_t connector_request(void *buf, bool listen, uint32_t seq)
 	};
 	const struct cn_msg m = {
 		.id = {.idx = CN_IDX_PROC, .val = CN_VAL_PROC},
-		.seq = seq,
+		.ack = seq, /* the kernel's own number overwrites the other one in its answer */
 		.len = sizeof(op),
 	};
 
@@ -103,7 +103,7 @@ int connector_next(const void *bytes, size_t len, size_t *offset, struct connect
 		return 0;
 	/* An older kernel's event may be shorter: what it lacks is 0, and no process. */
 	memcpy(&e, at + HEAD, m.len < sizeof(e) ? m.len : sizeof(e));
-	ret->seq = m.seq;
+	ret->seq = m.ack - 1;
 	parse(&e, ret);
 	if (!ret->pid && ret->kind != CONNECTOR_ACK)
 		ret->kind = CONNECTOR_OTHER;

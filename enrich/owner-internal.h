@@ -3,6 +3,7 @@
 #pragma once
 
 #include "enrich/cgroups.h"
+#include "enrich/connector.h"
 #include "enrich/diag.h"
 #include "enrich/links.h"
 #include "enrich/owner.h"
@@ -14,6 +15,9 @@
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
 #define OWNERS_EARLY_MAX 256u
+
+#define OWNERS_RECENT_MAX 64u /* processes made lately */
+#define OWNERS_FOUND_MAX  16u /* processes whose sockets were found lately */
 
 /* A question that could not be answered without asking the kernel. */
 struct owners_pending {
@@ -29,6 +33,14 @@ struct owners_early {
 	uint64_t t_ns; /* of the exec event */
 	struct text *args;
 	bool cut;
+};
+
+/* A process that held a socket the search was for: likely the one that makes the next, too. */
+struct owners_holder {
+	struct process *process; /* a reference, or NULL */
+	uint64_t cgroup_id;      /* of its socket */
+	uint32_t uid;
+	unsigned fd;
 };
 
 struct owners {
@@ -57,6 +69,13 @@ struct owners {
 	struct owners_early early[OWNERS_EARLY_MAX];
 	uint32_t exec_pid; /* latest exec previewed: who, and its new name */
 	char exec_comm[PROCESS_COMM_MAX];
+	struct connector *connector; /* NULL = there is a tap, or refused */
+	uint64_t life_lost_ns;       /* the latest loss of its events */
+	unsigned life_reads;         /* of /proc that are left in this batch */
+	size_t recent_at;            /* where the next one goes */
+	uint32_t recent[OWNERS_RECENT_MAX];
+	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
+	uint64_t search_spent_ns, search_refill_ns;
 	size_t n_pending;
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
@@ -80,8 +99,16 @@ int owners_seed(struct owners *o);
 /* Copies what was read from /proc where @p does not know better. */
 void owners_fill_process(struct owners *o, struct process *p, const struct procfs_process *from);
 
-/* owner-search.c: one rate-limited search of /proc for the sockets of all pending questions. */
+/* owner-life.c: takes what the process connector has to say. */
+void owners_hear(struct owners *o);
+
+/* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);
+/*
+ * Whether @c's process holds the socket still, @t_ns or later. Without a tap nothing tells that it
+ * was closed or passed on: then it is looked at, or the claim is not believed.
+ */
+bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns);
 
 /* owner.c: gives @answer this owner, unless it already has a better one. */
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,

@@ -42,7 +42,8 @@ static void recheck(struct owners *o, struct process *p)
 {
 	uint64_t start = p->start_ns;
 
-	if (o->tap || !o->procfs || p->exit_ns || procfs_read(o->procfs, p->pid, 0, &o->found))
+	if (o->tap || (o->connector && !o->life_lost_ns) || !o->procfs || p->exit_ns ||
+		procfs_read(o->procfs, p->pid, 0, &o->found))
 		return;
 	if (start && (o->found.start_ns > start + PROCESS_START_SLACK_NS ||
 			     o->found.start_ns + PROCESS_START_SLACK_NS < start))

@@ -1,34 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `enrich.procfs: keep`: which process holds a socket that no event named. */
+/*
+ * `enrich.procfs: keep`: which process holds a socket that no event named, by looking at
+ * descriptors, the likeliest first. What is looked for are the inodes of all pending questions;
+ * only a descriptor that is the very socket counts.
+ */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "enrich/owner-internal.h"
 
-#define SEARCH_DESCRIPTORS_MAX 100000u
-#define SEARCH_SHARE           20u /* a search may use one part in this many of the time */
-#define SEARCH_PIDS_MAX        65536u
+#define FIRST_DESCRIPTOR 3u /* a client's socket is the first thing it opens ... */
+#define LAST_DESCRIPTOR  7u /* ... after what it inherited */
+#define YOUNG_MAX        4u /* processes that are looked at before the others */
+#define NEWEST_MAX       48u
+#define SMALL_CGROUP     32u  /* processes that are worth looking at all of */
+#define SMALL_PROCESS    256u /* descriptors, the same */
+
+#define SWEEP_DESCRIPTORS_MAX 100000u
+#define SWEEP_SHARE           20u /* sweeps may use one part in this many of the time */
+#define SWEEP_PIDS_MAX        65536u
+#define LOOK_SHARE            4u /* what comes before, the same */
+#define LOOK_NS_MAX           UINT64_C(50000000)
 
 struct search {
 	struct owners *o;
 	size_t missing; /* inodes not yet found */
 	size_t n;
 	uint32_t *pid;
-	size_t descriptors;
 };
 
-static bool collect(void *arg, uint32_t pid)
+/* Whether the cache knows @pid as well as /proc could tell: every event since its start was read.
+ */
+static bool is_followed(const struct owners *o, const struct process *p)
 {
-	struct search *s = arg;
-
-	s->pid[s->n++] = pid;
-	return s->n < SEARCH_PIDS_MAX;
+	return o->connector && p && p->start_ns && !p->exit_ns && p->flags & PROCESS_COMPLETED &&
+	       p->start_ns > o->life_lost_ns;
 }
 
-static struct process *process_at(struct owners *o, uint32_t pid)
+static struct process *process_at(struct owners *o, uint32_t pid, uint64_t t_ns)
 {
-	struct process *p;
+	struct process *p = process_cache_find(o->processes, pid, t_ns);
 
+	if (is_followed(o, p))
+		return p;
 	if (procfs_read(o->procfs, pid, PROCFS_ALL, &o->found))
+		return o->connector && p && p->start_ns > o->life_lost_ns &&
+				       process_alive_at(p, t_ns)
+			       ? p
+			       : NULL;
+	/* Younger than the connection: the pid is another's by now. */
+	if (o->found.start_ns > t_ns + PROCESS_START_SLACK_NS)
 		return NULL;
 	p = process_cache_found(o->processes, pid, o->found.start_ns);
 	if (p && !(p->flags & PROCESS_COMPLETED)) {
@@ -38,29 +59,45 @@ static struct process *process_at(struct owners *o, uint32_t pid)
 	return p;
 }
 
-static bool on_socket(void *arg, uint32_t pid, uint64_t inode)
+/* To the front of the list of holders. */
+static void remember(struct owners *o, struct process *p, const struct owner *answer, unsigned fd)
+{
+	struct owners_holder *h = o->holder;
+	size_t at = 0;
+
+	while (at < OWNERS_FOUND_MAX - 1 && h[at].process && h[at].process != p)
+		at++;
+	process_ref(p);
+	process_unref(h[at].process);
+	for (; at; at--)
+		h[at] = h[at - 1];
+	h[0] = (struct owners_holder){p, answer->cgroup_id, answer->uid, fd};
+}
+
+/* @pid holds the socket @inode at @fd. False = nothing is missing any more. */
+static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	struct search *s = arg;
 	struct owners *o = s->o;
-	struct process *p;
 
-	for (size_t i = 0; i < o->n_pending; i++) {
+	for (size_t i = 0; inode && i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 		struct socket_claim c = {
 			.method = RECORD_METHOD_PROCFS,
 			.t_ns = w->q.t_ns,
 			.number = inode,
+			.fd = fd,
 			.netns = o->netns,
 		};
 
 		if (!w->answer || w->inode != inode)
 			continue;
-		p = process_at(o, pid);
-		if (!p)
+		c.process = process_at(o, pid, w->q.t_ns);
+		if (!c.process)
 			continue;
-		c.process = p;
 		sockets_add_inode(o->sockets, &c);
-		owners_answer(&w->q, w->answer, p, RECORD_METHOD_PROCFS,
+		remember(o, c.process, w->answer, fd);
+		owners_answer(&w->q, w->answer, c.process, RECORD_METHOD_PROCFS,
 			w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
 						     : RECORD_CONFIDENCE_PROBABLE,
 			0);
@@ -70,22 +107,236 @@ static bool on_socket(void *arg, uint32_t pid, uint64_t inode)
 	return s->missing != 0;
 }
 
+/* Descriptors @from to @to of @pid. False = there is no such process, or it is not ours to see. */
+static bool look_between(struct search *s, uint32_t pid, unsigned from, unsigned to)
+{
+	unsigned absent = 0;
+
+	for (unsigned fd = from; fd <= to && s->missing; fd++) {
+		uint64_t inode;
+		int r = procfs_socket_at(s->o->procfs, pid, fd, &inode);
+
+		if (r == 0)
+			on_socket(s, pid, fd, inode);
+		else if (r != -ENOENT)
+			return false;
+		else if (++absent == 2)
+			break; /* descriptors are given out from below */
+	}
+	return absent != to - from + 1;
+}
+
+static void look_first(struct search *s, uint32_t pid)
+{
+	(void)look_between(s, pid, FIRST_DESCRIPTOR, LAST_DESCRIPTOR);
+}
+
+/* A socket that is new is at the lowest descriptor that was free: near the last one, or the top. */
+static void look_at_holder(struct search *s, const struct owners_holder *h)
+{
+	uint32_t pid = h->process->pid;
+	size_t n;
+
+	if (!look_between(s, pid, h->fd, h->fd + 2) || !s->missing)
+		return;
+	n = procfs_descriptors(s->o->procfs, pid);
+	if (n > SMALL_PROCESS) {
+		(void)look_between(s, pid, (unsigned)n - 3, (unsigned)n + 1);
+		return;
+	}
+	n = SMALL_PROCESS;
+	(void)procfs_each_socket(s->o->procfs, pid, &n, on_socket, s);
+}
+
+static bool is_wanted(const struct search *s, const struct owners_holder *h)
+{
+	for (size_t i = 0; i < s->o->n_pending; i++) {
+		const struct owners_pending *w = &s->o->pending[i];
+
+		if (w->answer && w->inode && w->answer->uid == h->uid &&
+			w->answer->cgroup_id == h->cgroup_id)
+			return true;
+	}
+	return false;
+}
+
+/* Found sockets move holders to the front: what is walked over is a copy. */
+static void look_at_holders(struct search *s)
+{
+	struct owners_holder h[OWNERS_FOUND_MAX];
+
+	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++) {
+		h[i] = s->o->holder[i];
+		process_ref(h[i].process);
+	}
+	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++) {
+		if (s->missing && h[i].process && !h[i].process->exit_ns && is_wanted(s, &h[i]))
+			look_at_holder(s, &h[i]);
+		process_unref(h[i].process);
+	}
+}
+
+/* The @n-th to the @end-th newest processes that the connector told of. */
+static void look_at_recent(struct search *s, size_t n, size_t end)
+{
+	struct owners *o = s->o;
+
+	for (; n < end && s->missing; n++) {
+		uint32_t pid =
+			o->recent[(o->recent_at + OWNERS_RECENT_MAX - 1 - n) % OWNERS_RECENT_MAX];
+
+		if (pid)
+			look_first(s, pid);
+	}
+}
+
+/* Without a connector: the pids given out last. */
+static void look_at_newest(struct search *s)
+{
+	uint32_t pid = procfs_newest(s->o->procfs);
+
+	for (size_t i = 0; i < NEWEST_MAX && pid > 1 && s->missing; i++, pid--)
+		look_first(s, pid);
+}
+
+static bool look_at_member(void *arg, uint32_t pid)
+{
+	struct search *s = arg;
+	size_t budget = SMALL_PROCESS;
+
+	(void)procfs_each_socket(s->o->procfs, pid, &budget, on_socket, s);
+	return s->missing != 0;
+}
+
+static void look_into_cgroups(struct search *s)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < s->o->n_pending && s->missing; i++) {
+		const struct owners_pending *w = &s->o->pending[i];
+
+		if (!w->answer || !w->inode || w->answer->cgroup_id == last)
+			continue;
+		last = w->answer->cgroup_id;
+		cgroups_each_process(s->o->cgroups, last, SMALL_CGROUP, look_at_member, s);
+	}
+}
+
+/* Sockets closed meanwhile need no further look. */
+static void ask_again(struct search *s)
+{
+	struct owners *o = s->o;
+	size_t n = 0, at = 0;
+
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer && o->pending[i].inode)
+			owners_query_key(&o->pending[i].q, &o->lookups[n++].key);
+	if (!n || !o->diag)
+		return;
+	(void)diag_lookup(o->diag, o->lookups, n);
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+
+		if (!w->answer || !w->inode)
+			continue;
+		if (o->lookups[at].match == DIAG_MATCH_NONE ||
+			o->lookups[at].socket.inode != w->inode) {
+			w->inode = 0;
+			s->missing--;
+		}
+		at++;
+	}
+}
+
+static bool collect(void *arg, uint32_t pid)
+{
+	struct search *s = arg;
+
+	s->pid[s->n++] = pid;
+	return s->n < SWEEP_PIDS_MAX;
+}
+
+/* Everything there is, once for all that is missing. */
+static void sweep(struct search *s, uint64_t start)
+{
+	size_t descriptors = SWEEP_DESCRIPTORS_MAX;
+	struct owners *o = s->o;
+
+	if (start < o->sweep_ns)
+		return;
+	s->pid = malloc(SWEEP_PIDS_MAX * sizeof(*s->pid));
+	if (!s->pid)
+		return;
+	(void)procfs_each(o->procfs, collect, s);
+	/* /proc lists pids in ascending order: the newest process is the likeliest. */
+	for (size_t i = s->n; i && s->missing && descriptors; i--)
+		(void)procfs_each_socket(o->procfs, s->pid[i - 1], &descriptors, on_socket, s);
+	free(s->pid);
+	o->sweep_ns = start + (owners_now_ns() - start) * SWEEP_SHARE;
+}
+
+/* Looking stays below its share of the time, however many sockets ask for it. */
+static bool may_look(struct owners *o, uint64_t now)
+{
+	uint64_t earned = now > o->search_refill_ns ? (now - o->search_refill_ns) / LOOK_SHARE : 0;
+
+	o->search_refill_ns = now;
+	o->search_spent_ns = o->search_spent_ns > earned ? o->search_spent_ns - earned : 0;
+	return o->search_spent_ns < LOOK_NS_MAX;
+}
+
 void owners_search(struct owners *o)
 {
-	struct search s = {.o = o, .descriptors = SEARCH_DESCRIPTORS_MAX};
-	uint64_t start = owners_now_ns();
+	struct search s = {.o = o};
+	uint64_t start = owners_now_ns(), now;
 
 	for (size_t i = 0; i < o->n_pending; i++)
 		s.missing += o->pending[i].answer && o->pending[i].inode;
-	if (!s.missing || start < o->sweep_ns)
+	if (!s.missing || !may_look(o, start))
 		return;
-	s.pid = malloc(SEARCH_PIDS_MAX * sizeof(*s.pid));
-	if (!s.pid)
-		return;
-	(void)procfs_each(o->procfs, collect, &s);
-	/* /proc lists pids in ascending order: the newest process is the likeliest. */
-	for (size_t i = s.n; i && s.missing && s.descriptors; i--)
-		(void)procfs_each_socket(o->procfs, s.pid[i - 1], &s.descriptors, on_socket, &s);
-	free(s.pid);
-	o->sweep_ns = start + (owners_now_ns() - start) * SEARCH_SHARE;
+	owners_hear(o);
+	look_at_recent(&s, 0, YOUNG_MAX);
+	if (s.missing)
+		ask_again(&s);
+	if (s.missing)
+		look_at_holders(&s);
+	look_at_recent(&s, YOUNG_MAX, OWNERS_RECENT_MAX);
+	if (s.missing && !o->connector)
+		look_at_newest(&s);
+	if (s.missing)
+		look_into_cgroups(&s);
+	now = owners_now_ns();
+	o->search_spent_ns += now - start;
+	if (s.missing)
+		ask_again(&s);
+	if (s.missing)
+		sweep(&s, now);
+}
+
+bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns)
+{
+	const struct process *p = c->process;
+	uint64_t inode;
+	int r;
+
+	if (!process_alive_at(p, t_ns))
+		return false;
+	if (o->tap)
+		return true; /* it would have told */
+	if (!o->procfs)
+		return false;
+	r = procfs_socket_at(o->procfs, p->pid, c->fd, &inode);
+	if (r == 0 && inode != c->number)
+		return false;
+	/* Nobody may look: then it must be known that it did not pass the socket on to a child. */
+	if (r == -EACCES)
+		return o->connector && !p->exit_ns && !p->fork_ns && !o->life_lost_ns;
+	if (r < 0)
+		return false;
+	if (o->connector && !o->life_lost_ns)
+		return true;
+	/* No exit would have been told: the pid may be another's by now. */
+	return procfs_read(o->procfs, p->pid, 0, &o->found) == 0 && p->start_ns &&
+	       o->found.start_ns < p->start_ns + PROCESS_START_SLACK_NS &&
+	       p->start_ns < o->found.start_ns + PROCESS_START_SLACK_NS;
 }

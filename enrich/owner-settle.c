@@ -109,7 +109,11 @@ static void take_reply(struct owners *o, struct owners_pending *w, const struct 
 	if (w->match == DIAG_MATCH_EXACT)
 		take_socket(w->answer, s);
 	holder = s->inode ? sockets_inode(o->sockets, s->inode) : NULL;
-	if (!holder || !process_alive_at(holder->process, w->q.t_ns)) {
+	if (holder && !owners_still_holds(o, holder, w->q.t_ns)) {
+		sockets_remove_inode(o->sockets, s->inode);
+		holder = NULL;
+	}
+	if (!holder) {
 		if (w->match != DIAG_MATCH_EXACT)
 			take_socket(w->answer, s);
 		w->inode = s->inode;

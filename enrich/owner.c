@@ -43,8 +43,11 @@ static void open_tiers(struct owners *o, const struct config *config)
 		config->enrich.sock_diag ? ledger_tier(diag_new(&o->diag)) : LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_seed, LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_procfs, LEDGER_TIER_OFF);
+	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	if (config->enrich.procfs == CONFIG_PROCFS_OFF)
 		return;
+	/* Before the sweep, so that what changes during it is told. A tap tells it better. */
+	owners_set_tier(o, LEDGER_enrich_tier_connector, ledger_tier(connector_new(&o->connector)));
 	r = procfs_new("/proc", &o->procfs);
 	if (keep)
 		owners_set_tier(o, LEDGER_enrich_tier_procfs, ledger_tier(r));
@@ -84,16 +87,18 @@ static int list_poll_fds(struct owners *o)
 {
 	size_t n = 0;
 	const int *fds = o->tap ? tap_reader_fds(o->tap, &n) : NULL;
-	int *list = calloc(n + 1, sizeof(*list));
+	int *list = calloc(n + 2, sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
 	if (n)
 		memcpy(list, fds, n * sizeof(*list));
-	list[n] = links_fd(o->links);
+	list[n++] = links_fd(o->links);
+	if (o->connector)
+		list[n++] = connector_fd(o->connector);
 	free(o->poll_fds);
 	o->poll_fds = list;
-	o->n_poll = n + 1;
+	o->n_poll = n;
 	return 0;
 }
 
@@ -130,6 +135,9 @@ void owners_free(struct owners *o)
 	process_cache_free(o->processes);
 	cgroups_free(o->cgroups);
 	links_free(o->links);
+	connector_free(o->connector);
+	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
+		process_unref(o->holder[i].process);
 	diag_free(o->diag);
 	procfs_free(o->procfs);
 	free(o->poll_fds);
@@ -139,7 +147,8 @@ void owners_free(struct owners *o)
 unsigned owners_tiers(const struct owners *o)
 {
 	return (o->tap ? OWNERS_TIER_TAP : 0) | (o->diag ? OWNERS_TIER_SOCK_DIAG : 0) |
-	       (o->seeded ? OWNERS_TIER_SEED : 0) | (o->keep_procfs ? OWNERS_TIER_PROCFS : 0);
+	       (o->seeded ? OWNERS_TIER_SEED : 0) | (o->keep_procfs ? OWNERS_TIER_PROCFS : 0) |
+	       (o->connector ? OWNERS_TIER_CONNECTOR : 0);
 }
 
 /* ---- the tap ---- */
@@ -184,6 +193,9 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
+	connector_free(o->connector);
+	o->connector = NULL;
+	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
 	return list_poll_fds(o);
@@ -223,6 +235,7 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
+	owners_hear(o);
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);

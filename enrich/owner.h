@@ -62,6 +62,7 @@ void owners_free(struct owners *o);
 #define OWNERS_TIER_SOCK_DIAG 2u
 #define OWNERS_TIER_SEED      4u
 #define OWNERS_TIER_PROCFS    8u
+#define OWNERS_TIER_CONNECTOR 16u
 unsigned owners_tiers(const struct owners *o);
 
 /*

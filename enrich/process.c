@@ -317,8 +317,10 @@ struct process *process_cache_fork(
 	p = add(c, pid, t_ns, t_ns);
 	if (p) {
 		p->ppid = ppid;
-		if (parent)
+		if (parent) {
 			inherit(p, parent);
+			parent->fork_ns = t_ns;
+		}
 	}
 	process_unref(parent);
 	return p;

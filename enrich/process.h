@@ -43,6 +43,7 @@ struct process {
 	uint64_t start_ns; /* CLOCK_REALTIME; 0 = unknown */
 	uint64_t seen_ns;  /* first event that named it: it ran then */
 	uint64_t exit_ns;  /* 0 = alive as far as known */
+	uint64_t fork_ns;  /* its latest child, where that is told; 0 = none */
 	uint64_t cgroup_id;
 	uint64_t netns; /* inode numbers, 0 = unknown */
 	uint64_t pidns;

@@ -5,8 +5,8 @@
  *	truth server tcp|udp ADDR PORT		answers each connection or datagram with one byte
  *	truth client tcp|udp ADDR PORT		one connection, one byte, one report, exits at once
  *	truth answer MS ADDR PORT		a TCP server: MS after the first byte comes one back
- *	truth asker tcp|udp ADDR PORT		reports, connects, writes a byte, reads one, exits at once
- *	truth ask N PARALLEL tcp|udp ADDR PORT	N askers, each a new process (fork + exec)
+ *	truth asker tcp|udp ADDR PORT		reports, connects, writes a byte, reads one, exits
+ *at once truth ask N PARALLEL tcp|udp ADDR PORT	N askers, each a new process (fork + exec)
  *	truth launch N PARALLEL tcp|udp ADDR PORT	N clients, each a new process (fork + exec)
  *	truth forks N tcp|udp ADDR PORT		N clients, each a forked child without exec
  *	truth pace RATE SECONDS ADDR PORT	one process opening RATE TCP connections a second

@@ -82,6 +82,7 @@ static bool on_pid(void *arg, uint32_t pid)
 static bool on_inode(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	(void)arg;
+	(void)fd;
 	inodes += pid == 123 ? inode : 0;
 	return true;
 }

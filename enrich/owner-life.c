@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Without a tap: the process connector's events into the process cache. */
+#include <errno.h>
+#include <string.h>
+
+#include "enrich/owner-internal.h"
+
+#define BATCH_MAX 8192u /* events between two packets: more wait */
+#define READ_MAX  256u  /* of these, programs read out of /proc */
+
+/* Newest last; the search looks at them first. */
+static void remember(struct owners *o, uint32_t pid)
+{
+	size_t last = (o->recent_at + OWNERS_RECENT_MAX - 1) % OWNERS_RECENT_MAX;
+
+	/* A fork and its exec are one process; others come in between only when many are made. */
+	if (o->recent[last] == pid)
+		return;
+	o->recent[o->recent_at] = pid;
+	o->recent_at = (o->recent_at + 1) % OWNERS_RECENT_MAX;
+}
+
+static void forget(struct owners *o, uint32_t pid)
+{
+	for (size_t i = 0; i < OWNERS_RECENT_MAX; i++)
+		if (o->recent[i] == pid)
+			o->recent[i] = 0;
+}
+
+/* What is known of the program that was there before; the new one's is read while it lives. */
+static void on_exec(struct owners *o, struct process *p)
+{
+	process_exec(p, "", 0);
+	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
+	if (!o->procfs || !o->life_reads || procfs_read(o->procfs, p->pid, PROCFS_ALL, &o->found))
+		return;
+	o->life_reads--;
+	/* Read too late, it is of a process that has the pid by now. */
+	if (p->start_ns && o->found.start_ns > p->start_ns + PROCESS_START_SLACK_NS)
+		return;
+	owners_fill_process(o, p, &o->found);
+	p->flags |= PROCESS_COMPLETED;
+}
+
+static void on_event(void *arg, const struct connector_event *e)
+{
+	struct owners *o = arg;
+	struct process *p;
+
+	switch (e->kind) {
+	case CONNECTOR_FORK:
+		p = process_cache_fork(o->processes, e->ppid, e->pid, e->t_ns);
+		if (p && e->pid == o->tree_pid)
+			p->flags |= PROCESS_IN_TREE;
+		remember(o, e->pid);
+		return;
+	case CONNECTOR_EXIT:
+		process_cache_exit(o->processes, e->pid, e->t_ns);
+		forget(o, e->pid);
+		if (e->pid == o->tree_pid)
+			o->tree_pid = 0; /* the number may come to mean somebody else */
+		return;
+	case CONNECTOR_EXEC:
+		p = process_cache_get(o->processes, e->pid, e->t_ns);
+		if (p)
+			on_exec(o, p);
+		remember(o, e->pid);
+		return;
+	case CONNECTOR_COMM:
+		p = process_cache_get(o->processes, e->pid, e->t_ns);
+		if (p)
+			memcpy(p->comm, e->comm, sizeof(p->comm));
+		return;
+	case CONNECTOR_UID:
+		p = process_cache_get(o->processes, e->pid, e->t_ns);
+		if (p)
+			p->uid = e->id;
+		return;
+	case CONNECTOR_GID:
+		p = process_cache_get(o->processes, e->pid, e->t_ns);
+		if (p)
+			p->gid = e->id;
+		return;
+	case CONNECTOR_OTHER:
+	case CONNECTOR_ACK:
+		return;
+	}
+}
+
+void owners_hear(struct owners *o)
+{
+	uint64_t overruns;
+
+	if (!o->connector)
+		return;
+	overruns = connector_stats(o->connector)->overruns;
+	o->life_reads = READ_MAX;
+	connector_read(o->connector, BATCH_MAX, on_event, o);
+	if (connector_stats(o->connector)->overruns != overruns) {
+		o->life_lost_ns = owners_now_ns();
+		process_cache_lost(o->processes, o->life_lost_ns);
+	}
+}
