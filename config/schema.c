@@ -69,8 +69,8 @@ const struct schema_key schema_keys[] = {
 		.help = "Kernel memory for packets that wait to be read, for each capture handle."},
 	{KEY(capture, batch_timeout, batch_timeout_ns), .type = SCHEMA_DURATION, .min = MS,
 		.max = S, .initial = "10ms",
-		.help = "How long the kernel gathers packets before it wakes the capture program; "
-			"not at all without the tap when procfs is keep."},
+		.help = "How long packets gather before capture is woken; with procfs keep and no "
+			"tap, not at all."},
 	{KEY(capture, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
 		.power_of_two = true, .initial = "8MiB",
 		.help = "Shared memory between the capture and the enrich program."},
