@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "enrich/container.h"
 #include "shm/cleanup.h"
 
 #define BUCKETS   4096u
@@ -22,7 +23,7 @@
 
 struct entry {
 	uint64_t id;
-	struct text *path;
+	struct cgroup group;
 	uint32_t next;
 };
 
@@ -45,6 +46,21 @@ int cgroups_new(struct cgroups **ret)
 	return 0;
 }
 
+/* Its path's meaning is found out here, once, instead of for every record. */
+static void set_path(struct cgroup *g, const char *path, size_t len)
+{
+	struct container c = {0};
+
+	if (len)
+		container_parse(path, len, &c);
+	text_replace(&g->path, text_new(path, len));
+	text_replace(&g->unit, text_new(c.unit, c.unit_len));
+	text_replace(&g->user_unit, text_new(c.user_unit, c.user_unit_len));
+	text_replace(&g->container, text_new(c.id, c.id_len));
+	text_replace(&g->pod, text_new(c.pod, c.pod_len));
+	g->runtime = c.runtime;
+}
+
 void cgroups_free(struct cgroups *c)
 {
 	if (!c)
@@ -52,7 +68,7 @@ void cgroups_free(struct cgroups *c)
 	if (c->root_fd >= 0)
 		close(c->root_fd);
 	for (size_t i = 0; i < CGROUPS_MAX; i++)
-		text_unref(c->entries[i].path);
+		set_path(&c->entries[i].group, NULL, 0);
 	free(c);
 }
 
@@ -72,8 +88,10 @@ void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len)
 	if (!id || !len)
 		return;
 	if (e) {
-		if (!e->path || e->path->len != len || memcmp(e->path->bytes, path, len) != 0)
-			text_replace(&e->path, text_new(path, len));
+		const struct text *was = e->group.path;
+
+		if (!was || was->len != len || memcmp(was->bytes, path, len) != 0)
+			set_path(&e->group, path, len);
 		return;
 	}
 	e = &c->entries[c->at];
@@ -83,18 +101,18 @@ void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len)
 			at = &c->entries[*at].next;
 		*at = e->next;
 	}
-	text_replace(&e->path, text_new(path, len));
+	set_path(&e->group, path, len);
 	e->id = id;
 	e->next = c->bucket[id % BUCKETS];
 	c->bucket[id % BUCKETS] = c->at;
 	c->at = (c->at + 1) % CGROUPS_MAX;
 }
 
-struct text *cgroups_path(const struct cgroups *c, uint64_t id)
+const struct cgroup *cgroups_find(const struct cgroups *c, uint64_t id)
 {
 	const struct entry *e = find(c, id);
 
-	return e ? e->path : NULL;
+	return e ? &e->group : NULL;
 }
 
 uint64_t cgroups_id(const struct cgroups *c, const char *path, size_t len)
@@ -115,7 +133,8 @@ uint64_t cgroups_id(const struct cgroups *c, const char *path, size_t len)
 void cgroups_each_process(const struct cgroups *c, uint64_t id, size_t max,
 	bool (*fn)(void *arg, uint32_t pid), void *arg)
 {
-	const struct text *path = cgroups_path(c, id);
+	const struct cgroup *g = cgroups_find(c, id);
+	const struct text *path = g ? g->path : NULL;
 	char name[PATH_MAX], list[4096];
 	size_t lines = 0;
 	ssize_t n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths of cgroups (v2) by id: those there at start, read from the mounted hierarchy, and those
- * made since, as the kernel's events tell.
+ * Cgroups (v2) by id, their paths and what these say: those there at start, read from the mounted
+ * hierarchy, and those made since, as the kernel's events tell.
  *
  * Threads: one. Blocks: cgroups_scan() walks folders. Logs: no. Errors: 0, -errno.
  */
@@ -12,8 +12,17 @@
 #include <stdint.h>
 
 #include "enrich/text.h"
+#include "shm/record.h"
 
 #define CGROUPS_MAX 16384u /* the oldest makes room */
+
+/* What a cgroup's path says of itself; NULL = not that. */
+struct cgroup {
+	struct text *path; /* below the hierarchy's root; "/" is the root itself */
+	struct text *unit, *user_unit;
+	struct text *container, *pod;
+	enum record_runtime runtime;
+};
 
 struct cgroups;
 
@@ -23,9 +32,8 @@ void cgroups_free(struct cgroups *c);
  */
 int cgroups_scan(struct cgroups *c, const char *root);
 void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len);
-/* Path below the hierarchy's root ("/" is the root itself), NULL = unknown. The cache's reference.
- */
-struct text *cgroups_path(const struct cgroups *c, uint64_t id);
+/* NULL = unknown. The cache's, until the next cgroups_add(). */
+const struct cgroup *cgroups_find(const struct cgroups *c, uint64_t id);
 /*
  * Calls @fn for each process in the cgroup itself, when there are at most @max; it returns false to
  * stop.

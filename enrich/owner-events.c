@@ -119,7 +119,7 @@ static void on_named(struct owners *o, const struct perf_record *r)
 	if (r->named.exec)
 		process_exec(p, r->named.comm.bytes, r->named.comm.len);
 	else
-		process_set_comm(p->comm, r->named.comm.bytes, r->named.comm.len);
+		process_rename(p, r->named.comm.bytes, r->named.comm.len);
 }
 
 static void on_namespaces(struct owners *o, const struct perf_record *r)

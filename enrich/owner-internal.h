@@ -11,6 +11,7 @@
 #include "enrich/procfs.h"
 #include "enrich/sockets.h"
 #include "enrich/tap-reader.h"
+#include "enrich/users.h"
 
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
@@ -52,17 +53,18 @@ struct owners {
 	struct sockets *sockets;
 	struct cgroups *cgroups;
 	struct links *links;
+	struct users *users;
 	struct diag *diag;                   /* NULL = off or refused */
 	struct procfs *procfs;               /* NULL = off or not there */
 	struct tap_reader *tap;              /* NULL = none yet */
 	struct tap_reader_stats tap_counted; /* what of it is in the ledger */
 	struct diag_stats diag_counted;
 	uint64_t evicted_counted;
-	uint64_t netns, userns; /* our own: packets are seen in this one */
-	uint64_t tap_ns;        /* since when events come */
-	uint64_t lost_ns;       /* the latest loss of events */
-	uint64_t sweep_ns;      /* no search of /proc before then */
-	uint32_t tree_pid;      /* 0 = none, or gone */
+	uint64_t netns, pidns, userns; /* our own: packets are seen in this one */
+	uint64_t tap_ns;               /* since when events come */
+	uint64_t lost_ns;              /* the latest loss of events */
+	uint64_t sweep_ns;             /* no search of /proc before then */
+	uint32_t tree_pid;             /* 0 = none, or gone */
 	size_t n_poll;
 	int *poll_fds;
 	size_t early_at; /* where the next one goes: the oldest */

@@ -69,7 +69,7 @@ static void on_event(void *arg, const struct connector_event *e)
 	case CONNECTOR_COMM:
 		p = process_cache_get(o->processes, e->pid, e->t_ns);
 		if (p)
-			memcpy(p->comm, e->comm, sizeof(p->comm));
+			process_rename(p, e->comm, sizeof(e->comm));
 		return;
 	case CONNECTOR_UID:
 		p = process_cache_get(o->processes, e->pid, e->t_ns);

@@ -7,7 +7,7 @@
 /* Asks /proc once per program for what is missing; user ids may have changed since the exec. */
 static void complete(struct owners *o, struct process *p)
 {
-	unsigned want = PROCFS_IDS;
+	unsigned want = PROCFS_IDS | PROCFS_CWD | PROCFS_LOGIN;
 	uint64_t start;
 
 	if (p->flags & PROCESS_COMPLETED || !o->procfs)
@@ -54,43 +54,64 @@ static void recheck(struct owners *o, struct process *p)
 	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
 }
 
-static void name_parent(struct owners *o, struct process *p)
-{
-	const struct process *parent;
-
-	if (p->parent_comm[0] || !p->ppid)
-		return;
-	parent = process_cache_find(o->processes, p->ppid, p->start_ns ? p->start_ns : p->seen_ns);
-	if (parent)
-		memcpy(p->parent_comm, parent->comm, sizeof(p->parent_comm));
-}
-
 static void put_text(struct record *r, const struct text *t, struct record_str *ret)
 {
 	if (t)
 		record_put_str(r, t->bytes, t->len, ret);
 }
 
-static void put_process(const struct process *p, struct record *r, struct record_process *ret)
+/* Of these a part would be another's. */
+static void put_whole(struct record *r, const struct text *t, struct record_str *ret)
+{
+	if (t && t->len <= RECORD_STRINGS_MAX - r->strings_len)
+		record_put_str(r, t->bytes, t->len, ret);
+}
+
+static void put_cgroup(const struct cgroup *g, struct record *r, struct record_process *ret)
+{
+	if (!g)
+		return;
+	put_text(r, g->path, &ret->cgroup);
+	put_whole(r, g->unit, &ret->unit);
+	put_whole(r, g->user_unit, &ret->user_unit);
+	put_whole(r, g->container, &ret->container);
+	put_whole(r, g->pod, &ret->pod);
+	ret->runtime = (uint8_t)g->runtime;
+}
+
+static void put_ids(const struct owners *o, const struct process *p, struct record_process *ret)
 {
 	ret->start_ns = p->start_ns;
 	ret->pid = p->pid;
+	ret->inner_pid = p->inner_pid;
 	ret->ppid = p->ppid;
 	if (p->uid != UINT32_MAX)
 		ret->uid = p->uid;
 	ret->gid = p->gid;
-	if (!ret->cgroup_id)
-		ret->cgroup_id = p->cgroup_id;
+	ret->ruid = p->ruid;
+	ret->loginuid = p->loginuid;
+	if (p->flags & PROCESS_SESSION) {
+		ret->sid = p->sid;
+		ret->tty = p->tty;
+	}
+	ret->netns = p->netns == o->netns ? 0 : p->netns;
+	ret->pidns = p->pidns == o->pidns ? 0 : p->pidns;
 	if (p->flags & PROCESS_ARGS_CUT)
 		ret->flags |= RECORD_PROCESS_ARGS_CUT;
 	if (p->flags & PROCESS_EXE_DELETED)
 		ret->flags |= RECORD_PROCESS_EXE_DELETED;
 	if (p->flags & PROCESS_IN_TREE)
 		ret->flags |= RECORD_PROCESS_IN_TREE;
+}
+
+/* Short before long: should the area ever be full, the command line is what is cut. */
+static void put_strings(const struct process *p, struct record *r, struct record_process *ret)
+{
 	record_put_str(r, p->comm, process_comm_len(p->comm), &ret->name);
-	put_text(r, p->exe, &ret->exe);
-	/* Short before long: should the area ever be full, the command line is what is cut. */
 	record_put_str(r, p->parent_comm, process_comm_len(p->parent_comm), &ret->parent_name);
+	put_whole(r, p->ancestors, &ret->ancestors);
+	put_text(r, p->exe, &ret->exe);
+	put_text(r, p->cwd, &ret->cwd);
 	if (p->args && !record_put_str(r, p->args->bytes, p->args->len, &ret->args))
 		ret->flags |= RECORD_PROCESS_ARGS_CUT;
 }
@@ -98,6 +119,8 @@ static void put_process(const struct process *p, struct record *r, struct record
 void owner_to_record(
 	struct owners *o, const struct owner *a, struct record *r, struct record_process *ret)
 {
+	struct process *p = a->process;
+
 	*ret = (struct record_process){
 		.cgroup_id = a->cgroup_id,
 		.latency_ns = a->latency_ns,
@@ -109,13 +132,19 @@ void owner_to_record(
 		.confidence = (uint8_t)a->confidence,
 		.unknown = (uint8_t)a->unknown,
 	};
-	if (a->process) {
-		recheck(o, a->process);
-		complete(o, a->process);
-		name_parent(o, a->process);
-		put_process(a->process, r, ret);
+	if (p) {
+		recheck(o, p);
+		complete(o, p);
+		process_cache_name_parent(o->processes, p);
+		put_ids(o, p, ret);
+		if (!ret->cgroup_id)
+			ret->cgroup_id = p->cgroup_id;
 	}
-	put_text(r, cgroups_path(o->cgroups, ret->cgroup_id), &ret->cgroup);
+	put_whole(r, users_user(o->users, ret->uid), &ret->user);
+	put_whole(r, users_group(o->users, ret->gid), &ret->group);
+	put_cgroup(cgroups_find(o->cgroups, ret->cgroup_id), r, ret);
+	if (p)
+		put_strings(p, r, ret);
 }
 
 bool owner_in_tree(const struct owner *a)

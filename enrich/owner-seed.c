@@ -53,11 +53,20 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 
 	p->ppid = p->ppid ? p->ppid : from->ppid;
 	if (!p->comm[0])
-		memcpy(p->comm, from->comm, sizeof(p->comm));
+		process_rename(p, from->comm, sizeof(from->comm));
 	if (from->uid != UINT32_MAX) {
 		p->uid = from->uid;
 		p->gid = from->gid;
+		p->ruid = from->ruid;
+		p->inner_pid = from->inner_pid;
 	}
+	if (from->loginuid != UINT32_MAX)
+		p->loginuid = from->loginuid;
+	p->sid = from->sid;
+	p->tty = from->tty;
+	p->flags |= PROCESS_SESSION;
+	if (from->cwd_len)
+		text_replace(&p->cwd, text_new(from->cwd, from->cwd_len));
 	if (!p->exe && from->exe_len)
 		process_set_exe(p, from->exe, from->exe_len);
 	if ((!p->args || p->flags & PROCESS_ARGS_CUT) && from->args_len)

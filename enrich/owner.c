@@ -53,6 +53,7 @@ static void open_tiers(struct owners *o, const struct config *config)
 		owners_set_tier(o, LEDGER_enrich_tier_procfs, ledger_tier(r));
 	if (r == 0) {
 		o->netns = procfs_own_netns(o->procfs);
+		o->pidns = procfs_own_pidns(o->procfs);
 		o->userns = procfs_own_userns(o->procfs);
 		o->keep_procfs = keep;
 		r = owners_seed(o);
@@ -75,6 +76,8 @@ static int init(struct owners *o, const struct config *config)
 		r = cgroups_new(&o->cgroups);
 	if (r == 0)
 		r = links_new(&o->links);
+	if (r == 0)
+		r = users_new("/etc/passwd", "/etc/group", &o->users);
 	if (r < 0)
 		return r;
 	(void)cgroups_scan(o->cgroups, NULL);
@@ -138,6 +141,7 @@ void owners_free(struct owners *o)
 	connector_free(o->connector);
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
 		process_unref(o->holder[i].process);
+	users_free(o->users);
 	diag_free(o->diag);
 	procfs_free(o->procfs);
 	free(o->poll_fds);
@@ -239,6 +243,7 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);
+	users_refresh(o->users, horizon_ns);
 	process_cache_expire(o->processes, horizon_ns);
 	count(o);
 }

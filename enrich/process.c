@@ -3,8 +3,15 @@
 #include "enrich/process.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "shm/record.h"
+
+/* Bytes of all ancestors: a pid of ten digits, a blank, a name and a NUL each. */
+#define ANCESTORS_SIZE (RECORD_ANCESTORS_MAX * (12u + PROCESS_COMM_MAX))
 
 struct list {
 	struct process *first, *last; /* first = least recently used */
@@ -31,6 +38,9 @@ void process_unref(struct process *p)
 		return;
 	text_unref(p->exe);
 	text_unref(p->args);
+	text_unref(p->cwd);
+	text_unref(p->ancestors);
+	text_unref(p->offspring);
 	free(p);
 }
 
@@ -47,11 +57,18 @@ void process_set_comm(char comm[PROCESS_COMM_MAX], const char *bytes, size_t len
 	memcpy(comm, bytes, strnlen(bytes, len));
 }
 
+void process_rename(struct process *p, const char *comm, size_t len)
+{
+	process_set_comm(p->comm, comm, len);
+	text_replace(&p->offspring, NULL);
+}
+
 void process_exec(struct process *p, const char *comm, size_t comm_len)
 {
-	process_set_comm(p->comm, comm, comm_len);
+	process_rename(p, comm, comm_len);
 	text_replace(&p->exe, NULL);
 	text_replace(&p->args, NULL);
+	text_replace(&p->cwd, NULL); /* it may have changed before, too */
 	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED);
 	p->flags |= PROCESS_EXE_NEXT;
 }
@@ -188,7 +205,7 @@ static struct process *add(
 	}
 	p->refs = 1;
 	p->pid = pid;
-	p->uid = p->gid = UINT32_MAX;
+	p->uid = p->gid = p->ruid = p->loginuid = UINT32_MAX;
 	p->start_ns = start_ns;
 	p->seen_ns = seen_ns;
 	link_sorted(c, p);
@@ -273,7 +290,40 @@ struct process *process_cache_get(struct process_cache *c, uint32_t pid, uint64_
 	return p;
 }
 
-static void inherit(struct process *child, const struct process *parent)
+/* Appends "PID NAME" and a NUL at @at. */
+static size_t put_ancestor(char *at, const struct process *p)
+{
+	size_t n = process_comm_len(p->comm);
+	char *end = at + sprintf(at, "%" PRIu32 " ", p->pid);
+
+	memcpy(end, p->comm, n);
+	end[n] = '\0';
+	return (size_t)(end - at) + n + 1;
+}
+
+/* The ancestors of a child of @p: itself, then its own as far as there is room. */
+static struct text *offspring_of(struct process *p)
+{
+	char buf[ANCESTORS_SIZE];
+	size_t len, left;
+
+	if (p->offspring)
+		return p->offspring;
+	len = put_ancestor(buf, p);
+	if (p->ancestors) {
+		const char *at = p->ancestors->bytes, *end = at + p->ancestors->len;
+
+		for (unsigned n = 1; n < RECORD_ANCESTORS_MAX && at < end; n++)
+			at += strlen(at) + 1;
+		left = (size_t)(at - p->ancestors->bytes);
+		memcpy(buf + len, p->ancestors->bytes, left);
+		len += left;
+	}
+	p->offspring = text_new(buf, len);
+	return p->offspring;
+}
+
+static void inherit(struct process *child, struct process *parent)
 {
 	const unsigned passed =
 		PROCESS_IN_TREE | PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_USERNS_OTHER;
@@ -281,6 +331,10 @@ static void inherit(struct process *child, const struct process *parent)
 	child->flags |= parent->flags & passed;
 	child->uid = parent->uid;
 	child->gid = parent->gid;
+	child->ruid = parent->ruid;
+	child->loginuid = parent->loginuid;
+	child->sid = parent->sid;
+	child->tty = parent->tty;
 	child->cgroup_id = parent->cgroup_id;
 	child->netns = parent->netns;
 	child->pidns = parent->pidns;
@@ -289,6 +343,7 @@ static void inherit(struct process *child, const struct process *parent)
 	child->args = text_ref(parent->args);
 	memcpy(child->comm, parent->comm, PROCESS_COMM_MAX);
 	memcpy(child->parent_comm, parent->comm, PROCESS_COMM_MAX);
+	child->ancestors = text_ref(offspring_of(parent));
 }
 
 static bool about(uint64_t a, uint64_t b)
@@ -394,17 +449,32 @@ void process_cache_mark_tree(struct process_cache *c, uint32_t pid, uint64_t t_n
 	}
 }
 
+void process_cache_name_parent(struct process_cache *c, struct process *p)
+{
+	const struct process *at = p;
+	char buf[ANCESTORS_SIZE];
+	size_t len = 0;
+
+	if (p->ancestors && p->parent_comm[0])
+		return;
+	for (unsigned n = 0; n < RECORD_ANCESTORS_MAX && at->ppid && at->ppid != at->pid; n++) {
+		const struct process *parent = process_cache_find(c, at->ppid, since(at));
+
+		if (!parent)
+			break;
+		if (at == p && !p->parent_comm[0])
+			memcpy(p->parent_comm, parent->comm, PROCESS_COMM_MAX);
+		len += put_ancestor(buf + len, parent);
+		at = parent;
+	}
+	if (len && !p->ancestors)
+		p->ancestors = text_new(buf, len);
+}
+
 void process_cache_name_parents(struct process_cache *c)
 {
-	for (struct process *p = c->alive.first; p; p = p->next) {
-		const struct process *parent;
-
-		if (p->parent_comm[0] || !p->ppid)
-			continue;
-		parent = *bucket_of(c, p->ppid);
-		while (parent && parent->pid != p->ppid)
-			parent = parent->chain;
-		if (parent)
-			memcpy(p->parent_comm, parent->comm, PROCESS_COMM_MAX);
-	}
+	/* Looking one up moves it to the end of the list: by the buckets each is met once. */
+	for (size_t i = 0; i < c->buckets; i++)
+		for (struct process *p = c->bucket[i]; p; p = p->chain)
+			process_cache_name_parent(c, p);
 }

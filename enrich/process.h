@@ -31,6 +31,7 @@ enum process_flag {
 	PROCESS_COMPLETED = 1 << 5,    /* /proc was asked for what the events did not tell */
 	PROCESS_START_ROUGH = 1 << 6,  /* start_ns comes from /proc, not from its fork event */
 	PROCESS_USERNS_OTHER = 1 << 7, /* user ids seen inside are not those of the host */
+	PROCESS_SESSION = 1 << 8,      /* session and terminal are its own, not its parent's */
 };
 
 struct process {
@@ -39,22 +40,30 @@ struct process {
 	uint32_t ppid; /* 0 = unknown */
 	uint32_t uid;  /* effective; UINT32_MAX = unknown */
 	uint32_t gid;
-	unsigned flags;    /* enum process_flag */
-	uint64_t start_ns; /* CLOCK_REALTIME; 0 = unknown */
-	uint64_t seen_ns;  /* first event that named it: it ran then */
-	uint64_t exit_ns;  /* 0 = alive as far as known */
-	uint64_t fork_ns;  /* its latest child, where that is told; 0 = none */
+	uint32_t ruid;      /* real */
+	uint32_t loginuid;  /* UINT32_MAX = never set, unknown */
+	uint32_t inner_pid; /* in its own pid namespace; 0 = unknown, the same */
+	uint32_t sid;       /* session leader's pid; 0 = unknown */
+	uint32_t tty;       /* as in /proc/PID/stat; 0 = none, unknown */
+	unsigned flags;     /* enum process_flag */
+	uint64_t start_ns;  /* CLOCK_REALTIME; 0 = unknown */
+	uint64_t seen_ns;   /* first event that named it: it ran then */
+	uint64_t exit_ns;   /* 0 = alive as far as known */
+	uint64_t fork_ns;   /* its latest child, where that is told; 0 = none */
 	uint64_t cgroup_id;
 	uint64_t netns; /* inode numbers, 0 = unknown */
 	uint64_t pidns;
 	uint64_t userns;
 	struct text *exe;
 	struct text *args;                  /* argv, each followed by NUL */
+	struct text *cwd;                   /* as last read: no event tells of a change */
+	struct text *ancestors;             /* as in struct record_process, as of the fork */
 	char comm[PROCESS_COMM_MAX];        /* NUL-padded, not always terminated */
 	char parent_comm[PROCESS_COMM_MAX]; /* the parent's as it was at the fork */
 
 	/* The cache's own. */
-	struct process *chain;       /* same bucket, newest start first for a pid */
+	struct text *offspring; /* the ancestors of the children it makes now; NULL = to make */
+	struct process *chain;  /* same bucket, newest start first for a pid */
 	struct process *prev, *next; /* LRU list, NULL when out of the cache */
 };
 
@@ -64,6 +73,8 @@ void process_unref(struct process *p);
 /* Bytes of a NUL-padded comm field. */
 size_t process_comm_len(const char comm[PROCESS_COMM_MAX]);
 void process_set_comm(char comm[PROCESS_COMM_MAX], const char *bytes, size_t len);
+/* Another name, for itself and as an ancestor of children to come. */
+void process_rename(struct process *p, const char *comm, size_t len);
 /* A new program: what belonged to the old one is forgotten. */
 void process_exec(struct process *p, const char *comm, size_t comm_len);
 /* @path as the kernel prints it; a trailing " (deleted)" becomes the flag. */
@@ -104,5 +115,7 @@ void process_cache_lost(struct process_cache *c, uint64_t t_ns);
 void process_cache_expire(struct process_cache *c, uint64_t now_ns);
 /* Marks @pid (made if unknown) and all its known descendants as IN_TREE. */
 void process_cache_mark_tree(struct process_cache *c, uint32_t pid, uint64_t t_ns);
-/* Fills in the parent's name of every entry that lacks it (after a sweep of /proc). */
+/* Fills in the parent's name and the ancestors where no fork event told, by who is known now. */
+void process_cache_name_parent(struct process_cache *c, struct process *p);
+/* The same for all (after a sweep of /proc). */
 void process_cache_name_parents(struct process_cache *c);

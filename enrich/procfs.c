@@ -19,7 +19,7 @@ struct procfs {
 	int root_fd;
 	uint64_t boot_ns; /* CLOCK_REALTIME when CLOCK_BOOTTIME was 0 */
 	uint64_t tick_ns;
-	uint64_t netns, userns;
+	uint64_t netns, pidns, userns;
 };
 
 static void cleanup_closedir(DIR **d)
@@ -59,6 +59,7 @@ int procfs_new(const char *root, struct procfs **ret)
 	p->boot_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
 	p->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 	p->netns = inode_at(p->root_fd, "self/ns/net");
+	p->pidns = inode_at(p->root_fd, "self/ns/pid");
 	p->userns = inode_at(p->root_fd, "self/ns/user");
 	*ret = p;
 	return 0;
@@ -80,6 +81,11 @@ uint64_t procfs_own_netns(const struct procfs *p)
 uint64_t procfs_own_userns(const struct procfs *p)
 {
 	return p->userns;
+}
+
+uint64_t procfs_own_pidns(const struct procfs *p)
+{
+	return p->pidns;
 }
 
 /* Up to @size bytes of a file; *ret_more = there were more. Bytes read or -errno. */
@@ -109,6 +115,8 @@ int procfs_parse_stat(
 	const char *open = memchr(text, '(', len);
 	const char *close = memrchr(text, ')', len);
 	char rest[512];
+	uint32_t ppid, tty;
+	int32_t sid;
 	size_t n;
 
 	if (!open || !close || close < open)
@@ -117,14 +125,34 @@ int procfs_parse_stat(
 	n = n < sizeof(rest) ? n : sizeof(rest) - 1;
 	memcpy(rest, close + 1, n);
 	rest[n] = '\0';
-	/* state ppid, then 17 fields up to starttime, the 22nd of the line */
+	/* state ppid pgrp session tty_nr, then 14 fields up to starttime, the 22nd of the line */
 	if (sscanf(rest,
-		    " %*c %" SCNu32 " %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-		    " %*d %*d %" SCNu64,
-		    &ret->ppid, ret_start_ticks) != 2)
+		    " %*c %" SCNu32 " %*d %" SCNd32 " %" SCNu32
+		    " %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+		    &ppid, &sid, &tty, ret_start_ticks) != 4)
 		return -EPROTO;
+	ret->ppid = ppid;
+	ret->sid = sid > 0 ? (uint32_t)sid : 0;
+	ret->tty = tty;
 	process_set_comm(ret->comm, open + 1, (size_t)(close - open) - 1);
 	return 0;
+}
+
+/* "NSpid:", the pid in each namespace from ours down to the process's own. */
+static uint32_t parse_inner_pid(const char *text)
+{
+	const char *line = strstr(text, "\nNSpid:");
+	const char *end, *last;
+
+	if (!line)
+		return 0;
+	line += strlen("\nNSpid:");
+	end = line + strcspn(line, "\n");
+	last = memrchr(line, '\t', (size_t)(end - line));
+	/* One number only: it is in no other namespace. */
+	if (!last || !memchr(line, '\t', (size_t)(last - line)))
+		return 0;
+	return (uint32_t)strtoul(last, NULL, 10);
 }
 
 static void parse_ids(const char *text, struct procfs_process *ret)
@@ -133,10 +161,11 @@ static void parse_ids(const char *text, struct procfs_process *ret)
 	const char *gid = strstr(text, "\nGid:");
 
 	/* real, effective, saved, filesystem */
-	if (!uid || sscanf(uid, "\nUid: %*u %" SCNu32, &ret->uid) != 1)
-		ret->uid = UINT32_MAX;
+	if (!uid || sscanf(uid, "\nUid: %" SCNu32 " %" SCNu32, &ret->ruid, &ret->uid) != 2)
+		ret->uid = ret->ruid = UINT32_MAX;
 	if (!gid || sscanf(gid, "\nGid: %*u %" SCNu32, &ret->gid) != 1)
 		ret->gid = UINT32_MAX;
+	ret->inner_pid = parse_inner_pid(text);
 }
 
 static void read_ids(int dir_fd, struct procfs_process *ret)
@@ -148,6 +177,18 @@ static void read_ids(int dir_fd, struct procfs_process *ret)
 		return;
 	buf[n] = '\0';
 	parse_ids(buf, ret);
+}
+
+static void read_login(int dir_fd, struct procfs_process *ret)
+{
+	char buf[16];
+	ssize_t n = read_at(dir_fd, "loginuid", buf, sizeof(buf) - 1, NULL);
+
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	if (sscanf(buf, "%" SCNu32, &ret->loginuid) != 1)
+		ret->loginuid = UINT32_MAX;
 }
 
 /* The v2 line is "0::/path"; other hierarchies have other numbers. */
@@ -182,6 +223,10 @@ static void read_links(int dir_fd, unsigned want, struct procfs_process *ret)
 	if (want & PROCFS_EXE) {
 		n = readlinkat(dir_fd, "exe", ret->exe, sizeof(ret->exe));
 		ret->exe_len = n > 0 && (size_t)n < sizeof(ret->exe) ? (size_t)n : 0;
+	}
+	if (want & PROCFS_CWD) {
+		n = readlinkat(dir_fd, "cwd", ret->cwd, sizeof(ret->cwd));
+		ret->cwd_len = n > 0 && (size_t)n < sizeof(ret->cwd) ? (size_t)n : 0;
 	}
 	if (want & PROCFS_NAMESPACES) {
 		ret->netns = inode_at(dir_fd, "ns/net");
@@ -218,9 +263,10 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	if (n < 0)
 		return n == -ENOENT ? -ESRCH : (int)n;
 	ret->pid = pid;
-	ret->uid = ret->gid = UINT32_MAX;
+	ret->uid = ret->gid = ret->ruid = ret->loginuid = UINT32_MAX;
+	ret->inner_pid = 0;
 	ret->netns = ret->pidns = ret->userns = 0;
-	ret->exe_len = ret->args_len = ret->cgroup_len = 0;
+	ret->exe_len = ret->args_len = ret->cwd_len = ret->cgroup_len = 0;
 	ret->args_cut = false;
 	e = procfs_parse_stat(stat, (size_t)n, ret, &ticks);
 	if (e)
@@ -228,6 +274,8 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	ret->start_ns = p->boot_ns + ticks * p->tick_ns;
 	if (want & PROCFS_IDS)
 		read_ids(dir_fd, ret);
+	if (want & PROCFS_LOGIN)
+		read_login(dir_fd, ret);
 	if (want & PROCFS_ARGS) {
 		n = read_at(dir_fd, "cmdline", ret->args, sizeof(ret->args), &ret->args_cut);
 		ret->args_len = n > 0 ? (size_t)n : 0;

@@ -27,27 +27,36 @@ void procfs_free(struct procfs *p);
 
 struct procfs_process {
 	uint32_t pid, ppid;
+	uint32_t sid;                  /* session leader's pid; 0 = none in our pid namespace */
+	uint32_t tty;                  /* controlling terminal, encoded as in stat; 0 = none */
+	uint32_t inner_pid;            /* in its own pid namespace; 0 = unknown or the same */
 	uint32_t uid, gid;             /* effective; UINT32_MAX = unknown */
+	uint32_t ruid;                 /* real; UINT32_MAX = unknown */
+	uint32_t loginuid;             /* UINT32_MAX = unset, unknown */
 	uint64_t start_ns;             /* CLOCK_REALTIME, to a clock tick (10 ms) */
 	uint64_t netns, pidns, userns; /* inodes; 0 = unknown */
 	char comm[PROCESS_COMM_MAX];
-	size_t exe_len, args_len, cgroup_len; /* 0 = unknown */
+	size_t exe_len, args_len, cwd_len, cgroup_len; /* 0 = unknown */
 	bool args_cut;
 	char exe[PROCFS_PATH_MAX];
+	char cwd[PROCFS_PATH_MAX];
 	char cgroup[PROCFS_PATH_MAX]; /* path below the cgroup v2 root, "/..." */
 	char args[PROCFS_PATH_MAX];
 };
 
 enum procfs_want {
-	PROCFS_IDS = 1 << 0, /* uid, gid */
+	PROCFS_IDS = 1 << 0, /* uid, gid, ruid, inner_pid */
 	PROCFS_ARGS = 1 << 1,
 	PROCFS_EXE = 1 << 2,
 	PROCFS_CGROUP = 1 << 3,
 	PROCFS_NAMESPACES = 1 << 4,
-	PROCFS_ALL = (1 << 5) - 1,
+	PROCFS_CWD = 1 << 5,
+	PROCFS_LOGIN = 1 << 6,
+	PROCFS_ALL = (1 << 7) - 1,
 };
 
-/* Always reads pid, ppid, comm and start; else what @want (enum procfs_want) says. */
+/* Always reads pid, ppid, comm, session, terminal and start; else what @want (enum procfs_want)
+ * says. */
 int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_process *ret);
 
 /* Calls @fn for each process; it returns false to stop. */
@@ -75,6 +84,7 @@ uint32_t procfs_newest(struct procfs *p);
 /* Inode of the network namespace this program is in; 0 = unknown. */
 uint64_t procfs_own_netns(const struct procfs *p);
 uint64_t procfs_own_userns(const struct procfs *p);
+uint64_t procfs_own_pidns(const struct procfs *p);
 
 /* Parses the text of /proc/PID/stat: comm may hold anything, newlines and parentheses included. */
 int procfs_parse_stat(
