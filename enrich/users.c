@@ -54,7 +54,8 @@ static bool parse(const char *line, struct name *ret)
 	const char *at = line + len;
 	uint64_t id = 0;
 
-	if (!len || len > USERS_NAME_MAX || *at != ':')
+	/* Comments, and what the name service would fill in. */
+	if (!len || len > USERS_NAME_MAX || *at != ':' || strchr("#+-", *line))
 		return false;
 	at = strchr(at + 1, ':');
 	if (!at || at[1] < '0' || at[1] > '9')

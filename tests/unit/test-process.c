@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process cache: identity as of a time, inheritance, reuse of pids, bounds. */
 #include "enrich/process.h"
+#include "shm/record.h"
 #include "tap.h"
 
 #define S UINT64_C(1000000000)
@@ -51,6 +52,97 @@ static void test_inheritance(void)
 	tap_is_int(child->netns, 70, "a thread in the same namespace changes nothing");
 	process_set_netns(child, 12, 71);
 	tap_is_int(child->netns, 0, "threads in different namespaces: nobody knows");
+	process_cache_free(c);
+}
+
+static bool ancestors(const struct process *p, const char *want, size_t len)
+{
+	return p->ancestors && p->ancestors->len == len && !memcmp(p->ancestors->bytes, want, len);
+}
+
+#define ANCESTORS(p, want) ancestors((p), (want), sizeof(want))
+
+static void test_ancestors(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *top = process_cache_found(c, 10, 5 * S), *p, *sibling;
+	unsigned n = 0;
+
+	process_rename(top, "init", 4);
+	p = process_cache_fork(c, 10, 11, 10 * S);
+	sibling = process_cache_fork(c, 10, 12, 10 * S);
+	tap_ok(ANCESTORS(p, "10 init"), "the parent is the first ancestor");
+	tap_ok(p->ancestors == sibling->ancestors, "siblings share theirs");
+	process_exec(p, "sh", 2);
+	tap_ok(ANCESTORS(p, "10 init"), "an exec leaves them");
+	sibling = process_cache_fork(c, 11, 13, 11 * S);
+	process_rename(p, "a b\n", 4);
+	p = process_cache_fork(c, 11, 14, 12 * S);
+	tap_ok(ANCESTORS(sibling, "11 sh\00010 init"), "a grandchild has both");
+	tap_ok(ANCESTORS(p, "11 a b\n\00010 init"), "names are as of the fork");
+	process_exec(top, "systemd", 7);
+	process_cache_exit(c, 11, 13 * S);
+	p = process_cache_fork(c, 14, 15, 14 * S);
+	tap_ok(ANCESTORS(p, "14 a b\n\00011 a b\n\00010 init"), "also those that have exited");
+	for (unsigned i = 0; i < 10; i++)
+		p = process_cache_fork(c, i ? 99 + i : 15, 100 + i, (20 + i) * S);
+	for (size_t at = 0; at < p->ancestors->len; at++)
+		n += !p->ancestors->bytes[at];
+	tap_is_int(n, RECORD_ANCESTORS_MAX, "no more than there may be");
+	tap_ok(!strncmp(p->ancestors->bytes, "108 ", 4), "the nearest");
+	process_cache_free(c);
+}
+
+/* Processes of /proc, in whatever order they were met: who their parents are is known afterwards.
+ */
+static void test_found_ancestors(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *child = process_cache_found(c, 10, 9 * S);
+	struct process *parent = process_cache_found(c, 30, 8 * S);
+	struct process *top = process_cache_found(c, 20, 7 * S);
+	struct process *own = process_cache_found(c, 40, 7 * S);
+
+	process_rename(child, "c", 1);
+	process_rename(parent, "p", 1);
+	process_rename(top, "t", 1);
+	child->ppid = 30;
+	parent->ppid = 20;
+	top->ppid = 77; /* not known */
+	own->ppid = 40; /* impossible, must end all the same */
+	process_cache_name_parents(c);
+	tap_ok(ANCESTORS(child, "30 p\00020 t") && ANCESTORS(parent, "20 t"),
+		"of all that are known");
+	tap_ok(!memcmp(child->parent_comm, "p", 2), "the parent by name");
+	tap_ok(!top->ancestors && !own->ancestors, "none where none is known");
+	top->ppid = 30;
+	child = process_cache_found(c, 50, 10 * S);
+	child->ppid = 20;
+	process_cache_name_parent(c, child);
+	tap_ok(child->ancestors != NULL, "a circle comes to an end");
+	process_cache_free(c);
+}
+
+static void test_passed_on(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *parent = process_cache_found(c, 10, 5 * S), *child;
+
+	parent->ruid = 1;
+	parent->loginuid = 2;
+	parent->inner_pid = 3;
+	parent->pidns = 4;
+	parent->flags |= PROCESS_SESSION | PROCESS_COMPLETED;
+	parent->cwd = text_new("/home", 5);
+	child = process_cache_fork(c, 10, 11, 10 * S);
+	tap_ok(child->ruid == 1 && child->loginuid == 2 && child->pidns == 4,
+		"a child has its parent's users and namespace");
+	tap_ok(!child->inner_pid && !child->cwd, "but a pid of its own, and may be elsewhere");
+	tap_ok(!(child->flags & (PROCESS_SESSION | PROCESS_COMPLETED)), "and is yet to be read");
+	process_exec(parent, "x", 1);
+	tap_ok(!parent->cwd && !(parent->flags & PROCESS_COMPLETED), "a new program is read again");
+	tap_ok(parent->inner_pid == 3 && parent->loginuid == 2 && parent->flags & PROCESS_SESSION,
+		"it is the same process in the same session");
 	process_cache_free(c);
 }
 
@@ -158,6 +250,9 @@ static void test_tree(void)
 int main(void)
 {
 	test_inheritance();
+	test_ancestors();
+	test_found_ancestors();
+	test_passed_on();
 	test_time();
 	test_missed();
 	test_sweep_and_events();

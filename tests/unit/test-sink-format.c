@@ -106,6 +106,51 @@ static void test_ecs_start(void)
 		"ECS: unknown values and owners are left out, not made up");
 }
 
+/* All that can be known of a process. */
+static void test_ecs_details(void)
+{
+	build_record(&r);
+	build_details(&r, &r.orig);
+	line(&format_ecs);
+	tap_ok(strstr(buf, "\"process\":{\"pid\":1234,\"vpid\":7,\"entity_id\":") != NULL,
+		"ECS: the pid inside");
+	tap_ok(strstr(buf, "],\"working_directory\":\"/home/ann\",\"start\":") != NULL,
+		"ECS: working directory");
+	tap_ok(strstr(buf,
+		       "\"real_user\":{\"id\":\"1001\"},\"session_leader\":{\"pid\":1000},"
+		       "\"tty\":{\"char_device\":{\"major\":136,\"minor\":3}},\"parent\":") != NULL,
+		"ECS: real user, session, terminal");
+	tap_ok(strstr(buf, ",\"user\":{\"id\":\"1000\",\"name\":\"ann\"},"
+			   "\"group\":{\"id\":\"100\",\"name\":\"users\"},"
+			   "\"container\":{\"id\":\"0123\",\"runtime\":\"podman\"},") != NULL,
+		"ECS: names and container");
+	tap_ok(strstr(buf, ",\"systemd\":{\"unit\":\"user@1000.service\","
+			   "\"user_unit\":\"libpod-0123.scope\"},"
+			   "\"kubernetes\":{\"pod_uid\":\"11-22\"},"
+			   "\"namespace\":{\"net\":4026532001,\"pid\":4026532002},"
+			   "\"tty\":\"pts/3\",\"loginuid\":\"1002\","
+			   "\"ancestors\":{\"name\":[\"bash\",\"\\\"x\\\"\",\"systemd\"],"
+			   "\"pid\":[1000,7,1]}}") != NULL,
+		"ECS: what ECS has no name for");
+	r.orig.ruid = r.orig.uid;
+	r.orig.runtime = RECORD_RUNTIME_NONE;
+	r.orig.unit.len = 0;
+	r.orig.netns = 0;
+	r.orig.flags = RECORD_PROCESS_UID_AT_EXEC;
+	line(&format_ecs);
+	tap_ok(!strstr(buf, "real_user") && !strstr(buf, "runtime"),
+		"ECS: nothing that says nothing");
+	tap_ok(strstr(buf, "\"systemd\":{\"user_unit\":") && strstr(buf, "\"namespace\":{\"pid\":"),
+		"ECS: each part alone");
+	tap_ok(strstr(buf, "\"uid_at_exec\":true") != NULL, "ECS: users that may have changed");
+	r.orig.pid = 0;
+	r.orig.confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
+	line(&format_ecs);
+	tap_ok(!strstr(buf, "ancestors") && !strstr(buf, "\"tty\"") && !strstr(buf, "loginuid") &&
+			strstr(buf, "\"container\":{\"id\":\"0123\"}"),
+		"ECS: a container without a process");
+}
+
 /* Pieces of a local connection and of the special cases. */
 static void test_ecs_parts(void)
 {
@@ -337,6 +382,7 @@ int main(void)
 	build_context(&ctx);
 	test_ecs_end();
 	test_ecs_start();
+	test_ecs_details();
 	test_ecs_parts();
 	test_ecs_last();
 	test_text();

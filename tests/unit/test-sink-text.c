@@ -135,6 +135,28 @@ static void test_short_forms(void)
 	}
 }
 
+static void test_terminals(void)
+{
+	static const struct {
+		uint32_t tty;
+		const char *want;
+	} ttys[] = {{0x8803, "pts/3"}, {0x108834, "pts/308"}, {0x401, "tty1"}, {0x440, "ttyS0"},
+		{0x501, "console"}, {0x500, "5:0"}, {0xe500, "hvc0"}, {0xcc40, "ttyAMA0"},
+		{0xcc3f, "204:63"}, {0xbc02, "ttyUSB2"}, {UINT32_MAX, "4095:1048575"}};
+	size_t longest = 0;
+
+	for (size_t i = 0; i < sizeof(ttys) / sizeof(ttys[0]); i++) {
+		END(text_tty(buf, ttys[i].tty));
+		tap_is_str(buf, ttys[i].want, "terminal %x", ttys[i].tty);
+	}
+	for (unsigned i = 0; i < 100000; i++) {
+		size_t n = (size_t)(text_tty(buf, (uint32_t)random64()) - buf);
+
+		longest = n > longest ? n : longest;
+	}
+	tap_ok(longest <= TEXT_TTY, "the longest has %zu bytes", longest);
+}
+
 int main(void)
 {
 	srand(1);
@@ -142,5 +164,6 @@ int main(void)
 	test_times();
 	test_addresses();
 	test_short_forms();
+	test_terminals();
 	return tap_done();
 }
