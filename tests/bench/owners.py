@@ -13,11 +13,13 @@ thresholds as promised; --quick: few of all, lower thresholds. --show: examples 
 import argparse
 import json
 import os
+import pickle
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "owners"))
 import harness  # noqa: E402
 import judge  # noqa: E402
+import reuse  # noqa: E402
 import scenarios  # noqa: E402
 import tap  # noqa: E402
 
@@ -28,7 +30,7 @@ TIERS = {
     "zero": ("enrich.tap=off", "enrich.procfs=seed"),
 }
 HEAD = (f"{'scenario':34} {'tier':8}{'n':>6} {'right':>7} {'wrong':>6} {'listen':>6} {'unkn':>6} {'miss':>5}  "
-        f"{'start':>6} {'exe':>6} {'args':>6} {'uid':>6} {'cgroup':>6} {'p50 ms':>7} {'p99 ms':>7} {'us/conn':>8}")
+        f"{'start':>6} {'exe':>6} {'args':>6} {'uid':>6} {'cgroup':>6} {'inner':>6} {'p50 ms':>7} {'p99 ms':>7} {'us/conn':>8}")
 
 
 def percent(x):
@@ -40,7 +42,7 @@ def line(name, tier, t):
     start = t.start_share("right") if t.start else None
     return (f"{name:34.34} {tier:8}{t.n:6} {t.share('right'):6.2f}% {t.wrong():6} {t.end['listener']:6} "
             f"{t.end['unknown']:6} {t.end['missing']:5}  {percent(start):>6} "
-            + " ".join(f"{percent(t.detail_share(d)):>6}" for d in ("exe", "args", "uid", "cgroup"))
+            + " ".join(f"{percent(t.detail_share(d)):>6}" for d in ("exe", "args", "uid", "cgroup", "inner"))
             + f" {percent(p50):>7} {percent(p99):>7} {t.cpu_ns / max(t.n, 1) / 1000:8.1f}")
 
 
@@ -98,10 +100,21 @@ def measure(tier, chosen, options):
     return rows
 
 
+def measure_reuse(tier, options):
+    why = reuse.unavailable()
+    if why:
+        tap.skip(f"{tier}: {scenarios.REUSE.name}", why)
+        return []
+    n = options.n or (100000 if options.long and tier == "full" else int(scenarios.REUSE.n * options.scale))
+    rows = reuse.measure(os.path.abspath(__file__), tier, max(n, 200))
+    tap.ok(rows, f"{tier}: {scenarios.REUSE.name} could be measured")
+    return rows
+
+
 def report(rows, options):
     tap.note(HEAD)
-    order = {s.name: i for i, s in enumerate(scenarios.SCENARIOS)}
-    for row in sorted(rows, key=lambda r: (order.get(r.scenario.name, 999), r.side, list(TIERS).index(r.tier))):
+    order = {s.name: i for i, s in enumerate([*scenarios.SCENARIOS, scenarios.REUSE])}
+    for row in sorted(rows, key=lambda r: (order[r.scenario.name], r.side, list(TIERS).index(r.tier))):
         tap.note(line(row.name(), row.tier, row.tally))
         if options.show or row.tally.wrong():
             show(row)
@@ -167,6 +180,7 @@ def arguments():
     a.add_argument("--scenario")
     a.add_argument("--n", type=int, default=0)
     a.add_argument("--json")
+    a.add_argument("--inside", help=argparse.SUPPRESS)  # the process that measures pid reuse: where rows go
     a.add_argument("--show", action="store_true")
     a.add_argument("--peers", action="store_true")
     a.add_argument("--methods", action="store_true")
@@ -183,8 +197,15 @@ def main():
     if not chosen:
         tap.bail("no such scenario")
     rows = []
+    if options.inside:
+        rows = measure(options.tier, [scenarios.REUSE], options)
+        with open(options.inside, "wb") as f:
+            pickle.dump(rows, f)
+        return
     for tier in TIERS if options.tier == "all" else [options.tier]:
-        rows += measure(tier, chosen, options)
+        rows += measure(tier, [s for s in chosen if s is not scenarios.REUSE], options)
+        if scenarios.REUSE in chosen:
+            rows += measure_reuse(tier, options)
     report(rows, options)
     promises(rows, options)
     if options.json:

@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "integration")]
 import containers  # noqa: E402
 import pipeline  # noqa: E402
+import reuse  # noqa: E402
 import scenarios  # noqa: E402
 import tap  # noqa: E402
 import truth  # noqa: E402
@@ -63,7 +64,7 @@ class Harness:
     def __init__(self, chosen, scale=1.0, n=0, ports=PORTS):
         self.chosen, self.scale, self.fixed = chosen, scale, n
         self.dir = tap.tmpdir()
-        self.port_of = {s.name: ports + i for i, s in enumerate(scenarios.SCENARIOS)}
+        self.port_of = {s.name: ports + i for i, s in enumerate([*scenarios.SCENARIOS, scenarios.REUSE])}
         self.ports = {self.port_of[s.name] for s in chosen}
         self.interfaces = ["lo"]
         self.servers, self.older = {}, {}
@@ -125,7 +126,10 @@ class Harness:
         if not tap.wait_for(lambda: b"ready" in open(self.report_path(s), "rb").read(), 10):
             tap.bail(f"{s.name}: the server does not start")
 
-    def missing(self, s):
+    @staticmethod
+    def missing(s):
+        if s.how == "reused" and reuse.unavailable():
+            return reuse.unavailable()
         for program in s.needs:
             if not shutil.which(program):
                 return f"{program} is not installed"
@@ -180,7 +184,7 @@ class Harness:
     def launcher(self, s, n):
         argv = [self.programs["launch"]]
         argv += ["-q"] if s.quiet else []
-        argv += ["-n"] if s.how == "container" else []
+        argv += ["-n"] if s.how in ("container", "reused") else []
         argv += ["-l", os.path.join(self.dir, "link")] if s.link else []
         return [*argv, str(n), str(s.parallel), *[self.fill(s, a) for a in s.client]]
 
@@ -199,6 +203,10 @@ class Harness:
 
     def run_container(self, s):
         p = self.spawn(s, self.container.command(self.launcher(s, self.count(s))), self.cgroup_of(s))
+        p.wait(600)
+
+    def run_reused(self, s):
+        p = self.spawn(s, reuse.command(self.launcher(s, self.count(s))), self.cgroup_of(s))
         p.wait(600)
 
     # --- the truth
@@ -252,7 +260,7 @@ class Harness:
         argv = [a.replace("{i}", number) for a in argv]
         e = truth.Expect(
             frozenset({pid}), frozenset(exes) if exe else None, (tuple(argv),) if s.argv else None, s.uid,
-            self.cgroups.path(self.cgroup_of(s)), s.comm, r.inner if s.how == "container" else None,
+            self.cgroups.path(self.cgroup_of(s)), s.comm, r.inner if s.how in ("container", "reused") else None,
             p.ticks if p and r.pid == p.pid else 0)
         end = dataclasses.replace(e, exes=frozenset(exes | {self.fill(s, x) for x in s.end_exe or ()}) if exe else None)
         return truth.Truth(s.name, "client", r.proto, r.local, r.remote, r.t0, r.t1, e, end,

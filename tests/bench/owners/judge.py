@@ -11,6 +11,7 @@ import collections
 import datetime
 import json
 import statistics
+import time
 
 import truth
 
@@ -161,8 +162,7 @@ class Verdict:
             if got and not self.details["args"] and not end.owner.get("args_truncated"):
                 self.untrue.append(f"args {got} are not {expect.argv}")
         if expect.inner is not None:
-            got = p.get("inner_pid") or p.get("ns_pid") or end.owner.get("pid_in_namespace")
-            self.details["inner"] = got == expect.inner
+            self.check("inner", p.get("vpid"), expect.inner, int)
         self.check_start(p.get("start"), expect.start_ticks)
         if self.untrue:
             self.name = "wrong"
@@ -189,7 +189,6 @@ def boot_ns():
     """CLOCK_REALTIME at boot, taken once."""
     global _boot_ns
     if _boot_ns is None:
-        import time
         _boot_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return _boot_ns
 

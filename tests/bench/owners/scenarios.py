@@ -73,6 +73,7 @@ SCENARIOS = [
     Scenario("tcp refused", c("tcp", "bind", "refused", "report"), None, n=100),
     Scenario("tcp refused, not bound", c("tcp", "refused", "report"), None, n=50),
     Scenario("tcp SIGKILLed", c("tcp", *ONCE, "kill"), n=100),
+    Scenario("tcp held open for 300 ms", c("tcp", *READ, "wait=300"), ("threads", 32), n=200, parallel=32, lives=True),
     Scenario("tcp closed, then lives 20 ms", c("tcp", *READ, "close", "wait=20"), n=100, parallel=8, lives=True),
 
     # --- who the process is
@@ -123,14 +124,18 @@ SCENARIOS = [
              sides=("client", "server")),
     Scenario("container client, UDP", c("udp", "foreign", "sendto", "report"), ("mute",), "udp", n=60,
              how="container", address="{bridge}"),
+    Scenario("pid reuse, seen from outside", c("tcp", "foreign", *ONCE), n=200, how="reused"),
     Scenario("ping, datagram socket", ["{client}", "ping", "{bridge}{i}", "0", "foreign", "sendto", "report"], None,
              "icmp", n=20, most=20, how="container", address="{bridge}", kind="other"),
 ]
+
+# The clients of a namespace where pids come round every 100 processes; flowner runs inside, too.
+REUSE = Scenario("pid reuse, pid_max=400", c("tcp", *ONCE), ("threads", 4), n=400, parallel=4)
 
 
 def by_name(names):
     """The scenarios whose names contain one of the words of a comma-separated list; all for None."""
     if not names:
-        return list(SCENARIOS)
+        return [*SCENARIOS, REUSE]
     words = [w.strip() for w in names.split(",")]
-    return [s for s in SCENARIOS if any(w in s.name for w in words)]
+    return [s for s in [*SCENARIOS, REUSE] if any(w in s.name for w in words)]
