@@ -2,9 +2,9 @@
 /*
  * Network load for benchmarks: both ends on loopback, client on the first CPU, server on the last.
  *
- *	load tcp RATE SECONDS PORT	TCP connections over 127.0.0.1 to .4 and PORT to PORT + 7
- *	load tcp6 RATE SECONDS PORT	the same over ::1
- *	load udp SECONDS PORT		datagrams that one unconnected socket answers at its maximum
+ *	load tcp RATE SECONDS PORT [MS]	TCP connections over 127.0.0.1 to .4 and PORT to PORT + 7
+ *	load tcp6 RATE SECONDS PORT [MS]	the same over ::1
+ *	load udp 0 SECONDS PORT [MS]	datagrams that one unconnected socket answers at its maximum
  *
  * RATE connections a second at exact times, 0 = as fast as it goes. Each: connect, 100 bytes, 100
  * bytes back, close by the client, close by the server. Prints on one line
@@ -47,8 +47,16 @@ union address {
 	struct sockaddr_in6 v6;
 };
 
-struct result {
+struct reading {
 	uint64_t done, failed, elapsed_ns, client_ns, server_ns;
+};
+
+/* Readings summed over even and odd slices of time. */
+struct meter {
+	uint64_t slice_ns;
+	pid_t server;
+	unsigned odd;
+	struct reading now, last, sum[2];
 };
 
 static char payload[PAYLOAD];
@@ -154,6 +162,55 @@ static uint64_t cpu_ns(pid_t pid)
 	return clock_ns(id);
 }
 
+/* ---- readings ---- */
+
+static void meter_read(struct meter *m)
+{
+	m->now.elapsed_ns = clock_ns(CLOCK_MONOTONIC);
+	m->now.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	m->now.server_ns = cpu_ns(m->server);
+}
+
+/* Ends a slice. */
+static void meter_add(struct meter *m)
+{
+	struct reading *s = &m->sum[m->odd];
+
+	meter_read(m);
+	s->done += m->now.done - m->last.done;
+	s->failed += m->now.failed - m->last.failed;
+	s->elapsed_ns += m->now.elapsed_ns - m->last.elapsed_ns;
+	s->client_ns += m->now.client_ns - m->last.client_ns;
+	s->server_ns += m->now.server_ns - m->last.server_ns;
+	m->last = m->now;
+}
+
+static void meter_begin(struct meter *m, pid_t server)
+{
+	m->server = server;
+	meter_read(m);
+	m->last = m->now;
+}
+
+static void meter_tick(struct meter *m, uint64_t now_ns)
+{
+	unsigned odd = m->slice_ns ? now_ns / m->slice_ns & 1 : 0;
+
+	if (odd == m->odd)
+		return;
+	meter_add(m);
+	m->odd = odd;
+}
+
+static void meter_print(const struct meter *m)
+{
+	for (int i = 0; i <= (m->slice_ns != 0); i++)
+		printf("done %lu failed %lu elapsed_ns %lu client_ns %lu server_ns %lu\n",
+			(unsigned long)m->sum[i].done, (unsigned long)m->sum[i].failed,
+			(unsigned long)m->sum[i].elapsed_ns, (unsigned long)m->sum[i].client_ns,
+			(unsigned long)m->sum[i].server_ns);
+}
+
 /* ---- TCP ---- */
 
 struct listeners {
@@ -200,7 +257,7 @@ struct client {
 	unsigned in_flight;
 	uint64_t started;
 	bool sent[FDS_MAX];
-	struct result result;
+	struct meter *meter;
 };
 
 static void connect_one(struct client *c)
@@ -214,7 +271,7 @@ static void connect_one(struct client *c)
 	if (fd < 0 || fd >= FDS_MAX)
 		die("socket");
 	if (connect(fd, &a.any, len) < 0 && errno != EINPROGRESS) {
-		c->result.failed++;
+		c->meter->now.failed++;
 		close(fd);
 		return;
 	}
@@ -238,7 +295,7 @@ static void on_connection(struct client *c, const struct epoll_event *e)
 
 	if (!c->sent[fd] && e->events & EPOLLOUT) {
 		if (send(fd, payload, PAYLOAD, MSG_NOSIGNAL) != PAYLOAD) {
-			end_one(c, fd, &c->result.failed);
+			end_one(c, fd, &c->meter->now.failed);
 			return;
 		}
 		c->sent[fd] = true;
@@ -247,9 +304,9 @@ static void on_connection(struct client *c, const struct epoll_event *e)
 		return;
 	got = read(fd, buf, sizeof(buf));
 	if (got > 0)
-		end_one(c, fd, &c->result.done);
+		end_one(c, fd, &c->meter->now.done);
 	else if (got == 0 || errno != EAGAIN)
-		end_one(c, fd, &c->result.failed);
+		end_one(c, fd, &c->meter->now.failed);
 }
 
 /* Rings every time one connection is due. */
@@ -267,8 +324,7 @@ static int open_timer(uint64_t rate)
 
 static void run_client(struct client *c, uint64_t rate, uint64_t seconds)
 {
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC), end = begin + seconds * 1000000000;
-	uint64_t due = 0, ticks;
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + seconds * 1000000000, due = 0, ticks;
 	struct epoll_event e[AT_ONCE + 1];
 	int timer = rate ? open_timer(rate) : -1;
 
@@ -278,6 +334,7 @@ static void run_client(struct client *c, uint64_t rate, uint64_t seconds)
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 		int n;
 
+		meter_tick(c->meter, now);
 		if (now >= end && (!c->in_flight || now >= end + 1000000000))
 			break;
 		while (now < end && c->in_flight < AT_ONCE && (!rate || c->started < due))
@@ -290,13 +347,13 @@ static void run_client(struct client *c, uint64_t rate, uint64_t seconds)
 				due += ticks;
 		}
 	}
-	c->result.elapsed_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	meter_add(c->meter);
 }
 
-static struct result tcp(int family, uint64_t rate, uint64_t seconds, unsigned port)
+static void tcp(struct meter *m, int family, uint64_t rate, uint64_t seconds, unsigned port)
 {
 	struct listeners l = {.family = family};
-	struct client c = {.family = family, .port = port, .epoll = epoll_create1(0)};
+	struct client c = {.family = family, .port = port, .epoll = epoll_create1(0), .meter = m};
 	pid_t server;
 
 	for (unsigned i = 0; i < PORTS; i++) {
@@ -308,12 +365,9 @@ static struct result tcp(int family, uint64_t rate, uint64_t seconds, unsigned p
 	for (unsigned i = 0; i < PORTS; i++)
 		close(l.fd[i]);
 	pin(false);
-	c.result.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	meter_begin(m, server);
 	run_client(&c, rate, seconds);
-	c.result.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - c.result.client_ns;
-	c.result.server_ns = cpu_ns(server);
 	stop_server(server);
-	return c.result;
 }
 
 /* ---- UDP ---- */
@@ -339,7 +393,7 @@ static void serve_udp(void *arg)
 }
 
 /* More questions than can be answered; the rest is dropped by the kernel. */
-static void flood(const int fd[SENDERS], uint64_t end)
+static void flood(struct meter *m, struct udp_server *s, const int fd[SENDERS], uint64_t end)
 {
 	struct iovec out = {.iov_base = payload, .iov_len = PAYLOAD};
 	char buf[BURST][PAYLOAD];
@@ -351,7 +405,13 @@ static void flood(const int fd[SENDERS], uint64_t end)
 		ask[i].msg_hdr = (struct msghdr){.msg_iov = &out, .msg_iovlen = 1};
 		answer[i].msg_hdr = (struct msghdr){.msg_iov = &in[i], .msg_iovlen = 1};
 	}
-	for (unsigned i = 0; clock_ns(CLOCK_MONOTONIC) < end; i = (i + 1) % SENDERS) {
+	for (unsigned i = 0;; i = (i + 1) % SENDERS) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+		m->now.done = __atomic_load_n(&s->answers, __ATOMIC_RELAXED);
+		meter_tick(m, now);
+		if (now >= end)
+			break;
 		if (sendmmsg(fd[i], ask, BURST, 0) < 0)
 			die("sendmmsg");
 		while (recvmmsg(fd[i], answer, BURST, MSG_DONTWAIT, NULL) > 0)
@@ -359,13 +419,11 @@ static void flood(const int fd[SENDERS], uint64_t end)
 	}
 }
 
-static struct result udp(uint64_t seconds, unsigned port)
+static void udp(struct meter *m, uint64_t seconds, unsigned port)
 {
 	struct udp_server *s =
 		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct result r = {0};
 	int fd[SENDERS];
-	uint64_t begin;
 	union address a;
 	pid_t pid;
 
@@ -381,36 +439,31 @@ static struct result udp(uint64_t seconds, unsigned port)
 	}
 	pid = start_server(serve_udp, s);
 	pin(false);
-	begin = clock_ns(CLOCK_MONOTONIC);
-	r.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	flood(fd, begin + seconds * 1000000000);
-	r.client_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - r.client_ns;
-	r.server_ns = cpu_ns(pid);
-	r.done = __atomic_load_n(&s->answers, __ATOMIC_RELAXED);
-	r.elapsed_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	meter_begin(m, pid);
+	flood(m, s, fd, clock_ns(CLOCK_MONOTONIC) + seconds * 1000000000);
+	meter_add(m);
 	stop_server(pid);
-	return r;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long n[3] = {0};
-	struct result r;
+	const char *what = argc == 5 || argc == 6 ? argv[1] : "";
+	unsigned long n[4] = {0};
+	struct meter m = {0};
 
-	for (int i = 2; i < argc && i < 5; i++)
+	for (int i = 2; i < argc && i < 6; i++)
 		n[i - 2] = strtoul(argv[i], NULL, 10);
-	if (argc == 5 && !strcmp(argv[1], "tcp")) {
-		r = tcp(AF_INET, n[0], n[1], (unsigned)n[2]);
-	} else if (argc == 5 && !strcmp(argv[1], "tcp6")) {
-		r = tcp(AF_INET6, n[0], n[1], (unsigned)n[2]);
-	} else if (argc == 4 && !strcmp(argv[1], "udp")) {
-		r = udp(n[0], (unsigned)n[1]);
+	m.slice_ns = n[3] * 1000000;
+	if (!strcmp(what, "tcp")) {
+		tcp(&m, AF_INET, n[0], n[1], (unsigned)n[2]);
+	} else if (!strcmp(what, "tcp6")) {
+		tcp(&m, AF_INET6, n[0], n[1], (unsigned)n[2]);
+	} else if (!strcmp(what, "udp")) {
+		udp(&m, n[1], (unsigned)n[2]);
 	} else {
 		fprintf(stderr, "load: see the head of its source\n");
 		return 64;
 	}
-	printf("done %lu failed %lu elapsed_ns %lu client_ns %lu server_ns %lu\n",
-		(unsigned long)r.done, (unsigned long)r.failed, (unsigned long)r.elapsed_ns,
-		(unsigned long)r.client_ns, (unsigned long)r.server_ns);
+	meter_print(&m);
 	return 0;
 }

@@ -86,7 +86,7 @@ class Bench:
         r = self.load("tcp", 1000, self.seconds, PORT)
         figures["paced rate"] = 1e9 * r["done"] / r["elapsed_ns"]
         figures["paced cpu"] = (r["client_ns"] + r["server_ns"]) / r["done"] / 1000
-        r = self.load("udp", self.seconds, PORT)
+        r = self.load("udp", 0, self.seconds, PORT)
         figures["udp max"] = 1e9 * r["done"] / r["server_ns"]
         figures["udp wall"] = 1e9 * r["done"] / r["elapsed_ns"]
         f.stop()
