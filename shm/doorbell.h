@@ -20,7 +20,7 @@ int doorbell_new(int *ret_ring, int *ret_poll);
 /* Makes the other end readable. False if it was so already, or the peer has broken it. */
 bool doorbell_ring(int fd);
 
-/* Takes away what was rung, at most a bounded number of times. */
+/* Takes away one ring: two before a sleep are rare, and then the next sleep ends at once. */
 void doorbell_drain(int fd);
 
 /* 0 if @fd, received from a peer, is a UNIX datagram socket; else -EPROTO. */

@@ -123,8 +123,7 @@ static void test_doorbell(void)
 	for (int i = 0; i < 10000 && doorbell_ring(fds[0]); i++)
 		;
 	tap_ok(!doorbell_ring(fds[0]), "a full one says so and does not block");
-	for (int i = 0; i < 10000 / 64 + 1; i++)
-		doorbell_drain(fds[1]);
+	doorbell_drain(fds[1]);
 	tap_ok(doorbell_ring(fds[0]), "drained, it rings again");
 	close(fds[0]);
 	doorbell_drain(fds[1]);
