@@ -327,11 +327,10 @@ static void sleep_and_hear(struct loop *l)
 	prepare_poll(l);
 	timeout = may_read(l) && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
 	if (poll(l->poll, l->n_poll, timeout) < 0)
-		l->n_poll = 0;
-	if (l->ring)
-		ring_awake(l->ring);
-	if (!l->n_poll)
 		return;
+	/* Woken otherwise, the request may stand: at worst one ring too many. */
+	if (l->ring && l->poll[SLOT_RING].revents)
+		ring_awake(l->ring);
 	while (l->poll[SLOT_SIGNAL].revents && (signal = daemon_read_signal(l->s->signal_fd)) > 0)
 		if (signal == SIGTERM || signal == SIGINT)
 			l->stopping = true;
