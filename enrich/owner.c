@@ -276,6 +276,9 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 
 	if (answer->process && answer->confidence >= confidence)
 		return;
+	/* The same one, only surer: it has been known all the while. */
+	if (!p || answer->process != p)
+		answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
 	process_ref(p);
 	process_unref(answer->process);
 	answer->process = p;
@@ -284,7 +287,6 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 	answer->unknown = RECORD_UNKNOWN_NONE;
 	if (cgroup_id)
 		answer->cgroup_id = cgroup_id;
-	answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
 }
 
 static bool take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
