@@ -11,6 +11,7 @@
 #include "config/handover.h"
 #include "config/log.h"
 #include "config/notify.h"
+#include "config/schedule.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
 
@@ -109,6 +110,10 @@ static int take_message(struct loop *l)
 			return -EPROTO;
 		l->attached = true;
 		l->complained = false;
+		/* Owners by looking: who is looked for may be gone in a moment. */
+		if (l->s->owners && owners_tiers(l->s->owners) & OWNERS_TIER_PROCFS &&
+			!(owners_tiers(l->s->owners) & OWNERS_TIER_TAP))
+			(void)schedule_short_turns();
 		notify_send("STATUS=attached"); /* `flowner run` waits for it */
 		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
 		return 0;
