@@ -29,6 +29,7 @@ _Static_assert(TAP_CPUS_A_FD_MESSAGE <= HANDOVER_FDS_MAX, "and so do its descrip
 /* Whether @len bytes and @n_fds descriptors are exactly what @type demands. */
 static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_t n_fds)
 {
+	struct tap_filter filter;
 	struct tap_cpus cpus;
 
 	switch (type) {
@@ -43,6 +44,12 @@ static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_
 		return n_fds == cpus.count && n_fds > 0 && n_fds <= TAP_CPUS_A_FD_MESSAGE;
 	case HANDOVER_DONE:
 		return len == 0 && n_fds == 0;
+	case HANDOVER_FILTER:
+		if (len != sizeof(filter) || n_fds)
+			return false;
+		memcpy(&filter, payload, sizeof(filter));
+		return filter.senders <= TAP_FILTER_PORTS && filter.listeners <= TAP_FILTER_PORTS &&
+		       filter.closers <= 1 && !filter.reserved;
 	}
 	return false;
 }

@@ -105,6 +105,8 @@ static int take_message(struct loop *l)
 		if (r == 0)
 			m->n_fds = 0;
 		return r;
+	case HANDOVER_FILTER:
+		return -EPROTO; /* is ours to say */
 	case HANDOVER_DONE:
 		if (!l->ring)
 			return -EPROTO;
@@ -248,6 +250,19 @@ static void log_losses(struct loop *l)
 	l->lost_logged = lost;
 }
 
+/* Tells capture what the tap should record from now on. */
+static void tell_capture(struct loop *l)
+{
+	struct tap_filter f;
+
+	if (!l->s->owners || !l->attached || l->capture_fd < 0 ||
+		!owners_filter_wanted(l->s->owners, &f))
+		return;
+	/* Full, or gone: next time, or never. */
+	if (handover_send(l->capture_fd, HANDOVER_FILTER, &f, sizeof(f), NULL, 0) == 0)
+		owners_filter_sent(l->s->owners, &f);
+}
+
 /* What has to happen without packets: timers, owners' housekeeping, reaching capture. */
 static int keep_house(struct loop *l)
 {
@@ -268,6 +283,7 @@ static int keep_house(struct loop *l)
 		r = pipeline_tap_losses(l->s->pipeline, real);
 		log_losses(l);
 	}
+	tell_capture(l);
 	return r;
 }
 

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
-#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -30,6 +30,16 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 }
 
 /* ---- life ---- */
+
+#define INIT_PIDNS UINT64_C(0xeffffffc) /* the kernel's PROC_PID_INIT_INO */
+
+/* Whether pids are the host's: then 2 is the maker of the kernel's threads. */
+static bool in_init_pidns(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INIT_PIDNS;
+}
 
 /* Each may be missing: its counter then says why. */
 static void open_tiers(struct owners *o, const struct config *config)
@@ -78,8 +88,14 @@ static int init(struct owners *o, const struct config *config)
 		r = links_new(&o->links);
 	if (r == 0)
 		r = users_new("/etc/passwd", "/etc/group", &o->users);
+	if (r == 0)
+		o->kernel = process_new_kernel();
+	if (r == 0 && !o->kernel)
+		r = -ENOMEM;
 	if (r < 0)
 		return r;
+	o->init_pidns = in_init_pidns();
+	owners_filter_init(o);
 	(void)cgroups_scan(o->cgroups, NULL);
 	open_tiers(o, config);
 	return 0;
@@ -133,6 +149,8 @@ void owners_free(struct owners *o)
 		return;
 	for (size_t i = 0; i < OWNERS_EARLY_MAX; i++)
 		text_unref(o->early[i].args);
+	owners_filter_deinit(o);
+	process_unref(o->kernel);
 	tap_reader_free(o->tap);
 	sockets_free(o->sockets);
 	process_cache_free(o->processes);
@@ -202,6 +220,7 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
+	owners_filter_reset(o);
 	return list_poll_fds(o);
 }
 
@@ -245,6 +264,7 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 	(void)links_read(o->links);
 	users_refresh(o->users, horizon_ns);
 	process_cache_expire(o->processes, horizon_ns);
+	owners_filter_tick(o);
 	count(o);
 }
 
@@ -289,57 +309,6 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 		answer->cgroup_id = cgroup_id;
 }
 
-static bool take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
-	const struct socket_claim *c, enum record_confidence sure)
-{
-	/* What the sweep found is current only as long as events tell of changes. */
-	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
-		return false;
-	if (c->shared)
-		sure = RECORD_CONFIDENCE_PROBABLE;
-	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
-	return true;
-}
-
-/*
- * Whether @c is about an earlier connection of the same tuple. A SYN leaves within the system call
- * that announced it, however often that is preempted. Over IPv6 the port is told only after the
- * SYN: a younger connect to the same place may be this one.
- */
-static bool is_stale(const struct owners *o, const struct owner_query *q,
-	const struct socket_key *k, const struct socket_claim *c)
-{
-	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-
-	if (!c || q->proto != IPPROTO_TCP || !q->initiator ||
-		c->method != RECORD_METHOD_TAP_CONNECT)
-		return false;
-	if (c->seen_ns + CONNECT_MAX_NS < from)
-		return true;
-	return !sockets_addr_v4(q->local_addr) &&
-	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
-}
-
-bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
-{
-	struct socket_scope scope = owners_scope(o, q);
-	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-	const struct socket_claim *c;
-	struct socket_key k;
-
-	owners_query_key(q, &k);
-	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
-	if (!is_stale(o, q, &k, c) && take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
-		return true;
-	if (q->proto == IPPROTO_UDP)
-		return take_claim(o, q, answer, sockets_port(o->sockets, &k, scope, q->t_ns),
-			RECORD_CONFIDENCE_PROBABLE);
-	if (q->proto == IPPROTO_TCP && !q->initiator)
-		return take_claim(o, q, answer, sockets_listener(o->sockets, &k, scope, q->t_ns),
-			RECORD_CONFIDENCE_PROBABLE);
-	return false;
-}
-
 void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,
 	enum record_unknown why)
 {
@@ -369,6 +338,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 		return true;
 	local = links_is_local(o->links, q->local_addr);
 	if (!local || !o->diag || (q->proto != IPPROTO_TCP && q->proto != IPPROTO_UDP)) {
+		if (owners_try_raw(o, q, answer))
+			return true;
 		owners_give_up(
 			o, q, answer, local ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_REMOTE);
 		return true;
@@ -403,8 +374,9 @@ bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner
 	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))
 		return false;
-	replaced = fresh.process != was->process && (!process_alive_at(was->process, q->t_ns) ||
-							    !is_kin(fresh.process, was->process));
+	replaced =
+		fresh.process && fresh.process != was->process &&
+		(!process_alive_at(was->process, q->t_ns) || !is_kin(fresh.process, was->process));
 	process_unref(fresh.process);
 	return replaced;
 }

@@ -42,6 +42,7 @@ struct owner_query {
 	uint8_t family; /* 4 or 6 as on the wire */
 	uint8_t proto;
 	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
+	bool responder; /* the other end did, or would have: of two ends one says so */
 	uint8_t local_addr[16];
 	uint8_t remote_addr[16];
 	uint16_t local_port;
@@ -74,6 +75,13 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout);
 int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds);
 /* Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them. */
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n);
+
+/*
+ * What the tap should record instead of what was asked for last; false = that still holds. To be
+ * passed on to capture, and told when that is done.
+ */
+bool owners_filter_wanted(const struct owners *o, struct tap_filter *ret);
+void owners_filter_sent(struct owners *o, const struct tap_filter *f);
 
 /* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
 void owners_set_tree(struct owners *o, uint32_t pid);

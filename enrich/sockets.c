@@ -226,6 +226,11 @@ static bool same_source(const struct entry *e, const struct socket_claim *c)
 	       e->claim.method == c->method;
 }
 
+static bool is_portless(const struct socket_key *k)
+{
+	return !k->local_port && !k->remote_port;
+}
+
 void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 {
 	struct table *t = &s->table[CONNECTIONS];
@@ -241,6 +246,9 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 		 * event of its own each time. */
 		if (c->method != RECORD_METHOD_TAP_CLOSE && same_source(e, c) && refresh(t, e, c))
 			return;
+		/* Without ports many may send to one place, none of them instead of another. */
+		if (is_portless(&c->key))
+			continue;
 		passed = e->claim.process != c->process;
 		break;
 	}
@@ -423,6 +431,50 @@ const struct socket_claim *sockets_port(const struct sockets *s, const struct so
 		best = newer(best, c, &ambiguous);
 	}
 	return ambiguous ? NULL : best;
+}
+
+const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t port)
+{
+	const struct socket_key k = {.proto = IPPROTO_UDP, .local_port = port};
+	const struct table *t = &s->table[PORTS];
+	const struct socket_claim *best = NULL;
+	uint32_t hash = hash_port(s, &k);
+
+	for_each(e, t, hash)
+	{
+		const struct socket_claim *c = &e->claim;
+
+		if (c->key.local_port != port || c->process->exit_ns)
+			continue;
+		if (best && best->process != c->process)
+			return NULL;
+		best = c;
+	}
+	return best;
+}
+
+const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+	const struct socket_claim *best = NULL;
+	uint32_t hash = hash_tuple(s, k);
+
+	*ret_several = false;
+	for_each(e, t, hash)
+	{
+		const struct socket_claim *c = &e->claim;
+
+		if (c->key.proto != k->proto || !is_portless(&c->key) || c->t_ns > t_ns ||
+			c->seen_ns + window_ns < t_ns ||
+			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || !addr_fits(c, k) ||
+			!in_scope(c, k, scope))
+			continue;
+		*ret_several |= best && best->process != c->process;
+		if (!best || c->seen_ns > best->seen_ns)
+			best = c;
+	}
+	return best;
 }
 
 /* How well a listener's address fits: 0 not at all, the kernel prefers the highest. */
