@@ -12,6 +12,10 @@
 #define AMBIGUOUS_NS UINT64_C(60000000000)
 /* A claim told again in the older part of the queue moves to its young end. */
 #define REFRESH_SHARE 2
+/* Claims of one hash, of which the oldest goes: whoever connects from one port again and again, or
+ * from many addresses, would otherwise make a chain as long as the table. */
+#define CONNECTIONS_ALIKE 64
+#define PORTS_ALIKE       256
 
 struct entry {
 	struct socket_claim claim;
@@ -24,6 +28,8 @@ struct table {
 	size_t max;
 	size_t buckets; /* a power of two */
 	size_t at;      /* where the next entry goes: the oldest */
+	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
+	bool forgot;    /* an entry went before its turn */
 	uint64_t evicted;
 	struct entry *entries;
 	uint32_t *bucket;
@@ -88,6 +94,37 @@ static void table_deinit(struct table *t)
 	free(t->bucket);
 }
 
+static struct entry *first(const struct table *t, uint32_t hash)
+{
+	uint32_t i = t->bucket[hash & (t->buckets - 1)];
+
+	return i == NONE ? NULL : &t->entries[i];
+}
+
+static struct entry *following(const struct table *t, const struct entry *e)
+{
+	return e->next == NONE ? NULL : &t->entries[e->next];
+}
+
+#define for_each(e, t, h)                                                                          \
+	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
+		if ((e)->hash == (h))
+
+/* Leaves the youngest of those with @hash. */
+static void shorten(struct table *t, uint32_t hash)
+{
+	size_t n = 0;
+
+	for_each(e, t, hash)
+	{
+		if (++n <= t->alike)
+			continue;
+		unlink_entry(t, e);
+		t->forgot = true;
+		return;
+	}
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e = &t->entries[t->at];
@@ -104,24 +141,10 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	e->claim.seen_ns = c->t_ns;
 	*bucket = (uint32_t)t->at;
 	t->at = (t->at + 1) % t->max;
+	if (t->alike)
+		shorten(t, hash);
 	return e;
 }
-
-static struct entry *first(const struct table *t, uint32_t hash)
-{
-	uint32_t i = t->bucket[hash & (t->buckets - 1)];
-
-	return i == NONE ? NULL : &t->entries[i];
-}
-
-static struct entry *following(const struct table *t, const struct entry *e)
-{
-	return e->next == NONE ? NULL : &t->entries[e->next];
-}
-
-#define for_each(e, t, h)                                                                          \
-	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
-		if ((e)->hash == (h))
 
 /* ---- hashing: peers choose ports and addresses, so the seed is secret ---- */
 
@@ -179,6 +202,8 @@ int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct s
 			return e;
 		}
 	}
+	s->table[CONNECTIONS].alike = CONNECTIONS_ALIKE;
+	s->table[PORTS].alike = PORTS_ALIKE;
 	*ret = s;
 	return 0;
 }
@@ -236,7 +261,7 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 	struct table *t = &s->table[CONNECTIONS];
 	uint32_t hash = hash_tuple(s, &c->key);
 	/* Once the queue has come around, who had a tuple before may be forgotten. */
-	bool passed = t->entries[t->at].claim.process;
+	bool passed = t->entries[t->at].claim.process || t->forgot;
 
 	for_each(e, t, hash)
 	{
