@@ -69,9 +69,10 @@ def show(row):
         tap.note(f"        truth: {t.proto} {t.local} -> {t.remote} pid {sorted(t.end.pids)}")
         if record:
             own = record["flowner"]
+            second = own.get("responder") or {}
             tap.note(f"        record: {record['event']['start']} {own.get('direction')} "
-                     f"{json.dumps(record.get('process', {}))[:300]} {json.dumps(own.get('owner'))} "
-                     f"responder {json.dumps(own.get('responder'))[:300]}")
+                     f"{json.dumps(record.get('process', {}))[:100]} {json.dumps(own.get('owner'))}, responder "
+                     f"{json.dumps(second.get('process'))[:100]} {json.dumps(second.get('owner'))}")
 
 
 def measure(tier, chosen, options):
