@@ -186,6 +186,29 @@ void connector_free(struct connector *c)
 	close_both(c);
 }
 
+int connector_only_ids(struct connector *c)
+{
+	struct sock_filter insn[] = {
+		/*0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
+		/*1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 1, 0),
+		/*2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 0, 4),
+		/*3*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_pid)),
+		/*4*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*5*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_tgid)),
+		/*6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		/*7*/ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*8*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
+	char buf[CONNECTOR_NARROW_SIZE];
+
+	if (setsockopt(c->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	/* Linux 6.6 and later then do not even offer the others; older ones ignore it. */
+	(void)send(c->fd, buf, connector_narrow(buf), 0);
+	return 0;
+}
+
 int connector_fd(const struct connector *c)
 {
 	return c->wake_fd;

@@ -27,6 +27,8 @@ struct connector_stats {
 int connector_new(struct connector **ret);
 void connector_free(struct connector *c);
 /* Readable when a program has started: the one event that cannot wait. */
+/* Nothing but changes of user and group ids from now on. */
+int connector_only_ids(struct connector *c);
 int connector_fd(const struct connector *c);
 const struct connector_stats *connector_stats(const struct connector *c);
 

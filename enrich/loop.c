@@ -201,6 +201,8 @@ static int read_batch(struct loop *l)
 	unsigned n = 0;
 	int r = 0, result;
 
+	if (l->s->owners)
+		owners_begin(l->s->owners);
 	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
 		if (frame.type == RING_FRAME_END)
 			l->capture_ended = true;

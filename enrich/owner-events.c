@@ -237,6 +237,7 @@ void owners_apply(void *owners, const struct perf_record *r)
 	struct owners *o = owners;
 	struct process *p;
 
+	owners_apply_ids(o, r->t_ns);
 	switch (r->kind) {
 	case PERF_KIND_IGNORED:
 		break;

@@ -17,6 +17,7 @@
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
 #define OWNERS_EARLY_MAX 256u
+#define OWNERS_IDS_MAX   256u /* changes of ids whose turn has not come */
 
 #define OWNERS_RECENT_MAX 64u /* processes made lately */
 #define OWNERS_FOUND_MAX  16u /* processes whose sockets were found lately */
@@ -98,8 +99,12 @@ struct owners {
 	char exec_comm[PROCESS_COMM_MAX];
 	struct connector *connector; /* NULL = there is a tap, or refused */
 	uint64_t life_lost_ns;       /* the latest loss of its events */
-	unsigned life_reads;         /* of /proc that are left in this batch */
-	size_t recent_at;            /* where the next one goes */
+	struct connector *ids;       /* beside a tap: changes of ids; NULL = refused */
+	uint64_t ids_ns;             /* the latest one */
+	size_t id_at, n_ids;
+	struct connector_event id[OWNERS_IDS_MAX]; /* not yet applied, oldest at id_at */
+	unsigned life_reads;                       /* of /proc that are left in this batch */
+	size_t recent_at;                          /* where the next one goes */
 	uint32_t recent[OWNERS_RECENT_MAX];
 	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
 	uint64_t search_spent_ns, search_refill_ns;
@@ -152,6 +157,12 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 
 /* owner-life.c: takes what the process connector has to say. */
 void owners_hear(struct owners *o);
+
+/* owner-ids.c: from now on the connector tells of changes of ids alone. */
+void owners_follow_ids(struct owners *o);
+void owners_hear_ids(struct owners *o);
+/* Those up to @t_ns into the process cache. */
+void owners_apply_ids(struct owners *o, uint64_t t_ns);
 
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);

@@ -85,7 +85,9 @@ static void settle_from_tap(struct owners *o)
 static void take_socket(struct owner *a, const struct diag_socket *s)
 {
 	a->cookie = s->cookie;
-	a->uid = s->uid;
+	/* Once known it stays: a socket that is closed has forgotten its owner. */
+	if (s->uid != UINT32_MAX)
+		a->uid = s->uid;
 	if (s->cgroup_id)
 		a->cgroup_id = s->cgroup_id;
 	if (a->confidence == RECORD_CONFIDENCE_UNKNOWN && (s->uid != UINT32_MAX || s->cgroup_id)) {

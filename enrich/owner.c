@@ -106,7 +106,7 @@ static int list_poll_fds(struct owners *o)
 {
 	size_t n = 0;
 	const int *fds = o->tap ? tap_reader_fds(o->tap, &n) : NULL;
-	int *list = calloc(n + 2, sizeof(*list));
+	int *list = calloc(n + 3, sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
@@ -115,6 +115,8 @@ static int list_poll_fds(struct owners *o)
 	list[n++] = links_fd(o->links);
 	if (o->connector)
 		list[n++] = connector_fd(o->connector);
+	if (o->ids)
+		list[n++] = connector_fd(o->ids);
 	free(o->poll_fds);
 	o->poll_fds = list;
 	o->n_poll = n;
@@ -157,6 +159,7 @@ void owners_free(struct owners *o)
 	cgroups_free(o->cgroups);
 	links_free(o->links);
 	connector_free(o->connector);
+	connector_free(o->ids);
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
 		process_unref(o->holder[i].process);
 	users_free(o->users);
@@ -215,8 +218,7 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
-	connector_free(o->connector);
-	o->connector = NULL;
+	owners_follow_ids(o);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
@@ -254,11 +256,13 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 {
 	if (o->tap)
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
+	owners_apply_ids(o, t_ns);
 }
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
 	owners_hear(o);
+	owners_hear_ids(o);
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);

@@ -86,6 +86,8 @@ void owners_filter_sent(struct owners *o, const struct tap_filter *f);
 /* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
 void owners_set_tree(struct owners *o, uint32_t pid);
 
+/* Before a batch of packets: reads what has to be known by then. Most often no system call. */
+void owners_begin(struct owners *o);
 /* Reads what the kernel has published and applies every event not younger than @t_ns. */
 void owners_advance(struct owners *o, uint64_t t_ns);
 /*
