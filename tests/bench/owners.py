@@ -213,10 +213,9 @@ def main():
         with open(options.json, "w") as f:
             json.dump([r.as_json() for r in rows], f, indent=1)
     if options.peers or options.methods:
-        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "methods"))
         import methods
-        for kind in ("peers",) * options.peers + ("methods",) * options.methods:
-            methods.columns(kind, harness)
+        methods.compare([k for k in ("methods", "peers") if getattr(options, k)], options.quick,
+                        1 if options.quick else 3)
     tap.done()
 
 
