@@ -28,6 +28,8 @@ struct state {
 	struct ledger *ledger;
 	uint64_t published, full, bytes; /* of the batch that is not committed yet */
 	uint64_t matched[LOOP_SOURCES_MAX], dropped[LOOP_SOURCES_MAX]; /* already in the ledger */
+	bool leaving[LOOP_SOURCES_MAX];                                /* its namespace is gone */
+	bool untidy;                                                   /* time to look for such */
 	uint64_t next_ns,
 		last_ns; /* CLOCK_MONOTONIC of the next, CLOCK_REALTIME of the last look */
 	uint64_t lost_kernel, lost_ring;          /* not logged yet */
@@ -164,6 +166,42 @@ static void settle(struct state *s)
 	}
 }
 
+static void drop_source(struct state *s, size_t i)
+{
+	source_free(s->l->source[i]);
+	for (size_t j = i; j + 1 < s->l->n_sources; j++) {
+		s->l->source[j] = s->l->source[j + 1];
+		s->matched[j] = s->matched[j + 1];
+		s->dropped[j] = s->dropped[j + 1];
+		s->leaving[j] = s->leaving[j + 1];
+	}
+	s->leaving[--s->l->n_sources] = false;
+}
+
+/*
+ * Namespaces that only we still hold are let go, and with them what was captured there: at the next
+ * look, when the last packets have come.
+ */
+static void tidy(struct state *s)
+{
+	uint16_t number;
+
+	for (size_t i = s->l->n_sources; i; i--)
+		if (s->leaving[i - 1])
+			drop_source(s, i - 1);
+	while (netns_tidy(s->l->netns, &number)) {
+		for (size_t i = 0; i < s->l->n_sources; i++) {
+			if (source_netns(s->l->source[i]) != number)
+				continue;
+			log_warning("%s: the network namespace is gone, ignoring this interface "
+				    "from now on",
+				source_name(s->l->source[i]));
+			(void)source_stop(s->l->source[i]);
+			s->leaving[i] = true;
+		}
+	}
+}
+
 /* One batch of one source. */
 static void dispatch(struct state *s, size_t i, unsigned max)
 {
@@ -182,13 +220,7 @@ static void dispatch(struct state *s, size_t i, unsigned max)
 	count(s);
 	if (s->l->file)
 		ledger_set(s->ledger, LEDGER_capture_file_offset, source_file_size(source));
-	source_free(source);
-	for (size_t j = i; j + 1 < s->l->n_sources; j++) {
-		s->l->source[j] = s->l->source[j + 1];
-		s->matched[j] = s->matched[j + 1];
-		s->dropped[j] = s->dropped[j + 1];
-	}
-	s->l->n_sources--;
+	drop_source(s, i);
 }
 
 static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
@@ -200,7 +232,7 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 			if (signal == SIGTERM || signal == SIGINT)
 				s->stop = true;
 	if (fds[FD_PEER].revents) {
-		r = peer_check(s->l->peer, s->l->gift.tap);
+		r = peer_check(s->l->peer);
 		if (r == PEER_E_TALKS && is_due(&s->talked_ns))
 			log_warning("the consumer of the ring sent something: disconnected");
 	}
@@ -239,9 +271,14 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 		[FD_LISTEN] = {.fd = s->l->peer->listen_fd, .events = POLLIN},
 		[FD_PEER] = {.fd = s->l->peer->fd, .events = POLLIN},
 	};
-	size_t n = s->l->file ? 0 : s->l->n_sources;
 	uint64_t now = daemon_monotonic_ns();
+	size_t n;
 
+	if (s->untidy) {
+		tidy(s);
+		s->untidy = false;
+	}
+	n = s->l->file ? 0 : s->l->n_sources;
 	for (size_t i = 0; i < n; i++)
 		fds[FD_SOURCES + i] =
 			(struct pollfd){.fd = source_fd(s->l->source[i]), .events = POLLIN};
@@ -255,6 +292,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	now = daemon_monotonic_ns();
 	if (now >= s->next_ns) {
 		count(s);
+		s->untidy = true;
 		log_losses(s, false);
 		s->next_ns = now + s->l->interval_ns;
 	}

@@ -26,6 +26,7 @@ struct loop {
 	size_t n_sources;
 	bool file;
 	bool urgent; /* packets are not gathered: enrich has only them to learn owners in time */
+	struct netns *netns;
 	struct peer *peer;
 	struct peer_gift gift;
 	int signal_fd;

@@ -4,8 +4,10 @@
  *
  * What it does, in this order:
  *  1. parse: command line, configuration
- *  2. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs)
- *  3. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW)
+ *  2. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs);
+ *     and for enrich netlink sockets in the other network namespaces	(CAP_SYS_ADMIN)
+ *  3. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW;
+ *     in other network namespaces CAP_SYS_ADMIN)
  *  4. ring and socket: two sealed memfds, RUNTIME/capture/ring.sock	(CAP_CHOWN)
  *  5. drop: own user, no capability, for good
  *  6. start: the filters open and are locked
@@ -20,18 +22,20 @@
 #include "config/daemon.h"
 #include "config/log.h"
 #include "config/privileges.h"
-#include "config/schedule.h"
 #include "shm/ring.h"
 
 struct options {
 	const char *interface[LOOP_SOURCES_MAX];
 	size_t n_interfaces;
+	const char *netns[PACKET_NETNS_MAX];
+	size_t n_netns;
 	const char *file;
 	const char *filter;
 };
 
 static const struct daemon_option own_options[] = {
 	{"interface", 'i', "IFACE", "capture on this interface; may be repeated; \"any\" is all"},
+	{"netns", 'n', "NAME", "in this network namespace; may be repeated; self is our own"},
 	{"read", 'r', "FILE", "read a pcap or pcapng file instead; - is standard input"},
 	{"filter", 'f', "EXPRESSION", "only packets that match, see pcap-filter(7)"},
 	{0},
@@ -45,14 +49,20 @@ static int own_option(void *arg, const char *name, const char *value)
 		o->filter = value;
 	} else if (!strcmp(name, "read")) {
 		o->file = value;
+	} else if (!strcmp(name, "netns")) {
+		if (o->n_netns == PACKET_NETNS_MAX) {
+			log_error("more than %u network namespaces", PACKET_NETNS_MAX);
+			return -EINVAL;
+		}
+		o->netns[o->n_netns++] = value;
 	} else if (o->n_interfaces == LOOP_SOURCES_MAX) {
 		log_error("more than %u interfaces: use \"any\"", LOOP_SOURCES_MAX);
 		return -EINVAL;
 	} else {
 		o->interface[o->n_interfaces++] = value;
 	}
-	if (o->file && o->n_interfaces) {
-		log_error("--read and --interface exclude each other: give one of them");
+	if (o->file && (o->n_interfaces || o->n_netns)) {
+		log_error("--read and --interface or --netns exclude each other: give one of them");
 		return -EINVAL;
 	}
 	return 0;
@@ -67,41 +77,140 @@ static bool is_urgent(const struct config *c, const struct tap *tap)
 	return c->enrich.procfs == CONFIG_PROCFS_KEEP && !(tap->layout.live & (1u << TAP_FIB));
 }
 
-/* Step 3: returns 0 or the exit status, logged. */
-static int open_sources(struct loop *l, const struct options *o)
+static int open_source(struct loop *l, struct source_options *so, const struct options *o)
+{
+	const struct config *c = &l->daemon->config;
+	struct source_error err;
+	int r;
+
+	if (l->n_sources == LOOP_SOURCES_MAX) {
+		log_error("more than %u interfaces to capture on: use \"any\"", LOOP_SOURCES_MAX);
+		return CONFIG_EXIT;
+	}
+	so->filter = o->filter ? o->filter : c->capture.filter;
+	so->buffer = c->capture.buffer;
+	so->batch_timeout_ns = c->capture.batch_timeout_ns;
+	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)
+		    : source_open_live(so, &l->source[l->n_sources], &err);
+	if (r < 0) {
+		log_error("%s", err.text);
+		return (int)err.status;
+	}
+	l->n_sources++;
+	return 0;
+}
+
+/* All interfaces, in the network namespace we are in. */
+static int open_interfaces(
+	struct loop *l, const struct options *o, const char *netns, uint16_t netns_number)
 {
 	const struct config *c = &l->daemon->config;
 	const char *const *names = o->interface;
 	size_t n = o->n_interfaces;
-	struct source_error err;
+	int r = 0;
 
-	if (o->file) {
-		names = &o->file;
-		n = 1;
-	} else if (!n) {
+	if (!n) {
 		names = (const char *const *)c->capture.interfaces.item;
 		n = c->capture.interfaces.n;
 	}
-	l->urgent = !o->file && is_urgent(c, l->gift.tap);
-	l->batch_ns = l->urgent ? 1000000 : c->capture.batch_timeout_ns;
-	for (size_t i = 0; i < n && i < LOOP_SOURCES_MAX; i++) {
-		const struct source_options so = {
+	for (size_t i = 0; i < n && !r; i++) {
+		struct source_options so = {
 			.name = names[i],
-			.index = (uint16_t)i,
-			.filter = o->filter ? o->filter : c->capture.filter,
-			.buffer = c->capture.buffer,
-			.batch_timeout_ns = c->capture.batch_timeout_ns,
+			.netns = netns_number ? netns : "",
+			.netns_number = netns_number,
 			.immediate = l->urgent,
 		};
-		int r = o->file ? source_open_file(&so, &l->source[i], &err)
-				: source_open_live(&so, &l->source[i], &err);
 
-		if (r < 0) {
-			log_error("%s", err.text);
-			return (int)err.status;
-		}
-		l->n_sources++;
+		r = open_source(l, &so, o);
 	}
+	return r;
+}
+
+static int enter_failed(const char *name, int r)
+{
+	switch (r) {
+	case -ENOENT:
+	case -ENOTDIR:
+		log_error("no such network namespace: %s (`ip netns list` shows those with a name)",
+			name);
+		return SOURCE_NO_INPUT;
+	case -EPERM:
+	case -EACCES:
+		log_error("not allowed into the network namespace %s: start as root", name);
+		return SOURCE_NO_PERMISSION;
+	case -EINVAL:
+		log_error("%s is not a network namespace", name);
+		return SOURCE_NO_INPUT;
+	default:
+		log_error("network namespace %s: %s", name, strerror(-r));
+		return SOURCE_FAILED;
+	}
+}
+
+/* Step 3: returns 0 or the exit status, logged. */
+static int open_sources(struct loop *l, const struct options *o)
+{
+	const struct config *c = &l->daemon->config;
+	const char *const *names = o->netns;
+	size_t n = o->n_netns;
+	int r = 0;
+
+	l->urgent = !l->file && is_urgent(c, l->gift.tap);
+	l->batch_ns = l->urgent ? 1000000 : c->capture.batch_timeout_ns;
+	if (l->file) {
+		struct source_options so = {.name = o->file};
+
+		return open_source(l, &so, o);
+	}
+	if (!n) {
+		names = (const char *const *)c->capture.netns.item;
+		n = c->capture.netns.n;
+	}
+	for (size_t i = 0; i < n && !r; i++) {
+		uint16_t number;
+		int e = netns_enter(l->netns, names[i], &number);
+
+		if (e < 0)
+			r = enter_failed(names[i], e);
+		else
+			r = open_interfaces(l, o, names[i], number);
+		e = netns_leave(l->netns);
+		if (e < 0) {
+			log_error("cannot come back from network namespace %s: %s", names[i],
+				strerror(-e));
+			return SOURCE_FAILED;
+		}
+	}
+	return r;
+}
+
+/* For `flowner status`: events that live beside a state that is an error are a part of the tap. */
+static void tell_tap(struct ledger *l, const struct tap *t)
+{
+	ledger_set(l, LEDGER_capture_tap_events, t->layout.live);
+	ledger_set(l, LEDGER_capture_tap,
+		t->error || t->layout.live ? ledger_tier(t->error) : LEDGER_TIER_OFF);
+}
+
+/* Step 2. */
+static int open_for_owners(struct loop *l, struct tap *tap)
+{
+	const struct config *c = &l->daemon->config;
+	int r;
+
+	/* Packets of a file are of the past: nobody here owns them. */
+	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
+	tell_tap(&l->daemon->ledger, tap);
+	if (l->file || !c->enrich.netns)
+		return 0;
+	netns_find(l->netns);
+	r = netns_leave(l->netns);
+	if (r < 0) {
+		log_error("cannot come back from another network namespace: %s", strerror(-r));
+		return SOURCE_FAILED;
+	}
+	ledger_set(&l->daemon->ledger, LEDGER_capture_netns, l->netns->n);
+	ledger_set(&l->daemon->ledger, LEDGER_capture_netns_missed, l->netns->missed);
 	return 0;
 }
 
@@ -184,14 +293,6 @@ static void log_start(const struct loop *l)
 			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
 }
 
-/* For `flowner status`: events that live beside a state that is an error are a part of the tap. */
-static void tell_tap(struct ledger *l, const struct tap *t)
-{
-	ledger_set(l, LEDGER_capture_tap_events, t->layout.live);
-	ledger_set(l, LEDGER_capture_tap,
-		t->error || t->layout.live ? ledger_tier(t->error) : LEDGER_TIER_OFF);
-}
-
 static int run(struct loop *l, const struct options *o, struct tap *tap)
 {
 	const struct config *c = &l->daemon->config;
@@ -200,10 +301,13 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (daemon_signals(&l->signal_fd) < 0)
 		return 1;
 	l->file = o->file;
-	/* Packets of a file are of the past: nobody here owns them. */
-	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
-	tell_tap(&l->daemon->ledger, tap);
-	r = open_sources(l, o);
+	if (netns_init(l->netns) < 0) {
+		log_error("out of memory");
+		return SOURCE_FAILED;
+	}
+	r = open_for_owners(l, tap);
+	if (r == 0)
+		r = open_sources(l, o);
 	if (r == 0)
 		r = open_ring(l);
 	if (r == 0)
@@ -213,8 +317,6 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (r)
 		return r;
 	l->interval_ns = c->metrics.interval_ns;
-	if (l->urgent)
-		(void)schedule_short_turns();
 	log_start(l);
 	return loop_run(l) < 0 ? 1 : 0;
 }
@@ -223,8 +325,13 @@ int main(int argc, char **argv)
 {
 	struct daemon d = {.name = "flowner-capture", .program = LEDGER_OF_CAPTURE};
 	struct peer peer = {.listen_fd = -1, .fd = -1};
+	struct netns netns = {.own_fd = -1};
 	struct tap tap = {0};
-	struct loop l = {.daemon = &d, .peer = &peer, .gift.tap = &tap, .signal_fd = -1};
+	struct loop l = {.daemon = &d,
+		.peer = &peer,
+		.netns = &netns,
+		.gift = {.tap = &tap, .netns = &netns},
+		.signal_fd = -1};
 	struct options o = {0};
 	int r = daemon_start(&d, argc, argv, own_options, own_option, &o);
 
@@ -234,6 +341,7 @@ int main(int argc, char **argv)
 		source_free(l.source[i]);
 	peer_deinit(&peer);
 	tap_deinit(&tap);
+	netns_deinit(&netns);
 	ring_producer_free(l.gift.ring);
 	if (l.signal_fd >= 0)
 		close(l.signal_fd);

@@ -46,7 +46,7 @@ struct source {
 	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */
 	source_packet_fn packet;
 	void *arg;
-	char name[IFNAMSIZ > 64 ? IFNAMSIZ : 64];
+	char name[128];
 };
 
 DEFINE_CLEANUP(source, struct source, source_free)
@@ -154,9 +154,10 @@ static struct source *source_new(const struct source_options *o)
 
 	if (!s)
 		return NULL;
-	/* A file's name may be cut: it is for messages only. */
-	snprintf(s->name, sizeof(s->name), "%s", o->name);
-	s->head.source = o->index;
+	/* It may be cut: it is for messages only. */
+	snprintf(s->name, sizeof(s->name), "%s%s%s", o->netns ? o->netns : "",
+		o->netns && *o->netns ? ":" : "", o->name);
+	s->head.netns = o->netns_number;
 	s->batch_ms = o->immediate ? 0 : (o->batch_timeout_ns + 999999) / 1000000;
 	if (!s->batch_ms)
 		s->batch_ms = 1; /* libpcap's 0 means: never deliver a block that is not full */
@@ -185,7 +186,7 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 			"not allowed to capture on %s: start as root or with CAP_NET_RAW", s->name);
 	case PCAP_ERROR_IFACE_NOT_UP:
 		return fail(err, SOURCE_NO_INPUT, "interface %s is down: `ip link set %s up` first",
-			s->name, s->name);
+			s->name, o->name);
 	default:
 		/* Positive values are warnings, e.g. that "any" has no promiscuous mode. */
 		if (r < 0)
@@ -428,6 +429,11 @@ int source_stop(struct source *s)
 	if (bind(pcap_fileno(s->pcap), (struct sockaddr *)&sll, sizeof(sll)) < 0)
 		return -errno;
 	return 0;
+}
+
+uint16_t source_netns(const struct source *s)
+{
+	return s->head.netns;
 }
 
 const char *source_name(const struct source *s)

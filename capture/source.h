@@ -39,14 +39,16 @@ struct source_error {
 
 struct source_options {
 	const char *name;          /* interface, "any", or file ("-" = standard input) */
-	uint16_t index;            /* what packet_head.source shall say */
+	const char *netns;         /* for messages: the namespace we are in now, "" = our own */
+	uint16_t netns_number;     /* what packet_head.netns shall say */
 	const char *filter;        /* pcap-filter(7), "" = everything */
 	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
 	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
 	bool immediate;            /* each packet is there at once, at a wake-up's price (live) */
 };
 
-/* Each opens and compiles; nothing is delivered before source_start(). 0, or -EINVAL with @err. */
+/* Each opens (live: in the calling thread's network namespace) and compiles; nothing is delivered
+ * before source_start(). 0, or -EINVAL with @err. */
 int source_open_live(const struct source_options *o, struct source **ret, struct source_error *err);
 int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err);
 /* Takes NULL. */
@@ -85,7 +87,11 @@ int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
  */
 int source_stop(struct source *s);
 
-/* For the log and for progress. Sizes are 0 where they are unknown. */
+/* What packet_head.netns says of its packets. */
+uint16_t source_netns(const struct source *s);
+
+/* For the log and for progress; "NETNS:IFACE" in another namespace. Sizes are 0 where they are
+ * unknown. */
 const char *source_name(const struct source *s);
 const char *source_link(const struct source *s); /* "LINUX_SLL2" */
 unsigned source_insns(const struct source *s);

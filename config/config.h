@@ -38,6 +38,7 @@ struct config_list {
 struct config {
 	struct {
 		struct config_list interfaces; /* names, or the one entry "any" */
+		struct config_list netns;      /* names, paths, or "self": where these are */
 		char *filter;                  /* pcap-filter(7) expression, "" = everything */
 		uint64_t buffer;               /* kernel packet buffer, bytes */
 		uint64_t batch_timeout_ns;     /* libpcap's to_ms */
@@ -48,6 +49,7 @@ struct config {
 		enum config_tap tap;
 		enum config_procfs procfs;
 		bool sock_diag;
+		bool netns;                 /* ask in the other network namespaces too */
 		uint64_t first_info_ns;     /* info record for a flow still open then; 0 = none */
 		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */
 		uint64_t ring;              /* enrich -> sink ring, bytes, a power of two */

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,10 +26,27 @@ struct head {
 _Static_assert(sizeof(struct tap_cpus) <= HANDOVER_PAYLOAD_MAX, "TAP_CPUS fits a message");
 _Static_assert(TAP_CPUS_A_FD_MESSAGE <= HANDOVER_FDS_MAX, "and so do its descriptors");
 
+_Static_assert(sizeof(struct handover_netns) <= HANDOVER_PAYLOAD_MAX, "NETNS fits a message");
+_Static_assert(HANDOVER_NETNS_A_MESSAGE *HANDOVER_NETNS_FDS <= HANDOVER_FDS_MAX, "its fds too");
+
+static bool is_netns(const void *payload, size_t len, size_t n_fds)
+{
+	struct handover_netns m;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	if (!m.count || m.count > HANDOVER_NETNS_A_MESSAGE || n_fds != m.count * HANDOVER_NETNS_FDS)
+		return false;
+	for (uint32_t i = 0; i < m.count; i++)
+		if (!memchr(m.entry[i].path, 0, sizeof(m.entry[i].path)))
+			return false;
+	return true;
+}
+
 /* Whether @len bytes and @n_fds descriptors are exactly what @type demands. */
 static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_t n_fds)
 {
-	struct tap_filter filter;
 	struct tap_cpus cpus;
 
 	switch (type) {
@@ -44,14 +61,23 @@ static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_
 		return n_fds == cpus.count && n_fds > 0 && n_fds <= TAP_CPUS_A_FD_MESSAGE;
 	case HANDOVER_DONE:
 		return len == 0 && n_fds == 0;
-	case HANDOVER_FILTER:
-		if (len != sizeof(filter) || n_fds)
-			return false;
-		memcpy(&filter, payload, sizeof(filter));
-		return filter.senders <= TAP_FILTER_PORTS && filter.listeners <= TAP_FILTER_PORTS &&
-		       filter.closers <= 1 && !filter.reserved;
+	case HANDOVER_NETNS:
+		return is_netns(payload, len, n_fds);
 	}
 	return false;
+}
+
+bool handover_netns_alive(const struct handover_netns_entry *e)
+{
+	struct stat st;
+
+	if (e->path[0]) {
+		if (stat(e->path, &st) == 0)
+			return st.st_ino == e->inode;
+		/* A folder that is closed to us does not tell. */
+		return errno != ENOENT && errno != ENOTDIR;
+	}
+	return kill((pid_t)e->pid, 0) == 0 || errno != ESRCH;
 }
 
 static int address_of(const char *path, struct sockaddr_un *ret)

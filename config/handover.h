@@ -5,7 +5,6 @@
  *
  * The producer listens at PATH; a consumer connects, gets every message the producer has for it,
  * ending with HANDOVER_DONE, and keeps the connection: its end of file says that the peer is gone.
- * The one message the other way is HANDOVER_FILTER, from enrich to capture.
  * A message must have exactly the length and the number of descriptors its type demands, else the
  * connection is dropped.
  *
@@ -15,6 +14,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,13 +27,41 @@ enum handover_type {
 	HANDOVER_TAP = 2,      /* struct tap_layout (shm/tap.h); no descriptor */
 	HANDOVER_TAP_CPUS = 3, /* struct tap_cpus; its `count` perf ring descriptors */
 	HANDOVER_DONE = 4,     /* empty */
-	HANDOVER_FILTER = 5,   /* struct tap_filter; no descriptor */
+	HANDOVER_NETNS = 5,    /* struct handover_netns; HANDOVER_NETNS_FDS descriptors an entry */
 };
 
 struct handover_ring {
 	uint64_t epoch;
 	uint64_t data_size; /* bytes, what the consumer must find in segment A */
 };
+
+#define HANDOVER_NETNS_PATH_MAX  272u /* bytes, NUL included */
+#define HANDOVER_NETNS_A_MESSAGE 16u
+#define HANDOVER_NETNS_FDS       2u /* NETLINK_SOCK_DIAG; NETLINK_ROUTE with its groups */
+
+/*
+ * Another network namespace and how to ask in it. It is to be let go (both sockets closed, for they
+ * keep it alive) as soon as it is only held by them: see handover_netns_alive().
+ */
+struct handover_netns_entry {
+	uint64_t inode;
+	uint32_t pid;      /* of a process in it, when it has no path */
+	uint16_t captured; /* what packet_head.netns says of packets seen in it; 0 = none are */
+	uint16_t reserved;
+	char path[HANDOVER_NETNS_PATH_MAX]; /* where it is mounted; "" = nowhere */
+};
+
+struct handover_netns {
+	uint32_t count; /* entries in use, at least one; the others are not looked at */
+	uint32_t reserved;
+	struct handover_netns_entry entry[HANDOVER_NETNS_A_MESSAGE];
+};
+
+/*
+ * Whether the mount or the process that the namespace was found by is still there. Needs no
+ * privilege.
+ */
+bool handover_netns_alive(const struct handover_netns_entry *e);
 
 /*
  * Listens at @path (an old socket file there is replaced), mode 0600, owned by @peer_uid so that

@@ -53,6 +53,17 @@ static const char *check_interface(const char *value)
 	return NULL;
 }
 
+/* A name under /run/netns, or a path. */
+static const char *check_netns(const char *value)
+{
+	bool path = value[0] == '/';
+
+	if (value[0] == '-' || (!path && strchr(value, '/')) || strcmp(value, ".") == 0 ||
+		strcmp(value, "..") == 0)
+		return "is neither the name of a network namespace nor an absolute path";
+	return NULL;
+}
+
 #define KEY(s, n, field)                                                                           \
 	.section = #s, .name = #n, .path = #s "." #n, .offset = offsetof(struct config, s.field)
 
@@ -60,6 +71,10 @@ const struct schema_key schema_keys[] = {
 	{KEY(capture, interfaces, interfaces), .type = SCHEMA_LIST, .min = 1, .max = 127,
 		.initial = "any", .check = check_interface, .alone = "any",
 		.help = "Network interfaces to capture on; any means all of them, now and later."},
+	{KEY(capture, netns, netns), .type = SCHEMA_LIST, .min = 1, .max = 255, .initial = "self",
+		.check = check_netns,
+		.help = "Network namespaces to capture in, by name or path; self is flowner's "
+			"own."},
 	{KEY(capture, filter, filter), .type = SCHEMA_STRING, .max = 4096, .lines = true,
 		.initial = "",
 		.help = "A pcap-filter(7) expression that connections must match; empty means "
@@ -87,6 +102,8 @@ const struct schema_key schema_keys[] = {
 	{KEY(enrich, sock_diag, sock_diag), .type = SCHEMA_BOOL, .initial = "true",
 		.help = "Ask the kernel for the socket of a connection whose owner is not known "
 			"yet."},
+	{KEY(enrich, netns, netns), .type = SCHEMA_BOOL, .initial = "true",
+		.help = "Ask for sockets also in the other network namespaces there are at start."},
 	{KEY(enrich, first_info, first_info_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
 		.help = "Write a first record of a connection still open after this time; 0s means "
 			"none."},

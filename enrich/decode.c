@@ -106,6 +106,7 @@ static enum decode_result decode_link(
 	uint16_t type = 0, hatype = 0;
 
 	ret->vlan = 0;
+	ret->netns = 0;
 	ret->ifindex = 0;
 	ret->pkttype = DECODE_PKTTYPE_NONE;
 	switch (dlt) {

@@ -40,6 +40,7 @@ struct decoded {
 	uint8_t icmp_type; /* ICMP and ICMPv6 only */
 	uint8_t icmp_code;
 	uint16_t vlan;    /* outermost tag's id, 0 = none */
+	uint8_t netns;    /* always 0: for the caller, who may see several network namespaces */
 	uint32_t ifindex; /* from SLL2, else 0 */
 	uint32_t seq;     /* TCP only */
 	uint32_t ack;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define RECEIVE_SIZE 65536u
 
@@ -15,35 +16,46 @@ struct diag {
 	struct mnl_socket *nl;
 	struct diag_stats stats;
 	uint32_t seq; /* of the last request */
-	char *receive;
-	char send[DIAG_BATCH * DIAG_REQUEST_SIZE];
 };
+
+/* One for all: there is one thread, and up to hundreds of namespaces. */
+static _Alignas(8) char received[RECEIVE_SIZE];
+static _Alignas(8) char requests[DIAG_BATCH * DIAG_REQUEST_SIZE];
+
+/* Takes @nl. */
+static int init(struct mnl_socket *nl, struct diag **ret)
+{
+	struct diag *d = calloc(1, sizeof(*d));
+
+	if (!d) {
+		mnl_socket_close(nl);
+		return -ENOMEM;
+	}
+	d->nl = nl;
+	*ret = d;
+	return 0;
+}
 
 int diag_new(struct diag **ret)
 {
-	struct diag *d = calloc(1, sizeof(*d));
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	int e;
 
-	if (!d)
-		return -ENOMEM;
-	d->receive = malloc(RECEIVE_SIZE);
-	d->nl = d->receive ? mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC) : NULL;
-	if (!d->nl || mnl_socket_bind(d->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
-		e = d->receive ? -errno : -ENOMEM;
-		diag_free(d);
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		e = -errno;
+		mnl_socket_close(nl);
 		return e;
 	}
-	*ret = d;
-	return 0;
+	return init(nl, ret);
 }
 
 void diag_free(struct diag *d)
 {
 	if (!d)
 		return;
-	if (d->nl)
-		mnl_socket_close(d->nl);
-	free(d->receive);
+	mnl_socket_close(d->nl);
 	free(d);
 }
 
@@ -58,11 +70,27 @@ static ssize_t receive(struct diag *d, int flags)
 	ssize_t n;
 
 	do {
-		n = recv(mnl_socket_get_fd(d->nl), d->receive, RECEIVE_SIZE, flags);
+		n = recv(mnl_socket_get_fd(d->nl), received, RECEIVE_SIZE, flags);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return 0;
 	return n < 0 ? -errno : n;
+}
+
+int diag_new_from(int fd, struct diag **ret)
+{
+	struct mnl_socket *nl = mnl_socket_fdopen(fd);
+	int e = nl ? 0 : -errno;
+
+	if (!nl) {
+		close(fd);
+		return e;
+	}
+	e = init(nl, ret);
+	/* What an earlier reader of this socket left carries the numbers we are about to use. */
+	while (!e && receive(*ret, MSG_DONTWAIT))
+		;
+	return e;
 }
 
 static void answer(struct diag_query *q, const struct diag_message *m)
@@ -86,9 +114,9 @@ static int lookup_batch(struct diag *d, struct diag_query *q, size_t n)
 	ssize_t got;
 
 	for (size_t i = 0; i < n; i++)
-		len += diag_request(d->send + len, &q[i].key, ++d->seq);
+		len += diag_request(requests + len, &q[i].key, ++d->seq);
 	d->stats.requests += n;
-	if (mnl_socket_sendto(d->nl, d->send, len) < 0)
+	if (mnl_socket_sendto(d->nl, requests, len) < 0)
 		return -errno;
 	while (answered < n && (got = receive(d, MSG_DONTWAIT))) {
 		struct diag_message m;
@@ -101,7 +129,7 @@ static int lookup_batch(struct diag *d, struct diag_query *q, size_t n)
 				continue; /* replies were lost, not the ones still to be read */
 			return (int)got;
 		}
-		while (!(e = diag_next(d->receive, (size_t)got, &at, &m))) {
+		while (!(e = diag_next(received, (size_t)got, &at, &m))) {
 			/* A late answer to an earlier batch has another number. */
 			if (m.seq - first >= n)
 				continue;
@@ -131,9 +159,9 @@ static int dump_family(struct diag *d, uint8_t family, uint8_t proto, uint32_t s
 	diag_socket_fn fn, void *arg)
 {
 	uint32_t seq = ++d->seq;
-	size_t len = diag_dump_request(d->send, family, proto, states, seq);
+	size_t len = diag_dump_request(requests, family, proto, states, seq);
 
-	if (mnl_socket_sendto(d->nl, d->send, len) < 0)
+	if (mnl_socket_sendto(d->nl, requests, len) < 0)
 		return -errno;
 	for (;;) {
 		ssize_t got = receive(d, 0);
@@ -143,7 +171,7 @@ static int dump_family(struct diag *d, uint8_t family, uint8_t proto, uint32_t s
 
 		if (got <= 0)
 			return got ? (int)got : -EPROTO;
-		while (!(e = diag_next(d->receive, (size_t)got, &at, &m))) {
+		while (!(e = diag_next(received, (size_t)got, &at, &m))) {
 			if (m.seq != seq)
 				continue;
 			if (m.kind == DIAG_DONE)

@@ -23,6 +23,11 @@ struct diag_stats {
 };
 
 int diag_new(struct diag **ret);
+/*
+ * Asks in another network namespace: @fd is a NETLINK_SOCK_DIAG socket made there. It becomes ours,
+ * and is closed on an error.
+ */
+int diag_new_from(int fd, struct diag **ret);
 void diag_free(struct diag *d);
 const struct diag_stats *diag_stats(const struct diag *d);
 

@@ -7,10 +7,11 @@
 
 #include "enrich/owner-count.h"
 
-static bool end_is_local(const struct emit *e, const struct owner *o, const uint8_t addr[16])
+static bool end_is_local(
+	const struct emit *e, const struct owner *o, uint8_t netns, const uint8_t addr[16])
 {
 	return o->process || o->cgroup_id || o->confidence != RECORD_CONFIDENCE_UNKNOWN ||
-	       (e->owners && owners_is_local_addr(e->owners, addr));
+	       (e->owners && owners_is_local_addr(e->owners, netns, addr));
 }
 
 static enum record_direction direction(
@@ -20,8 +21,8 @@ static enum record_direction direction(
 
 	if (!e->owners)
 		return RECORD_DIRECTION_UNKNOWN;
-	orig = end_is_local(e, &live->owner[FLOW_ORIG], view->key.addr[0]);
-	resp = end_is_local(e, &live->owner[FLOW_RESP], view->key.addr[1]);
+	orig = end_is_local(e, &live->owner[FLOW_ORIG], view->key.netns, view->key.addr[0]);
+	resp = end_is_local(e, &live->owner[FLOW_RESP], view->key.netns, view->key.addr[1]);
 	if (orig && resp)
 		return RECORD_LOCAL;
 	if (orig)
@@ -66,7 +67,7 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	enum flow_event event, uint64_t t_ns, uint64_t delta)
 {
 	struct record *r = &e->record;
-	const char *ifname;
+	const char *ifname, *netns;
 
 	memset(r, 0, offsetof(struct record, strings));
 	r->version = RECORD_VERSION;
@@ -100,9 +101,13 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	put_owner(e, &live->owner[FLOW_ORIG], r, &r->orig);
 	put_owner(e, &live->owner[FLOW_RESP], r, &r->resp);
 	r->direction = (uint8_t)direction(e, view, live);
-	ifname = e->owners && r->ifindex ? owners_ifname(e->owners, r->ifindex) : NULL;
+	ifname = e->owners && r->ifindex ? owners_ifname(e->owners, view->key.netns, r->ifindex)
+					 : NULL;
 	if (ifname)
 		record_put_str(r, ifname, strlen(ifname), &r->ifname);
+	netns = e->owners ? owners_netns_name(e->owners, view->key.netns) : NULL;
+	if (netns)
+		record_put_str(r, netns, strlen(netns), &r->netns);
 }
 
 int emit_commit(struct emit *e)

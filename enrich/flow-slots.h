@@ -17,6 +17,8 @@
 
 #include "enrich/decode.h"
 
+#define FLOW_ID_NETNS_MAX 63u
+
 /* A flow's identity, the same for both directions: the smaller endpoint first. */
 struct flow_id {
 	uint64_t w[5];
@@ -36,8 +38,10 @@ static inline struct flow_id flow_id_pack(const struct decoded *d, uint8_t kind,
 
 	memcpy(id.w, swap ? d->dst : d->src, 16);
 	memcpy(id.w + 2, swap ? d->src : d->dst, 16);
-	id.w[4] = first << 48 | second << 32 | (uint64_t)d->vlan << 16 | (uint64_t)d->proto << 8 |
-		  kind | d->family;
+	/* A VLAN id has 12 bits, kind and family use 6 of theirs: the namespace's 6 fit between. */
+	id.w[4] = first << 48 | second << 32 | (uint64_t)(d->netns >> 2) << 28 |
+		  (uint64_t)d->vlan << 16 | (uint64_t)d->proto << 8 | (d->netns & 3u) << 6 | kind |
+		  d->family;
 	*ret_swapped = swap;
 	return id;
 }

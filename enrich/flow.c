@@ -208,6 +208,7 @@ static void set_key(struct flow_key *k, const struct decoded *d, bool from_orig)
 	k->vlan = d->vlan;
 	k->proto = d->proto;
 	k->family = d->family;
+	k->netns = d->netns;
 }
 
 static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *id, uint32_t hash,

@@ -39,6 +39,7 @@ struct flow_key {
 	uint16_t vlan;
 	uint8_t proto;
 	uint8_t family;
+	uint8_t netns; /* where it was seen, as packet_head has it */
 };
 
 enum flow_side { FLOW_ORIG, FLOW_RESP };

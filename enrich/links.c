@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "enrich/netlink.h"
 
@@ -32,12 +33,15 @@ struct name {
 struct links {
 	struct mnl_socket *nl;
 	uint32_t seq;
+	uint64_t version;
 	size_t n_addresses, room_addresses;
 	struct address *address; /* sorted */
 	size_t n_names, room_names;
 	struct name *name; /* sorted by index */
-	char *receive;
 };
+
+/* One for all: there is one thread, and up to hundreds of namespaces. */
+static _Alignas(8) char received[RECEIVE_SIZE];
 
 static int compare_address(const void *a, const void *b)
 {
@@ -77,6 +81,7 @@ static void set_address(struct links *l, const struct address *a, bool there)
 		at = bsearch(a, l->address, l->n_addresses, sizeof(*a), compare_address);
 	if (there == (at != NULL))
 		return;
+	l->version++;
 	if (there) {
 		if (!grow((void **)&l->address, l->n_addresses, &l->room_addresses, sizeof(*a),
 			    ADDRESSES_MAX))
@@ -153,7 +158,7 @@ static void on_link(struct links *l, const struct nlmsghdr *h, bool there)
 /* Takes in @len bytes; true = a dump numbered @seq ended in them. */
 static bool take_in(struct links *l, size_t len, uint32_t seq)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)l->receive;
+	const struct nlmsghdr *h = (const struct nlmsghdr *)received;
 	int left = (int)len;
 	bool done = false;
 
@@ -183,7 +188,7 @@ static ssize_t receive(struct links *l, int flags)
 	ssize_t n;
 
 	do {
-		n = recv(mnl_socket_get_fd(l->nl), l->receive, RECEIVE_SIZE, flags);
+		n = recv(mnl_socket_get_fd(l->nl), received, RECEIVE_SIZE, flags);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -215,30 +220,60 @@ static int read_all(struct links *l)
 	int e;
 
 	l->n_addresses = l->n_names = 0;
+	l->version++;
 	e = dump(l, RTM_GETLINK);
 	return e ? e : dump(l, RTM_GETADDR);
 }
 
-int links_new(struct links **ret)
+/* Takes @nl. */
+static int links_init(struct mnl_socket *nl, struct links **ret)
 {
-	const unsigned groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 	struct links *l = calloc(1, sizeof(*l));
 	int e;
 
-	if (!l)
+	if (!l) {
+		mnl_socket_close(nl);
 		return -ENOMEM;
-	l->receive = malloc(RECEIVE_SIZE);
-	l->nl = l->receive ? mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC) : NULL;
-	if (!l->nl || mnl_socket_bind(l->nl, groups, MNL_SOCKET_AUTOPID) < 0)
-		e = l->receive ? -errno : -ENOMEM;
-	else
-		e = read_all(l);
+	}
+	l->nl = nl;
+	/* What an earlier reader of this socket left, an unfinished dump for instance. */
+	while (receive(l, MSG_DONTWAIT) != -EAGAIN)
+		;
+	e = read_all(l);
 	if (e) {
 		links_free(l);
 		return e;
 	}
 	*ret = l;
 	return 0;
+}
+
+int links_new(struct links **ret)
+{
+	const unsigned groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int e;
+
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID) < 0) {
+		e = -errno;
+		mnl_socket_close(nl);
+		return e;
+	}
+	return links_init(nl, ret);
+}
+
+int links_new_from(int fd, struct links **ret)
+{
+	struct mnl_socket *nl = mnl_socket_fdopen(fd);
+	int e = nl ? 0 : -errno;
+
+	if (!nl) {
+		close(fd);
+		return e;
+	}
+	return links_init(nl, ret);
 }
 
 void links_free(struct links *l)
@@ -249,7 +284,6 @@ void links_free(struct links *l)
 		mnl_socket_close(l->nl);
 	free(l->address);
 	free(l->name);
-	free(l->receive);
 	free(l);
 }
 
@@ -292,6 +326,21 @@ bool links_is_local(const struct links *l, const uint8_t addr[16])
 			high = middle;
 	}
 	return false;
+}
+
+uint64_t links_version(const struct links *l)
+{
+	return l->version;
+}
+
+size_t links_count(const struct links *l)
+{
+	return l->n_addresses;
+}
+
+const uint8_t *links_address(const struct links *l, size_t i)
+{
+	return l->address[i].addr;
 }
 
 const char *links_name(const struct links *l, uint32_t ifindex)

@@ -8,11 +8,17 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct links;
 
 int links_new(struct links **ret);
+/*
+ * Those of another network namespace: @fd is an rtnetlink socket made there, already subscribed to
+ * its notifications. It becomes ours, and is closed on an error.
+ */
+int links_new_from(int fd, struct links **ret);
 void links_free(struct links *l);
 
 /* Readable when something changed; then (or now and then) call links_read(). */
@@ -22,5 +28,9 @@ int links_read(struct links *l);
 
 /* Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. All of 127.0.0.0/8 is local. */
 bool links_is_local(const struct links *l, const uint8_t addr[16]);
+/* Changes when an address comes or goes. */
+uint64_t links_version(const struct links *l);
+size_t links_count(const struct links *l);
+const uint8_t *links_address(const struct links *l, size_t i);
 /* NULL = no such interface. Valid until the next links_read(). */
 const char *links_name(const struct links *l, uint32_t ifindex);

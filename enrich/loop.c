@@ -11,7 +11,6 @@
 #include "config/handover.h"
 #include "config/log.h"
 #include "config/notify.h"
-#include "config/schedule.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
 
@@ -93,7 +92,15 @@ static int take_message(struct loop *l)
 		r = ring_consumer_new(m->fds, &l->ring);
 		if (r == 0)
 			m->n_fds = 0;
+		if (l->s->owners)
+			owners_netns_begin(l->s->owners);
 		return r;
+	case HANDOVER_NETNS:
+		if (!l->s->owners)
+			return 0;
+		owners_netns(l->s->owners, (const struct handover_netns *)m->payload, m->fds);
+		m->n_fds = 0;
+		return 0;
 	case HANDOVER_TAP:
 		memcpy(&layout, m->payload, sizeof(layout));
 		return l->s->owners ? owners_tap_begin(l->s->owners, &layout) : 0;
@@ -105,17 +112,13 @@ static int take_message(struct loop *l)
 		if (r == 0)
 			m->n_fds = 0;
 		return r;
-	case HANDOVER_FILTER:
-		return -EPROTO; /* is ours to say */
 	case HANDOVER_DONE:
 		if (!l->ring)
 			return -EPROTO;
+		if (l->s->owners)
+			owners_attached(l->s->owners);
 		l->attached = true;
 		l->complained = false;
-		/* Owners by looking: who is looked for may be gone in a moment. */
-		if (l->s->owners && owners_tiers(l->s->owners) & OWNERS_TIER_PROCFS &&
-			!(owners_tiers(l->s->owners) & OWNERS_TIER_TAP))
-			(void)schedule_short_turns();
 		notify_send("STATUS=attached"); /* `flowner run` waits for it */
 		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
 		return 0;
@@ -201,8 +204,6 @@ static int read_batch(struct loop *l)
 	unsigned n = 0;
 	int r = 0, result;
 
-	if (l->s->owners)
-		owners_begin(l->s->owners);
 	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
 		if (frame.type == RING_FRAME_END)
 			l->capture_ended = true;
@@ -252,19 +253,6 @@ static void log_losses(struct loop *l)
 	l->lost_logged = lost;
 }
 
-/* Tells capture what the tap should record from now on. */
-static void tell_capture(struct loop *l)
-{
-	struct tap_filter f;
-
-	if (!l->s->owners || !l->attached || l->capture_fd < 0 ||
-		!owners_filter_wanted(l->s->owners, &f))
-		return;
-	/* Full, or gone: next time, or never. */
-	if (handover_send(l->capture_fd, HANDOVER_FILTER, &f, sizeof(f), NULL, 0) == 0)
-		owners_filter_sent(l->s->owners, &f);
-}
-
 /* What has to happen without packets: timers, owners' housekeeping, reaching capture. */
 static int keep_house(struct loop *l)
 {
@@ -285,7 +273,6 @@ static int keep_house(struct loop *l)
 		r = pipeline_tap_losses(l->s->pipeline, real);
 		log_losses(l);
 	}
-	tell_capture(l);
 	return r;
 }
 

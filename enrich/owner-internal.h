@@ -2,11 +2,11 @@
 /* What the files of the owner verdict share: its state. Nobody else includes this. */
 #pragma once
 
-#include "enrich/busy.h"
 #include "enrich/cgroups.h"
 #include "enrich/connector.h"
 #include "enrich/diag.h"
 #include "enrich/links.h"
+#include "enrich/netns.h"
 #include "enrich/owner.h"
 #include "enrich/process.h"
 #include "enrich/procfs.h"
@@ -17,7 +17,6 @@
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
 #define OWNERS_EARLY_MAX 256u
-#define OWNERS_IDS_MAX   256u /* changes of ids whose turn has not come */
 
 #define OWNERS_RECENT_MAX 64u /* processes made lately */
 #define OWNERS_FOUND_MAX  16u /* processes whose sockets were found lately */
@@ -27,7 +26,11 @@ struct owners_pending {
 	struct owner_query q;
 	struct owner *answer; /* NULL = withdrawn or answered */
 	uint64_t inode;       /* its socket, when only the process is missing */
+	uint64_t cookie;      /* of that socket */
 	enum diag_match match;
+	bool ambiguous;            /* several could be meant */
+	bool twice;                /* and each has exactly this connection */
+	struct diag_socket socket; /* what was found, by match */
 };
 
 /* A command line read from /proc as soon as its exec was seen, until that event is applied. */
@@ -46,30 +49,6 @@ struct owners_holder {
 	unsigned fd;
 };
 
-#define OWNERS_BLIND_MAX 64u
-
-/* A UDP port whose sends are not recorded, or were not until a moment ago. */
-struct owners_blind {
-	struct process *process; /* a reference: who had it when that began */
-	uint64_t cookie;         /* of its socket, the only one on this port then */
-	uint64_t until_ns;       /* not `on`: sends before then may be missing */
-	uint64_t banned_ns;      /* to be left alone until then */
-	uint16_t port;
-	bool on;
-};
-
-struct owners_filter {
-	struct busy busy;
-	struct tap_filter wanted, sent;
-	uint64_t now_ns;     /* of the latest tick */
-	uint64_t check_ns;   /* the next look at the sockets */
-	uint64_t relook_ns;  /* all is to be recorded again */
-	uint64_t watch_ns;   /* nothing is left out before then */
-	uint16_t first_port; /* of the automatic ones */
-	size_t n_blind;
-	struct owners_blind blind[OWNERS_BLIND_MAX];
-};
-
 struct owners {
 	struct ledger *ledger;
 	size_t args_max;
@@ -80,6 +59,11 @@ struct owners {
 	struct cgroups *cgroups;
 	struct links *links;
 	struct users *users;
+	struct netns_set *spaces; /* ours and those capture opened sockets in */
+	bool use_diag;
+	bool ambiguous;                      /* the latest look into the tables found several */
+	struct seed_inodes *seed_inodes;     /* owner-netns.c: sockets the sweep could not place */
+	uint64_t tidy_ns;                    /* next look for namespaces to let go of */
 	struct diag *diag;                   /* NULL = off or refused */
 	struct procfs *procfs;               /* NULL = off or not there */
 	struct tap_reader *tap;              /* NULL = none yet */
@@ -99,23 +83,16 @@ struct owners {
 	char exec_comm[PROCESS_COMM_MAX];
 	struct connector *connector; /* NULL = there is a tap, or refused */
 	uint64_t life_lost_ns;       /* the latest loss of its events */
-	struct connector *ids;       /* beside a tap: changes of ids; NULL = refused */
-	uint64_t ids_ns;             /* the latest one */
-	size_t id_at, n_ids;
-	struct connector_event id[OWNERS_IDS_MAX]; /* not yet applied, oldest at id_at */
-	unsigned life_reads;                       /* of /proc that are left in this batch */
-	size_t recent_at;                          /* where the next one goes */
+	unsigned life_reads;         /* of /proc that are left in this batch */
+	size_t recent_at;            /* where the next one goes */
 	uint32_t recent[OWNERS_RECENT_MAX];
 	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
 	uint64_t search_spent_ns, search_refill_ns;
 	size_t n_pending;
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
-	struct procfs_process found; /* scratch */
-	struct process *kernel;      /* stands for sockets of no process */
-	bool init_pidns;             /* pid 2 makes the kernel's threads */
-	bool any_sport;              /* this kernel marks a connect's route lookup as such */
-	struct owners_filter filter;
+	uint16_t looked_up[OWNERS_PENDING_MAX]; /* index of each one's question */
+	struct procfs_process found;            /* scratch */
 };
 
 uint64_t owners_now_ns(void);
@@ -124,26 +101,6 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 
 /* owner-events.c: takes one event of the tap into the tables. */
 void owners_apply(void *owners, const struct perf_record *r);
-
-/* owner-filter.c: what the tap is to leave unrecorded. */
-void owners_filter_init(struct owners *o);
-void owners_filter_deinit(struct owners *o);
-/* A new tap records everything. */
-void owners_filter_reset(struct owners *o);
-/* A listener on @port: who closes its connections is to be recorded. */
-void owners_filter_listener(struct owners *o, uint16_t port);
-/* Decides anew, if it is time for that; asks the kernel. */
-void owners_filter_tick(struct owners *o);
-/* Whether a UDP claim is the latest word: no send from its port went unrecorded since. */
-bool owners_filter_trusts(const struct owners *o, const struct socket_claim *c);
-/* Who sends from the socket of @cookie, when the sends of q's local port are not recorded. */
-struct process *owners_filter_holder(
-	struct owners *o, const struct owner_query *q, uint64_t cookie);
-
-/* owner-tables.c: ICMP and raw sockets, whose route lookups name no port. */
-bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner *answer);
-/* The sender of a packet that no socket of its own protocol sent. */
-bool owners_try_raw(struct owners *o, const struct owner_query *q, struct owner *answer);
 
 /* owner-early.c: reads the command lines of new programs whose exec event lacks it. */
 void owners_read_early(struct owners *o);
@@ -155,14 +112,24 @@ int owners_seed(struct owners *o);
 /* Copies what was read from /proc where @p does not know better. */
 void owners_fill_process(struct owners *o, struct process *p, const struct procfs_process *from);
 
+/* A socket of a known process becomes a claim in the table of its kind. */
+void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns);
+
+/* owner-netns.c: the sweep saw @p hold a socket that is none of our own namespace's. */
+void owners_seed_later(struct owners *o, struct process *p, unsigned fd, uint64_t inode);
+void owners_seed_free(struct owners *o);
+/* The namespace @q was seen in; NULL = not known (any more). */
+const struct netns *owners_home(const struct owners *o, const struct owner_query *q);
+struct socket_scope owners_scope(struct owners *o, const struct owner_query *q);
+/* Whether the kernel can be asked for @q, in whichever namespace. */
+bool owners_can_ask(struct owners *o, const struct owner_query *q, bool local);
+/* Asks it for everything pending, and leaves in each what was found. */
+void owners_look_up(struct owners *o);
+/* What the sock_diag sockets of all namespaces counted. */
+struct diag_stats owners_diag_stats(const struct owners *o);
+
 /* owner-life.c: takes what the process connector has to say. */
 void owners_hear(struct owners *o);
-
-/* owner-ids.c: from now on the connector tells of changes of ids alone. */
-void owners_follow_ids(struct owners *o);
-void owners_hear_ids(struct owners *o);
-/* Those up to @t_ns into the process cache. */
-void owners_apply_ids(struct owners *o, uint64_t t_ns);
 
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);
@@ -176,11 +143,8 @@ bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
 	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id);
 
-/* owner-tables.c: answers from the tables alone. */
-bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
-	const struct socket_claim *c, enum record_confidence sure);
+/* owner-settle.c needs it: answers from the tables alone. */
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer);
-struct socket_scope owners_scope(const struct owners *o, const struct owner_query *q);
 void owners_query_key(const struct owner_query *q, struct socket_key *ret);
 /* No owner, and why. */
 void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,

@@ -29,10 +29,12 @@ struct search {
 	uint32_t *pid;
 };
 
-/* Whether @p still has its pid for certain: every event since its start was read. */
+/* Whether the cache knows @pid as well as /proc could tell: every event since its start was read.
+ */
 static bool is_followed(const struct owners *o, const struct process *p)
 {
-	return o->connector && p && p->start_ns > o->life_lost_ns && !p->exit_ns;
+	return o->connector && p && p->start_ns && !p->exit_ns && p->flags & PROCESS_COMPLETED &&
+	       p->start_ns > o->life_lost_ns;
 }
 
 static struct process *process_at(struct owners *o, uint32_t pid, uint64_t t_ns)
@@ -85,6 +87,7 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 			.t_ns = w->q.t_ns,
 			.number = inode,
 			.fd = fd,
+			.cookie = w->cookie,
 			.netns = o->netns,
 		};
 

@@ -89,7 +89,7 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	struct sweep *w = arg;
-	struct diag_socket key = {.inode = (uint32_t)inode};
+	struct diag_socket key = {.inode = (uint32_t)inode}, *found = NULL;
 	struct socket_claim c = {
 		.method = RECORD_METHOD_SEED,
 		.t_ns = 1,
@@ -100,9 +100,14 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 	};
 
 	(void)pid;
-	if (inode <= UINT32_MAX && w->n &&
-		bsearch(&key, w->socket, w->n, sizeof(key), compare_inode))
+	if (inode <= UINT32_MAX && w->n)
+		found = bsearch(&key, w->socket, w->n, sizeof(key), compare_inode);
+	if (found) {
+		c.cookie = found->cookie;
 		sockets_add_inode(w->o->sockets, &c);
+	} else {
+		owners_seed_later(w->o, w->process, fd, inode);
+	}
 	return true;
 }
 
@@ -119,19 +124,15 @@ static bool on_process(void *arg, uint32_t pid)
 		return false;
 	owners_fill_process(o, p, &o->found);
 	p->flags |= PROCESS_COMPLETED;
-	if (o->init_pidns && (o->found.ppid == 2 || o->found.pid == 2) && !o->found.args_len &&
-		!o->found.exe_len)
-		p->flags |= PROCESS_KERNEL;
 	w->process = p;
-	if (w->n && w->descriptors)
+	if (w->descriptors)
 		(void)procfs_each_socket(o->procfs, pid, &w->descriptors, on_socket, w);
 	return true;
 }
 
-/* A socket of a known process becomes a claim in the table of its kind. */
-static void claim(struct owners *o, const struct diag_socket *s)
+void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns)
 {
-	const struct socket_claim *holder = sockets_inode(o->sockets, s->inode);
+	const struct socket_claim *holder = sockets_inode(o->sockets, s->inode, s->cookie);
 	struct socket_claim c;
 
 	if (!holder)
@@ -141,10 +142,10 @@ static void claim(struct owners *o, const struct diag_socket *s)
 	c.cgroup_id = s->cgroup_id;
 	c.v6only = s->v6only;
 	c.number = 0;
-	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN) {
+	c.netns = netns;
+	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN)
 		sockets_add_listener(o->sockets, &c);
-		owners_filter_listener(o, s->key.local_port);
-	} else if (s->key.remote_port)
+	else if (s->key.remote_port)
 		sockets_add_connection(o->sockets, &c);
 	if (s->key.proto == IPPROTO_UDP && s->key.local_port)
 		sockets_add_port(o->sockets, &c);
@@ -165,7 +166,7 @@ int owners_seed(struct owners *o)
 		qsort(w.socket, w.n, sizeof(*w.socket), compare_inode);
 	r = procfs_each(o->procfs, on_process, &w);
 	for (size_t i = 0; i < w.n; i++)
-		claim(o, &w.socket[i]);
+		owners_claim(o, &w.socket[i], o->netns);
 	process_cache_name_parents(o->processes);
 	o->seeded = r == 0;
 	free(w.socket);

@@ -85,9 +85,7 @@ static void settle_from_tap(struct owners *o)
 static void take_socket(struct owner *a, const struct diag_socket *s)
 {
 	a->cookie = s->cookie;
-	/* Once known it stays: a socket that is closed has forgotten its owner. */
-	if (s->uid != UINT32_MAX)
-		a->uid = s->uid;
+	a->uid = s->uid;
 	if (s->cgroup_id)
 		a->cgroup_id = s->cgroup_id;
 	if (a->confidence == RECORD_CONFIDENCE_UNKNOWN && (s->uid != UINT32_MAX || s->cgroup_id)) {
@@ -96,30 +94,18 @@ static void take_socket(struct owner *a, const struct diag_socket *s)
 	}
 }
 
-static void take_reply(struct owners *o, struct owners_pending *w, const struct diag_query *d)
+/* What the kernel's answers about the socket of @w lead to. */
+static void take_reply(struct owners *o, struct owners_pending *w)
 {
-	const struct diag_socket *s = &d->socket;
+	const struct diag_socket *s = &w->socket;
 	const struct socket_claim *holder;
-	struct process *sender;
 	enum record_confidence sure = RECORD_CONFIDENCE_PROBABLE;
 
-	w->match = d->match;
-	/* Where a connection is not, the kernel shows its listener: that is the other end's. */
-	if (d->match == DIAG_MATCH_LISTENER && w->q.initiator)
-		w->match = DIAG_MATCH_NONE;
-	if (w->match == DIAG_MATCH_NONE)
+	if (w->match == DIAG_MATCH_NONE || w->twice)
 		return;
 	if (w->match == DIAG_MATCH_EXACT)
 		take_socket(w->answer, s);
-	sender = owners_filter_holder(o, &w->q, s->cookie);
-	if (sender) {
-		owners_answer(&w->q, w->answer, sender, RECORD_METHOD_TAP_SEND,
-			RECORD_CONFIDENCE_EXACT, s->cgroup_id);
-		w->answer->cookie = s->cookie;
-		w->answer = NULL;
-		return;
-	}
-	holder = s->inode ? sockets_inode(o->sockets, s->inode) : NULL;
+	holder = s->inode ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
 	if (holder && !owners_still_holds(o, holder, w->q.t_ns)) {
 		sockets_remove_inode(o->sockets, s->inode);
 		holder = NULL;
@@ -128,6 +114,7 @@ static void take_reply(struct owners *o, struct owners_pending *w, const struct 
 		if (w->match != DIAG_MATCH_EXACT)
 			take_socket(w->answer, s);
 		w->inode = s->inode;
+		w->cookie = s->cookie;
 		return;
 	}
 	if (w->match == DIAG_MATCH_EXACT && !holder->shared)
@@ -140,18 +127,20 @@ static void take_reply(struct owners *o, struct owners_pending *w, const struct 
 
 static void settle_from_diag(struct owners *o)
 {
-	size_t n = 0, at = 0;
+	for (size_t i = 0; i < o->n_pending; i++)
+		o->pending[i].match = DIAG_MATCH_NONE;
+	owners_look_up(o);
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer)
+			take_reply(o, &o->pending[i]);
+}
 
-	for (size_t i = 0; i < o->n_pending; i++)
-		if (o->pending[i].answer)
-			owners_query_key(&o->pending[i].q, &o->lookups[n++].key);
-	if (!n || !o->diag)
-		return;
-	/* An error leaves the rest without a match, which is what is known of them. */
-	(void)diag_lookup(o->diag, o->lookups, n);
-	for (size_t i = 0; i < o->n_pending; i++)
-		if (o->pending[i].answer)
-			take_reply(o, &o->pending[i], &o->lookups[at++]);
+/* Why @w has no owner after all. */
+static enum record_unknown why(const struct owners_pending *w)
+{
+	if (w->ambiguous)
+		return RECORD_UNKNOWN_AMBIGUOUS;
+	return w->match == DIAG_MATCH_NONE ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_NO_PROCESS;
 }
 
 void owners_settle(struct owners *o)
@@ -165,13 +154,8 @@ void owners_settle(struct owners *o)
 	for (size_t i = 0; i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 
-		/* No socket of its own: a raw one may have sent it. */
-		if (w->answer && w->match == DIAG_MATCH_NONE && owners_try_raw(o, &w->q, w->answer))
-			continue;
 		if (w->answer)
-			owners_give_up(o, &w->q, w->answer,
-				w->match == DIAG_MATCH_NONE ? RECORD_UNKNOWN_NO_SOCKET
-							    : RECORD_UNKNOWN_NO_PROCESS);
+			owners_give_up(o, &w->q, w->answer, why(w));
 	}
 	o->n_pending = 0;
 }

@@ -13,6 +13,8 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
+#define TIDY_NS        UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -31,18 +33,8 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 
 /* ---- life ---- */
 
-#define INIT_PIDNS UINT64_C(0xeffffffc) /* the kernel's PROC_PID_INIT_INO */
-
-/* Whether pids are the host's: then 2 is the maker of the kernel's threads. */
-static bool in_init_pidns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INIT_PIDNS;
-}
-
 /* Each may be missing: its counter then says why. */
-static void open_tiers(struct owners *o, const struct config *config)
+static int open_tiers(struct owners *o, const struct config *config)
 {
 	const bool keep = config->enrich.procfs == CONFIG_PROCFS_KEEP;
 	int r;
@@ -54,21 +46,30 @@ static void open_tiers(struct owners *o, const struct config *config)
 	owners_set_tier(o, LEDGER_enrich_tier_seed, LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_procfs, LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
-	if (config->enrich.procfs == CONFIG_PROCFS_OFF)
-		return;
+	r = netns_set_new(o->netns, o->links, o->diag, &o->spaces);
+	if (r < 0 || config->enrich.procfs == CONFIG_PROCFS_OFF)
+		return r;
 	/* Before the sweep, so that what changes during it is told. A tap tells it better. */
 	owners_set_tier(o, LEDGER_enrich_tier_connector, ledger_tier(connector_new(&o->connector)));
 	r = procfs_new("/proc", &o->procfs);
 	if (keep)
 		owners_set_tier(o, LEDGER_enrich_tier_procfs, ledger_tier(r));
 	if (r == 0) {
-		o->netns = procfs_own_netns(o->procfs);
 		o->pidns = procfs_own_pidns(o->procfs);
 		o->userns = procfs_own_userns(o->procfs);
 		o->keep_procfs = keep;
 		r = owners_seed(o);
 	}
 	owners_set_tier(o, LEDGER_enrich_tier_seed, ledger_tier(r));
+	return 0;
+}
+
+/* Needs no privilege, nor the procfs tier. */
+static uint64_t own_netns(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) < 0 ? 0 : st.st_ino;
 }
 
 static int init(struct owners *o, const struct config *config)
@@ -88,17 +89,12 @@ static int init(struct owners *o, const struct config *config)
 		r = links_new(&o->links);
 	if (r == 0)
 		r = users_new("/etc/passwd", "/etc/group", &o->users);
-	if (r == 0)
-		o->kernel = process_new_kernel();
-	if (r == 0 && !o->kernel)
-		r = -ENOMEM;
 	if (r < 0)
 		return r;
-	o->init_pidns = in_init_pidns();
-	owners_filter_init(o);
 	(void)cgroups_scan(o->cgroups, NULL);
-	open_tiers(o, config);
-	return 0;
+	o->netns = own_netns();
+	o->use_diag = config->enrich.sock_diag;
+	return open_tiers(o, config);
 }
 
 /* The descriptors to poll: those of the rings and the one of the links. */
@@ -113,10 +109,9 @@ static int list_poll_fds(struct owners *o)
 	if (n)
 		memcpy(list, fds, n * sizeof(*list));
 	list[n++] = links_fd(o->links);
+	list[n++] = netns_set_fd(o->spaces);
 	if (o->connector)
 		list[n++] = connector_fd(o->connector);
-	if (o->ids)
-		list[n++] = connector_fd(o->ids);
 	free(o->poll_fds);
 	o->poll_fds = list;
 	o->n_poll = n;
@@ -151,15 +146,14 @@ void owners_free(struct owners *o)
 		return;
 	for (size_t i = 0; i < OWNERS_EARLY_MAX; i++)
 		text_unref(o->early[i].args);
-	owners_filter_deinit(o);
-	process_unref(o->kernel);
 	tap_reader_free(o->tap);
 	sockets_free(o->sockets);
 	process_cache_free(o->processes);
 	cgroups_free(o->cgroups);
+	netns_set_free(o->spaces);
+	owners_seed_free(o);
 	links_free(o->links);
 	connector_free(o->connector);
-	connector_free(o->ids);
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
 		process_unref(o->holder[i].process);
 	users_free(o->users);
@@ -183,6 +177,7 @@ static void count(struct owners *o)
 	static const struct tap_reader_stats none;
 	const struct tap_reader_stats *t = o->tap ? tap_reader_stats(o->tap) : &none;
 	uint64_t evicted = process_cache_evicted(o->processes);
+	const struct diag_stats d = owners_diag_stats(o);
 
 	if (o->tap) {
 		ledger_add(o->ledger, LEDGER_enrich_tap_events, t->events - o->tap_counted.events);
@@ -191,15 +186,9 @@ static void count(struct owners *o)
 			t->malformed - o->tap_counted.malformed);
 		o->tap_counted = *t;
 	}
-	if (o->diag) {
-		const struct diag_stats *d = diag_stats(o->diag);
-
-		ledger_add(o->ledger, LEDGER_enrich_diag_requests,
-			d->requests - o->diag_counted.requests);
-		ledger_add(
-			o->ledger, LEDGER_enrich_diag_errors, d->errors - o->diag_counted.errors);
-		o->diag_counted = *d;
-	}
+	ledger_add(o->ledger, LEDGER_enrich_diag_requests, d.requests - o->diag_counted.requests);
+	ledger_add(o->ledger, LEDGER_enrich_diag_errors, d.errors - o->diag_counted.errors);
+	o->diag_counted = d;
 	ledger_set(o->ledger, LEDGER_enrich_processes, process_cache_count(o->processes));
 	ledger_add(o->ledger, LEDGER_enrich_processes_evicted, evicted - o->evicted_counted);
 	o->evicted_counted = evicted;
@@ -218,11 +207,11 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
-	owners_follow_ids(o);
+	connector_free(o->connector);
+	o->connector = NULL;
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
-	owners_filter_reset(o);
 	return list_poll_fds(o);
 }
 
@@ -256,31 +245,25 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 {
 	if (o->tap)
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
-	owners_apply_ids(o, t_ns);
 }
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
 	owners_hear(o);
-	owners_hear_ids(o);
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);
 	users_refresh(o->users, horizon_ns);
+	netns_set_read(o->spaces);
+	if (horizon_ns >= o->tidy_ns) {
+		netns_set_tidy(o->spaces);
+		o->tidy_ns = horizon_ns + TIDY_NS;
+	}
 	process_cache_expire(o->processes, horizon_ns);
-	owners_filter_tick(o);
 	count(o);
 }
 
 /* ---- the verdict ---- */
-
-struct socket_scope owners_scope(const struct owners *o, const struct owner_query *q)
-{
-	return (struct socket_scope){
-		.netns = o->netns,
-		.local = links_is_local(o->links, q->local_addr),
-	};
-}
 
 void owners_query_key(const struct owner_query *q, struct socket_key *ret)
 {
@@ -300,9 +283,6 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 
 	if (answer->process && answer->confidence >= confidence)
 		return;
-	/* The same one, only surer: it has been known all the while. */
-	if (!p || answer->process != p)
-		answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
 	process_ref(p);
 	process_unref(answer->process);
 	answer->process = p;
@@ -311,6 +291,59 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 	answer->unknown = RECORD_UNKNOWN_NONE;
 	if (cgroup_id)
 		answer->cgroup_id = cgroup_id;
+	answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
+}
+
+static bool take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
+	const struct socket_claim *c, enum record_confidence sure)
+{
+	/* What the sweep found is current only as long as events tell of changes. */
+	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
+		return false;
+	if (c->shared)
+		sure = RECORD_CONFIDENCE_PROBABLE;
+	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
+	return true;
+}
+
+/*
+ * Whether @c is about an earlier connection of the same tuple. A SYN leaves within the system call
+ * that announced it, however often that is preempted. Over IPv6 the port is told only after the
+ * SYN: a younger connect to the same place may be this one.
+ */
+static bool is_stale(struct owners *o, const struct owner_query *q, const struct socket_key *k,
+	const struct socket_claim *c)
+{
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+
+	if (!c || q->proto != IPPROTO_TCP || !q->initiator ||
+		c->method != RECORD_METHOD_TAP_CONNECT)
+		return false;
+	if (c->seen_ns + CONNECT_MAX_NS < from)
+		return true;
+	return !sockets_addr_v4(q->local_addr) &&
+	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
+}
+
+bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	struct socket_scope scope = owners_scope(o, q);
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+	const struct socket_claim *c;
+	struct socket_key k;
+
+	o->ambiguous = false;
+	owners_query_key(q, &k);
+	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (!is_stale(o, q, &k, c) && take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
+		return true;
+	if (q->proto == IPPROTO_UDP)
+		return take_claim(o, q, answer, sockets_port(o->sockets, &k, scope, q->t_ns),
+			RECORD_CONFIDENCE_PROBABLE);
+	if (q->proto == IPPROTO_TCP && !q->initiator)
+		return take_claim(o, q, answer, sockets_listener(o->sockets, &k, scope, q->t_ns),
+			RECORD_CONFIDENCE_PROBABLE);
+	return false;
 }
 
 void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,
@@ -318,9 +351,11 @@ void owners_give_up(struct owners *o, const struct owner_query *q, struct owner 
 {
 	uint64_t start = q->start_ns ? q->start_ns : q->t_ns;
 
-	if (answer->confidence != RECORD_CONFIDENCE_UNKNOWN)
+	/* Of a socket whose user and cgroup are known it says why there is no process. */
+	if (answer->process)
 		return;
-	if (why != RECORD_UNKNOWN_REMOTE) {
+	if (why != RECORD_UNKNOWN_REMOTE && why != RECORD_UNKNOWN_AMBIGUOUS &&
+		why != RECORD_UNKNOWN_NETNS) {
 		if (!o->tap && !o->diag)
 			why = RECORD_UNKNOWN_OFF;
 		else if (o->lost_ns && start < o->lost_ns + LOSS_WINDOW_NS &&
@@ -332,25 +367,37 @@ void owners_give_up(struct owners *o, const struct owner_query *q, struct owner 
 	answer->unknown = why;
 }
 
+/* Why the tables had no answer, and nobody else can be asked. */
+static enum record_unknown owners_why(struct owners *o, const struct owner_query *q, bool local)
+{
+	if (o->ambiguous)
+		return RECORD_UNKNOWN_AMBIGUOUS;
+	if (!owners_home(o, q))
+		return RECORD_UNKNOWN_NETNS;
+	return local || owners_is_local_addr(o, q->netns, q->local_addr) ? RECORD_UNKNOWN_NO_SOCKET
+									 : RECORD_UNKNOWN_REMOTE;
+}
+
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
-	bool local;
+	const struct netns *home = owners_home(o, q);
+	bool local = home && links_is_local(home->links, q->local_addr);
 
 	if (!answer->process && answer->confidence == RECORD_CONFIDENCE_UNKNOWN)
 		answer->uid = UINT32_MAX;
 	if (owners_try_tables(o, q, answer))
 		return true;
-	local = links_is_local(o->links, q->local_addr);
-	if (!local || !o->diag || (q->proto != IPPROTO_TCP && q->proto != IPPROTO_UDP)) {
-		if (owners_try_raw(o, q, answer))
-			return true;
-		owners_give_up(
-			o, q, answer, local ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_REMOTE);
+	if (!owners_can_ask(o, q, local)) {
+		owners_give_up(o, q, answer, owners_why(o, q, local));
 		return true;
 	}
 	if (o->n_pending == OWNERS_PENDING_MAX)
 		owners_settle(o);
-	o->pending[o->n_pending++] = (struct owners_pending){.q = *q, .answer = answer};
+	o->pending[o->n_pending++] = (struct owners_pending){
+		.q = *q,
+		.answer = answer,
+		.ambiguous = o->ambiguous,
+	};
 	return false;
 }
 
@@ -378,19 +425,8 @@ bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner
 	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))
 		return false;
-	replaced =
-		fresh.process && fresh.process != was->process &&
-		(!process_alive_at(was->process, q->t_ns) || !is_kin(fresh.process, was->process));
+	replaced = fresh.process != was->process && (!process_alive_at(was->process, q->t_ns) ||
+							    !is_kin(fresh.process, was->process));
 	process_unref(fresh.process);
 	return replaced;
-}
-
-bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16])
-{
-	return links_is_local(o->links, addr);
-}
-
-const char *owners_ifname(struct owners *o, uint32_t ifindex)
-{
-	return links_name(o->links, ifindex);
 }

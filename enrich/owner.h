@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "config/handover.h"
 #include "shm/ledger.h"
 #include "shm/record.h"
 #include "shm/tap.h"
@@ -41,8 +42,8 @@ struct owner {
 struct owner_query {
 	uint8_t family; /* 4 or 6 as on the wire */
 	uint8_t proto;
+	uint8_t netns;  /* where it was seen: packet_head.netns, 0 = our own namespace */
 	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
-	bool responder; /* the other end did, or would have: of two ends one says so */
 	uint8_t local_addr[16];
 	uint8_t remote_addr[16];
 	uint16_t local_port;
@@ -73,21 +74,20 @@ unsigned owners_tiers(const struct owners *o);
  */
 int owners_tap_begin(struct owners *o, const struct tap_layout *layout);
 int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fds);
+/*
+ * Takes the other network namespaces from the hand-over: owners_netns_begin() once per capture
+ * process, then one owners_netns() per message, whose @fds become the owners' in any case.
+ * owners_attached() at the end: processes of the seeding sweep are matched with their sockets.
+ */
+void owners_netns_begin(struct owners *o);
+void owners_netns(struct owners *o, const struct handover_netns *m, const int *fds);
+void owners_attached(struct owners *o);
 /* Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them. */
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n);
-
-/*
- * What the tap should record instead of what was asked for last; false = that still holds. To be
- * passed on to capture, and told when that is done.
- */
-bool owners_filter_wanted(const struct owners *o, struct tap_filter *ret);
-void owners_filter_sent(struct owners *o, const struct tap_filter *f);
 
 /* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
 void owners_set_tree(struct owners *o, uint32_t pid);
 
-/* Before a batch of packets: reads what has to be known by then. Most often no system call. */
-void owners_begin(struct owners *o);
 /* Reads what the kernel has published and applies every event not younger than @t_ns. */
 void owners_advance(struct owners *o, uint64_t t_ns);
 /*
@@ -115,10 +115,15 @@ void owners_forget(struct owners *o, const struct owner *answer);
  */
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
 
-/* Whether @addr belongs to this host (its initial network namespace). */
-bool owners_is_local_addr(const struct owners *o, const uint8_t addr[16]);
+/*
+ * Whether @addr, seen in namespace @netns (packet_head.netns), belongs to this host: to that
+ * namespace or, if it does not, to another one that is known.
+ */
+bool owners_is_local_addr(struct owners *o, uint8_t netns, const uint8_t addr[16]);
 /* Interface name by index, or NULL. */
-const char *owners_ifname(struct owners *o, uint32_t ifindex);
+const char *owners_ifname(struct owners *o, uint8_t netns, uint32_t ifindex);
+/* What the namespace is called; "" for our own, NULL when it is no longer known. */
+const char *owners_netns_name(const struct owners *o, uint8_t netns);
 
 /* Whether the process behind @a descends from the tree's root. */
 bool owner_in_tree(const struct owner *a);

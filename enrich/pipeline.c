@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "enrich/decode.h"
+#include "enrich/flow-slots.h"
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
@@ -20,6 +21,8 @@ struct waiting {
 	enum flow_event event;
 	uint64_t t_ns;
 };
+
+_Static_assert(PACKET_NETNS_MAX <= FLOW_ID_NETNS_MAX, "a flow's identity holds its namespace");
 
 struct pipeline {
 	struct ledger *ledger;
@@ -58,9 +61,9 @@ static struct owner_query query_of(const struct flow *f, enum flow_side side, ui
 	struct owner_query q = {
 		.family = f->key.family,
 		.proto = f->key.proto,
+		.netns = f->key.netns,
 		/* Mid-stream the roles are a guess: nobody is known to have opened it. */
 		.initiator = side == FLOW_ORIG && !f->midstream,
-		.responder = side == FLOW_RESP,
 		.local_port = f->key.port[side],
 		.remote_port = f->key.port[!side],
 		.t_ns = t_ns,
@@ -250,6 +253,7 @@ static void on_packet(
 		ledger_add(p->ledger, counter_of(result), 1);
 		return;
 	}
+	d.netns = (uint8_t)head->netns;
 	switch (flow_table_packet(p->flows, &d, d.ifindex ? d.ifindex : head->ifindex, t_ns)) {
 	case FLOW_PACKET_COUNTED:
 		break;
@@ -286,7 +290,8 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 		if (frame->len < sizeof(head))
 			return PIPELINE_E_BAD_FRAME;
 		memcpy(&head, body, sizeof(head));
-		if (head.caplen != frame->len - sizeof(head) || head.caplen > head.len)
+		if (head.caplen != frame->len - sizeof(head) || head.caplen > head.len ||
+			head.netns > PACKET_NETNS_MAX)
 			return PIPELINE_E_BAD_FRAME;
 		advance(p, frame->t_ns);
 		on_packet(p, &head, (const uint8_t *)body + sizeof(head), frame->t_ns);

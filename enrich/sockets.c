@@ -12,10 +12,6 @@
 #define AMBIGUOUS_NS UINT64_C(60000000000)
 /* A claim told again in the older part of the queue moves to its young end. */
 #define REFRESH_SHARE 2
-/* Claims of one hash, of which the oldest goes: whoever connects from one port again and again, or
- * from many addresses, would otherwise make a chain as long as the table. */
-#define CONNECTIONS_ALIKE 64
-#define PORTS_ALIKE       256
 
 struct entry {
 	struct socket_claim claim;
@@ -28,8 +24,6 @@ struct table {
 	size_t max;
 	size_t buckets; /* a power of two */
 	size_t at;      /* where the next entry goes: the oldest */
-	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
-	bool forgot;    /* an entry went before its turn */
 	uint64_t evicted;
 	struct entry *entries;
 	uint32_t *bucket;
@@ -94,37 +88,6 @@ static void table_deinit(struct table *t)
 	free(t->bucket);
 }
 
-static struct entry *first(const struct table *t, uint32_t hash)
-{
-	uint32_t i = t->bucket[hash & (t->buckets - 1)];
-
-	return i == NONE ? NULL : &t->entries[i];
-}
-
-static struct entry *following(const struct table *t, const struct entry *e)
-{
-	return e->next == NONE ? NULL : &t->entries[e->next];
-}
-
-#define for_each(e, t, h)                                                                          \
-	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
-		if ((e)->hash == (h))
-
-/* Leaves the youngest of those with @hash. */
-static void shorten(struct table *t, uint32_t hash)
-{
-	size_t n = 0;
-
-	for_each(e, t, hash)
-	{
-		if (++n <= t->alike)
-			continue;
-		unlink_entry(t, e);
-		t->forgot = true;
-		return;
-	}
-}
-
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e = &t->entries[t->at];
@@ -141,10 +104,24 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	e->claim.seen_ns = c->t_ns;
 	*bucket = (uint32_t)t->at;
 	t->at = (t->at + 1) % t->max;
-	if (t->alike)
-		shorten(t, hash);
 	return e;
 }
+
+static struct entry *first(const struct table *t, uint32_t hash)
+{
+	uint32_t i = t->bucket[hash & (t->buckets - 1)];
+
+	return i == NONE ? NULL : &t->entries[i];
+}
+
+static struct entry *following(const struct table *t, const struct entry *e)
+{
+	return e->next == NONE ? NULL : &t->entries[e->next];
+}
+
+#define for_each(e, t, h)                                                                          \
+	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
+		if ((e)->hash == (h))
 
 /* ---- hashing: peers choose ports and addresses, so the seed is secret ---- */
 
@@ -202,8 +179,6 @@ int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct s
 			return e;
 		}
 	}
-	s->table[CONNECTIONS].alike = CONNECTIONS_ALIKE;
-	s->table[PORTS].alike = PORTS_ALIKE;
 	*ret = s;
 	return 0;
 }
@@ -251,17 +226,12 @@ static bool same_source(const struct entry *e, const struct socket_claim *c)
 	       e->claim.method == c->method;
 }
 
-static bool is_portless(const struct socket_key *k)
-{
-	return !k->local_port && !k->remote_port;
-}
-
 void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 {
 	struct table *t = &s->table[CONNECTIONS];
 	uint32_t hash = hash_tuple(s, &c->key);
 	/* Once the queue has come around, who had a tuple before may be forgotten. */
-	bool passed = t->entries[t->at].claim.process || t->forgot;
+	bool passed = t->entries[t->at].claim.process;
 
 	for_each(e, t, hash)
 	{
@@ -271,9 +241,6 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 		 * event of its own each time. */
 		if (c->method != RECORD_METHOD_TAP_CLOSE && same_source(e, c) && refresh(t, e, c))
 			return;
-		/* Without ports many may send to one place, none of them instead of another. */
-		if (is_portless(&c->key))
-			continue;
 		passed = e->claim.process != c->process;
 		break;
 	}
@@ -330,6 +297,12 @@ void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 	table_add(&s->table[CONNECTING], hash_number(s, c->number), c);
 }
 
+/* Cookies are never given twice; inode numbers are. */
+static bool other_socket(const struct socket_claim *c, uint64_t cookie)
+{
+	return c->cookie && cookie && c->cookie != cookie;
+}
+
 void sockets_add_inode(struct sockets *s, const struct socket_claim *c)
 {
 	struct table *t = &s->table[INODES];
@@ -339,6 +312,12 @@ void sockets_add_inode(struct sockets *s, const struct socket_claim *c)
 	{
 		if (e->claim.number != c->number)
 			continue;
+		if (other_socket(&e->claim, c->cookie)) {
+			unlink_entry(t, e);
+			break;
+		}
+		if (!e->claim.cookie)
+			e->claim.cookie = c->cookie;
 		if (e->claim.process == c->process) {
 			e->claim.fd = c->fd;
 			return;
@@ -374,9 +353,9 @@ static bool in_scope(
 	const struct socket_claim *c, const struct socket_key *k, struct socket_scope scope)
 {
 	if (scope.local)
-		return c->netns == scope.netns || !c->netns;
+		return c->netns == scope.netns || (!c->netns && scope.initial);
 	if (c->netns && c->netns != scope.netns)
-		return true;
+		return !scope.holds || scope.holds(scope.arg, c->netns, k->local_addr) != 0;
 	/* A transparent proxy: bound to an address that is not its host's, in so many bytes. */
 	return !memcmp(c->key.local_addr, k->local_addr, 16);
 }
@@ -407,6 +386,15 @@ static const struct socket_claim *newer(
 	return best;
 }
 
+/* @best, if it is the only one that could be meant. */
+static const struct socket_claim *only(
+	const struct socket_claim *best, bool ambiguous, struct socket_scope scope)
+{
+	if (ambiguous && scope.ambiguous)
+		*scope.ambiguous = true;
+	return ambiguous ? NULL : best;
+}
+
 const struct socket_claim *sockets_connection(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t from_ns, uint64_t t_ns)
 {
@@ -431,7 +419,7 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 		if (addr_fits(c, k) && in_scope(c, k, scope))
 			best = newer(best, c, &ambiguous);
 	}
-	return ambiguous ? NULL : best;
+	return only(best, ambiguous, scope);
 }
 
 const struct socket_claim *sockets_port(const struct sockets *s, const struct socket_key *k,
@@ -455,51 +443,7 @@ const struct socket_claim *sockets_port(const struct sockets *s, const struct so
 			ambiguous = true;
 		best = newer(best, c, &ambiguous);
 	}
-	return ambiguous ? NULL : best;
-}
-
-const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t port)
-{
-	const struct socket_key k = {.proto = IPPROTO_UDP, .local_port = port};
-	const struct table *t = &s->table[PORTS];
-	const struct socket_claim *best = NULL;
-	uint32_t hash = hash_port(s, &k);
-
-	for_each(e, t, hash)
-	{
-		const struct socket_claim *c = &e->claim;
-
-		if (c->key.local_port != port || c->process->exit_ns)
-			continue;
-		if (best && best->process != c->process)
-			return NULL;
-		best = c;
-	}
-	return best;
-}
-
-const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
-	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several)
-{
-	const struct table *t = &s->table[CONNECTIONS];
-	const struct socket_claim *best = NULL;
-	uint32_t hash = hash_tuple(s, k);
-
-	*ret_several = false;
-	for_each(e, t, hash)
-	{
-		const struct socket_claim *c = &e->claim;
-
-		if (c->key.proto != k->proto || !is_portless(&c->key) || c->t_ns > t_ns ||
-			c->seen_ns + window_ns < t_ns ||
-			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || !addr_fits(c, k) ||
-			!in_scope(c, k, scope))
-			continue;
-		*ret_several |= best && best->process != c->process;
-		if (!best || c->seen_ns > best->seen_ns)
-			best = c;
-	}
-	return best;
+	return only(best, ambiguous, scope);
 }
 
 /* How well a listener's address fits: 0 not at all, the kernel prefers the highest. */
@@ -515,6 +459,22 @@ static int listener_rank(const struct socket_claim *c, const struct socket_key *
 		return 2;
 	/* [::] takes IPv4 too unless told not to; never the other way round. */
 	return !memcmp(c->key.local_addr, zero, 16) && !c->v6only ? 1 : 0;
+}
+
+/*
+ * Any host's port can be meant by an address that is not ours: a wildcard listener of some
+ * container says something about it only if no other has the address.
+ */
+static bool listener_in_scope(const struct socket_claim *c, const struct socket_key *k,
+	struct socket_scope scope, int rank)
+{
+	if (scope.local)
+		return c->netns == scope.netns;
+	if (!c->netns || c->netns == scope.netns)
+		return false;
+	if (rank != 3)
+		return c->netns == scope.owner;
+	return !scope.holds || scope.holds(scope.arg, c->netns, k->local_addr) != 0;
 }
 
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
@@ -534,9 +494,7 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 		if (c->key.local_port != k->local_port || c->t_ns > t_ns || !rank ||
 			rank < best_rank || !process_alive_at(c->process, t_ns))
 			continue;
-		/* Any host's port can be meant by an address that is not ours: a wildcard listener
-		 * of some container says nothing about it. */
-		if (scope.local ? c->netns != scope.netns : rank != 3 || c->netns == scope.netns)
+		if (!listener_in_scope(c, k, scope, rank))
 			continue;
 		if (rank > best_rank) {
 			best = NULL;
@@ -547,14 +505,18 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 		best_rank = rank;
 		best = newer(best, c, &ambiguous);
 	}
-	return ambiguous ? NULL : best;
+	return only(best, ambiguous, scope);
 }
 
-const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode)
+const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie)
 {
 	uint32_t hash = hash_number(s, inode);
 
-	for_each(e, &s->table[INODES], hash) if (e->claim.number == inode) return &e->claim;
+	for_each(e, &s->table[INODES], hash)
+	{
+		if (e->claim.number == inode && !other_socket(&e->claim, cookie))
+			return &e->claim;
+	}
 	return NULL;
 }
 

@@ -7,9 +7,10 @@
  * of one key live side by side, each with its time, and lookups are "as of" the packet. Addresses
  * are 16 bytes, IPv4 as ::ffff:a.b.c.d, so that a v4-mapped socket needs no rule of its own. Pure.
  *
- * Network namespaces: an address of this host (scope.local) belongs to the initial one, and only
- * sockets of that namespace may claim it; any other address can only be claimed by a socket of
- * another namespace, and not when two of them could.
+ * Network namespaces: an address of the namespace a packet was seen in (scope.local) belongs to it,
+ * and only its sockets may claim it; any other address can only be claimed by a socket of another
+ * namespace, not of one known to lack it, and not when two of them could. By a listener's wildcard
+ * only where the one namespace that has the address is known.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
@@ -54,6 +55,7 @@ struct socket_claim {
 	uint64_t seen_ns;          /* last time it was told again */
 	uint64_t netns;            /* 0 = unknown */
 	uint64_t cgroup_id;
+	uint64_t cookie;         /* of an inode's socket; 0 = unknown */
 	uint64_t number;         /* inode, or the kernel's address of the socket */
 	unsigned fd;             /* of an inode: the process's descriptor it was seen at */
 	struct process *process; /* a reference held by the table */
@@ -95,9 +97,17 @@ void sockets_remove_listener(struct sockets *s, uint64_t number);
 bool sockets_connected(
 	struct sockets *s, uint64_t number, const struct socket_key *k, uint64_t t_ns);
 
+/* Where a packet was seen, and what its local address is there. */
 struct socket_scope {
-	uint64_t netns; /* the initial one's inode */
-	bool local;     /* the key's local address is this host's */
+	uint64_t netns; /* inode of the namespace it was seen in */
+	bool initial;   /* that is our own: a claim that does not say its namespace counts too */
+	bool local;     /* the key's local address is one of that namespace */
+	uint64_t
+		owner; /* not local: the only other namespace known to have it; 0 = none, several */
+	/* Whether @netns has the address: 1 yes, 0 no, -1 not known. NULL = nothing is known. */
+	int (*holds)(const void *arg, uint64_t netns, const uint8_t addr[16]);
+	const void *arg;
+	bool *ambiguous; /* set when a lookup finds several that could be meant; may be NULL */
 };
 
 /*
@@ -109,17 +119,10 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 	struct socket_scope scope, uint64_t from_ns, uint64_t t_ns);
 const struct socket_claim *sockets_port(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
-/* The process that has the UDP port k->local_port in any namespace; NULL also when several do. */
-const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t port);
-/*
- * Who sent to k's remote end without a port at most @window_ns before @t_ns: the latest;
- * *@ret_several when more than one did.
- */
-const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
-	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several);
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
-const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode);
+/* @cookie (0 = unknown) tells a socket from an earlier one whose inode number it has. */
+const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie);
 /* By the kernel's address of the socket: its latest connect begun by @t_ns. */
 const struct socket_claim *sockets_connecting(
 	const struct sockets *s, uint64_t number, uint64_t t_ns);

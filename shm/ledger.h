@@ -28,7 +28,9 @@
 	X(capture_file_bytes, "size of the capture file being read")                               \
 	X(capture_file_offset, "bytes of it read so far")                                          \
 	X(capture_tap, "state of the tap: enum ledger_tier")                                       \
-	X(capture_tap_events, "its live events, a bit mask in the order of enum tap_event")
+	X(capture_tap_events, "its live events, a bit mask in the order of enum tap_event")        \
+	X(capture_netns, "other network namespaces whose sockets enrich can ask for")              \
+	X(capture_netns_missed, "network namespaces beyond the bound, or not to be entered")
 
 #define LEDGER_ENRICH(X)                                                                           \
 	X(enrich_epoch, "times enrich has started")                                                \

@@ -10,13 +10,14 @@
 #include <stdint.h>
 
 #define PACKET_CAPLEN_MAX 2048u /* most bytes of one packet that enter the ring */
+#define PACKET_NETNS_MAX  63u   /* largest number of a network namespace that is captured in */
 
 struct packet_head {
 	uint32_t caplen;  /* bytes that follow */
 	uint32_t len;     /* bytes on the wire (GSO: of the whole super-packet) */
 	uint32_t ifindex; /* of the source's interface; 0 where the link header has it or unknown */
 	uint16_t dlt;     /* DLT_* of <pcap/dlt.h>: how to read the bytes */
-	uint16_t source;  /* index of the capture source (interface or file section) */
+	uint16_t netns;   /* network namespace: 0 = capture's own, else as in the hand-over */
 };
 
 _Static_assert(sizeof(struct packet_head) == 16, "packet_head is a wire layout");

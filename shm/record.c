@@ -123,7 +123,7 @@ int record_check(const struct record *r, size_t len)
 		return RECORD_E_VERSION;
 	if (!values_possible(r))
 		return RECORD_E_VALUE;
-	if (!str_possible(r, r->ifname))
+	if (!str_possible(r, r->ifname) || !str_possible(r, r->netns))
 		return RECORD_E_STRING;
 	e = process_check(r, &r->orig);
 	return e ? e : process_check(r, &r->resp);

@@ -211,6 +211,7 @@ struct record {
 	uint32_t rtt_ns;                  /* SYN -> SYN-ACK; 0 = unknown */
 	char history[RECORD_HISTORY_MAX]; /* Zeek's letters, NUL-padded */
 	struct record_str ifname;
+	struct record_str netns; /* network namespace it was seen in; empty = flowner's own */
 
 	struct record_process orig;
 	struct record_process resp;

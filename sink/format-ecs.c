@@ -384,6 +384,7 @@ static char *flow_members(char *p, const struct record *r)
 	}
 	if (r->rtt_ns)
 		p = json_u64(p, "handshake_rtt_ns", r->rtt_ns);
+	p = json_record_str(p, "netns", r, r->netns);
 	if (!has_ports(r)) {
 		p = json_open(p, "icmp");
 		p = json_u64(p, "type", r->orig_port);

@@ -80,8 +80,8 @@ static void print_packet(const struct ring_frame *f, const uint8_t *body)
 	struct packet_head h;
 
 	memcpy(&h, body, sizeof(h));
-	printf("packet t=%llu dlt=%u ifindex=%u source=%u len=%u caplen=%u ",
-		(unsigned long long)f->t_ns, h.dlt, h.ifindex, h.source, h.len, h.caplen);
+	printf("packet t=%llu dlt=%u ifindex=%u netns=%u len=%u caplen=%u ",
+		(unsigned long long)f->t_ns, h.dlt, h.ifindex, h.netns, h.len, h.caplen);
 	for (uint32_t i = 0; i < h.caplen; i++)
 		printf("%02x", body[sizeof(h) + i]);
 	putchar('\n');

@@ -150,7 +150,8 @@ static inline void build_random(struct record *r, size_t strings)
 #define BUILD_STRINGS(o)                                                                           \
 	&(o).name, &(o).exe, &(o).args, &(o).cwd, &(o).cgroup, &(o).parent_name, &(o).user,        \
 		&(o).group, &(o).unit, &(o).user_unit, &(o).container, &(o).pod, &(o).ancestors
-	struct record_str *str[] = {&r->ifname, BUILD_STRINGS(r->orig), BUILD_STRINGS(r->resp)};
+	struct record_str *str[] = {
+		&r->ifname, &r->netns, BUILD_STRINGS(r->orig), BUILD_STRINGS(r->resp)};
 	struct record_process *o[] = {&r->orig, &r->resp};
 	size_t n = sizeof(str) / sizeof(str[0]);
 

@@ -138,7 +138,7 @@ static void test_string_bounds(void)
 #define STRINGS(o)                                                                                 \
 	&(o).name, &(o).exe, &(o).args, &(o).cwd, &(o).cgroup, &(o).parent_name, &(o).user,        \
 		&(o).group, &(o).unit, &(o).user_unit, &(o).container, &(o).pod
-	struct record_str *strings[] = {&r.ifname, STRINGS(r.orig), STRINGS(r.resp)};
+	struct record_str *strings[] = {&r.ifname, &r.netns, STRINGS(r.orig), STRINGS(r.resp)};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
 		struct record_str all;

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network namespaces that can be asked, and which addresses they have. */
+#include "enrich/netns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "shm/packet.h"
+
+#define NAMES "/run/netns/"
+#define HOLDINGS_MAX                                                                               \
+	131072u /* addresses of all namespaces together; those beyond are not known                \
+		 */
+
+struct holding {
+	uint8_t addr[16];
+	uint16_t number;
+};
+
+struct netns_set {
+	int epoll_fd;
+	size_t end;
+	struct netns at[NETNS_MAX]; /* links == NULL: free */
+	uint16_t by_capture[PACKET_NETNS_MAX + 1];
+	struct diag_stats gone;
+	/* Addresses of all of them, sorted, as of these versions. */
+	uint64_t version[NETNS_MAX];
+	size_t n_holdings, room;
+	struct holding *holding;
+	uint16_t *numbers; /* of the holdings, for netns_holders() */
+	bool stale;        /* a namespace came or went */
+};
+
+int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct netns_set **ret)
+{
+	struct netns_set *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0) {
+		int e = -errno;
+
+		free(s);
+		return e;
+	}
+	s->at[0] = (struct netns){.inode = inode, .links = links, .diag = diag};
+	s->end = 1;
+	for (size_t i = 1; i <= PACKET_NETNS_MAX; i++)
+		s->by_capture[i] = NETNS_NONE;
+	s->stale = true;
+	*ret = s;
+	return 0;
+}
+
+static void let_go(struct netns_set *s, size_t number)
+{
+	struct netns *n = &s->at[number];
+
+	if (n->diag) {
+		s->gone.requests += diag_stats(n->diag)->requests;
+		s->gone.errors += diag_stats(n->diag)->errors;
+	}
+	if (n->entry.captured)
+		s->by_capture[n->entry.captured] = NETNS_NONE;
+	diag_free(n->diag);
+	links_free(n->links);
+	*n = (struct netns){0};
+	s->stale = true;
+	while (!s->at[s->end - 1].links)
+		s->end--;
+}
+
+void netns_set_clear(struct netns_set *s)
+{
+	for (size_t i = s->end; i > 1; i--)
+		if (s->at[i - 1].links)
+			let_go(s, i - 1);
+}
+
+void netns_set_free(struct netns_set *s)
+{
+	if (!s)
+		return;
+	netns_set_clear(s);
+	close(s->epoll_fd);
+	free(s->holding);
+	free(s->numbers);
+	free(s);
+}
+
+int netns_set_fd(const struct netns_set *s)
+{
+	return s->epoll_fd;
+}
+
+static size_t free_number(const struct netns_set *s)
+{
+	size_t i = 1;
+
+	while (i < s->end && s->at[i].links)
+		i++;
+	return i;
+}
+
+int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, const int fds[2],
+	bool use_diag, size_t *ret)
+{
+	struct netns n = {.inode = e->inode, .entry = *e};
+	size_t number = free_number(s);
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)number};
+	int r = 0;
+
+	if (number == NETNS_MAX || e->captured > PACKET_NETNS_MAX || !e->inode ||
+		netns_by_inode(s, e->inode))
+		r = -EPROTO;
+	if (r == 0 && use_diag)
+		r = diag_new_from(fds[0], &n.diag);
+	else
+		close(fds[0]);
+	if (r < 0) {
+		close(fds[1]);
+		return r;
+	}
+	r = links_new_from(fds[1], &n.links);
+	if (r == 0 && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, links_fd(n.links), &event) < 0)
+		r = -errno;
+	if (r < 0) {
+		links_free(n.links);
+		diag_free(n.diag);
+		return r;
+	}
+	s->at[number] = n;
+	if (number == s->end)
+		s->end++;
+	if (e->captured)
+		s->by_capture[e->captured] = (uint16_t)number;
+	s->stale = true;
+	*ret = number;
+	return 0;
+}
+
+void netns_set_read(struct netns_set *s)
+{
+	struct epoll_event events[16];
+	int n = epoll_wait(s->epoll_fd, events, 16, 0);
+
+	for (int i = 0; i < n; i++) {
+		struct netns *at = &s->at[events[i].data.u32];
+
+		if (at->links)
+			(void)links_read(at->links);
+	}
+}
+
+void netns_set_tidy(struct netns_set *s)
+{
+	for (size_t i = s->end; i > 1; i--)
+		if (s->at[i - 1].links && !handover_netns_alive(&s->at[i - 1].entry))
+			let_go(s, i - 1);
+}
+
+const struct netns *netns_at(const struct netns_set *s, size_t number)
+{
+	return number < s->end && s->at[number].links ? &s->at[number] : NULL;
+}
+
+size_t netns_number(const struct netns_set *s, const struct netns *n)
+{
+	return (size_t)(n - s->at);
+}
+
+size_t netns_end(const struct netns_set *s)
+{
+	return s->end;
+}
+
+const struct netns *netns_captured(const struct netns_set *s, unsigned captured)
+{
+	return captured <= PACKET_NETNS_MAX ? netns_at(s, s->by_capture[captured]) : NULL;
+}
+
+const struct netns *netns_by_inode(const struct netns_set *s, uint64_t inode)
+{
+	for (size_t i = 0; inode && i < s->end; i++)
+		if (s->at[i].links && s->at[i].inode == inode)
+			return &s->at[i];
+	return NULL;
+}
+
+const char *netns_name(const struct netns *n)
+{
+	const char *path = n->entry.path;
+
+	return strncmp(path, NAMES, strlen(NAMES)) ? path : path + strlen(NAMES);
+}
+
+/* ---- who has which address ---- */
+
+static int compare(const void *a, const void *b)
+{
+	const struct holding *x = a, *y = b;
+	int order = memcmp(x->addr, y->addr, sizeof(x->addr));
+
+	return order ? order : (int)x->number - (int)y->number;
+}
+
+static bool is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t loopback4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+	static const uint8_t loopback6[16] = {[15] = 1};
+
+	return !memcmp(addr, loopback4, sizeof(loopback4)) ||
+	       !memcmp(addr, loopback6, sizeof(loopback6));
+}
+
+static bool make_room(struct netns_set *s, size_t n)
+{
+	struct holding *h;
+	uint16_t *numbers;
+
+	if (n <= s->room)
+		return true;
+	h = realloc(s->holding, n * sizeof(*h));
+	if (!h)
+		return false;
+	s->holding = h;
+	numbers = realloc(s->numbers, n * sizeof(*numbers));
+	if (!numbers)
+		return false;
+	s->numbers = numbers;
+	s->room = n;
+	return true;
+}
+
+static void collect(struct netns_set *s)
+{
+	size_t total = 0, n = 0;
+
+	for (size_t i = 0; i < s->end; i++)
+		total += s->at[i].links ? links_count(s->at[i].links) : 0;
+	s->n_holdings = 0;
+	if (!make_room(s, total < HOLDINGS_MAX ? total : HOLDINGS_MAX))
+		return;
+	for (size_t i = 0; i < s->end; i++) {
+		const struct links *l = s->at[i].links;
+
+		for (size_t j = 0; l && j < links_count(l) && n < s->room; j++) {
+			const uint8_t *addr = links_address(l, j);
+
+			if (is_loopback(addr))
+				continue;
+			memcpy(s->holding[n].addr, addr, sizeof(s->holding[n].addr));
+			s->holding[n++].number = (uint16_t)i;
+		}
+	}
+	if (n)
+		qsort(s->holding, n, sizeof(*s->holding), compare);
+	/* An address on two interfaces of one namespace is one. */
+	for (size_t i = 0; i < n; i++)
+		if (!s->n_holdings || compare(&s->holding[s->n_holdings - 1], &s->holding[i]))
+			s->holding[s->n_holdings++] = s->holding[i];
+	for (size_t i = 0; i < s->n_holdings; i++)
+		s->numbers[i] = s->holding[i].number;
+}
+
+static void refresh(struct netns_set *s)
+{
+	bool changed = s->stale;
+
+	for (size_t i = 0; i < s->end; i++) {
+		uint64_t version = s->at[i].links ? links_version(s->at[i].links) : 0;
+
+		changed |= version != s->version[i];
+		s->version[i] = version;
+	}
+	if (changed)
+		collect(s);
+	s->stale = false;
+}
+
+size_t netns_holders(struct netns_set *s, const uint8_t addr[16], const uint16_t **ret)
+{
+	size_t low = 0, high, n = 0;
+
+	refresh(s);
+	high = s->n_holdings;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(s->holding[middle].addr, addr, 16) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < s->n_holdings && !memcmp(s->holding[low + n].addr, addr, 16))
+		n++;
+	*ret = n ? &s->numbers[low] : NULL;
+	return n;
+}
+
+struct diag_stats netns_diag_stats(const struct netns_set *s)
+{
+	struct diag_stats sum = s->gone;
+
+	for (size_t i = 1; i < s->end; i++) {
+		if (!s->at[i].diag)
+			continue;
+		sum.requests += diag_stats(s->at[i].diag)->requests;
+		sum.errors += diag_stats(s->at[i].diag)->errors;
+	}
+	return sum;
+}
