@@ -137,6 +137,8 @@ static void print_tier(uint64_t state, const char *off, FILE *f)
 {
 	if (state == LEDGER_TIER_LIVE)
 		fputs("live\n", f);
+	else if (state == LEDGER_TIER_OWN)
+		fputs("live for our own user's processes only: capabilities are missing\n", f);
 	else if (state == LEDGER_TIER_OFF)
 		fprintf(f, "off in the configuration (%s)\n", off);
 	else if (state > LEDGER_TIER_REFUSED)

@@ -58,21 +58,45 @@ static int own_option(void *arg, const char *name, const char *value)
 	return 0;
 }
 
-static void log_start(const struct daemon *d, const struct owners *owners,
-	const struct arguments *a, uint64_t keep)
+/* What one tier has to say for itself, appended to @text. */
+static void say_tier(char *text, size_t size, const char *name, uint64_t state)
 {
-	unsigned tiers = owners ? owners_tiers(owners) : 0;
+	const char *comma = text[0] ? ", " : "";
+	size_t len = strlen(text);
 
-	log_info("uid %u, %s; owners from%s%s%s%s", (unsigned)getuid(),
+	if (state == LEDGER_TIER_LIVE)
+		snprintf(text + len, size - len, "%s%s", comma, name);
+	else if (state == LEDGER_TIER_OWN)
+		snprintf(text + len, size - len, "%s%s (own processes only)", comma, name);
+	else if (state == LEDGER_TIER_WAITING)
+		snprintf(text + len, size - len, "%s%s (once capture hands it over)", comma, name);
+	else if (state > LEDGER_TIER_REFUSED)
+		snprintf(text + len, size - len, "%sno %s: %s", comma, name,
+			strerror((int)(state - LEDGER_TIER_REFUSED)));
+}
+
+static void log_start(struct daemon *d, const struct arguments *a, uint64_t keep)
+{
+	static const struct {
+		const char *name;
+		unsigned counter;
+	} tiers[] = {
+		{"the tap", LEDGER_enrich_tier_tap},
+		{"sock_diag", LEDGER_enrich_tier_sock_diag},
+		{"the process connector", LEDGER_enrich_tier_connector},
+		{"the seeding sweep", LEDGER_enrich_tier_seed},
+		{"procfs", LEDGER_enrich_tier_procfs},
+	};
+	char text[512] = "";
+
+	for (size_t i = 0; !a->offline && i < sizeof(tiers) / sizeof(tiers[0]); i++)
+		say_tier(text, sizeof(text), tiers[i].name,
+			ledger_get(&d->ledger, tiers[i].counter));
+	log_info("uid %u, %s; owners from %s", (unsigned)getuid(),
 		keep ? "keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH" : "no capability",
-		d->config.enrich.tap != CONFIG_TAP_OFF && !a->offline
-			? " the tap (once capture hands it over)"
-			: "",
-		tiers & OWNERS_TIER_SOCK_DIAG ? " sock_diag" : "",
-		tiers & OWNERS_TIER_SEED ? " the seeding sweep" : "",
-		tiers & OWNERS_TIER_PROCFS ? " procfs"
-		: a->offline               ? " nowhere: offline"
-					   : "");
+		a->offline ? "nowhere: offline"
+		: text[0]  ? text
+			   : "nowhere: all of it is off");
 }
 
 /* 0, the exit status, or -errno; logged. */
@@ -130,7 +154,12 @@ static int run(struct daemon *d, const struct arguments *a)
 		log_error("dropping privileges: %s", strerror(-r));
 		goto out;
 	}
-	log_start(d, s.owners, a, keep);
+	if (keep && !(privileges_have(CAP_SYS_PTRACE) && privileges_have(CAP_DAC_READ_SEARCH))) {
+		keep = 0; /* they were not ours to keep */
+		if (ledger_get(&d->ledger, LEDGER_enrich_tier_procfs) == LEDGER_TIER_LIVE)
+			ledger_set(&d->ledger, LEDGER_enrich_tier_procfs, LEDGER_TIER_OWN);
+	}
+	log_start(d, a, keep);
 
 	r = loop_run(&s);
 	if (r < 0)

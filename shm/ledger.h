@@ -120,8 +120,9 @@
 enum ledger_tier {
 	LEDGER_TIER_UNTRIED,
 	LEDGER_TIER_LIVE,
-	LEDGER_TIER_OFF,            /* the configuration does not want it */
-	LEDGER_TIER_WAITING,        /* whoever opens it has not passed it on */
+	LEDGER_TIER_OFF,     /* the configuration does not want it */
+	LEDGER_TIER_WAITING, /* whoever opens it has not passed it on */
+	LEDGER_TIER_OWN,     /* for processes of our own user only: capabilities are missing */
 	LEDGER_TIER_REFUSED = 1000, /* + the errno */
 };
 
