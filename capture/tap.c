@@ -406,6 +406,12 @@ void tap_open(enum config_tap mode, struct tap *ret)
 		(uint64_t)ret->layout.data_pages * (uint64_t)page * (uint64_t)cpus > BUDGET)
 		ret->layout.data_pages /= 2;
 	r = probe(ret, ev, mode);
+	/* What names no socket is not worth its price: the process connector tells lives, too. */
+	if (r == 0 && !(ret->layout.live & ~(1u << TAP_LIFE | 1u << TAP_EXEC))) {
+		note(ret, "off: no event names a socket");
+		ret->layout.live = 0;
+		return;
+	}
 	if (r == 0)
 		r = cpus_open(ret, ev);
 	while (r == -EPERM && ret->layout.data_pages > PAGES_MIN) {

@@ -81,10 +81,10 @@ static void log_start(struct daemon *d, const struct arguments *a, uint64_t keep
 		const char *name;
 		unsigned counter;
 	} tiers[] = {
-		{"the tap", LEDGER_enrich_tier_tap},
+		{"tap", LEDGER_enrich_tier_tap},
 		{"sock_diag", LEDGER_enrich_tier_sock_diag},
-		{"the process connector", LEDGER_enrich_tier_connector},
-		{"the seeding sweep", LEDGER_enrich_tier_seed},
+		{"process connector", LEDGER_enrich_tier_connector},
+		{"start-up sweep", LEDGER_enrich_tier_seed},
 		{"procfs", LEDGER_enrich_tier_procfs},
 	};
 	char text[512] = "";
