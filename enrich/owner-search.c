@@ -15,6 +15,7 @@
 #define NEWEST_MAX       48u
 #define SMALL_CGROUP     32u  /* processes that are worth looking at all of */
 #define SMALL_PROCESS    256u /* descriptors, the same */
+#define GENERATIONS_MAX  8u   /* from a worker up to who listens */
 
 #define SWEEP_DESCRIPTORS_MAX 100000u
 #define SWEEP_SHARE           20u /* sweeps may use one part in this many of the time */
@@ -74,6 +75,28 @@ static void remember(struct owners *o, struct process *p, const struct owner *an
 	h[0] = (struct owners_holder){p, answer->cgroup_id, answer->uid, fd};
 }
 
+/*
+ * Workers inherit a listener, at the same descriptor, and are younger: the process that listens is
+ * the eldest that holds it. Who of them accepted a connection is another question.
+ */
+static struct process *eldest(
+	struct owners *o, struct process *p, unsigned fd, uint64_t inode, uint64_t t_ns)
+{
+	uint64_t held;
+
+	for (unsigned i = 0; i < GENERATIONS_MAX && p && p->ppid; i++) {
+		struct process *parent;
+
+		if (procfs_socket_at(o->procfs, p->ppid, fd, &held) || held != inode)
+			break;
+		parent = process_at(o, p->ppid, t_ns);
+		if (!parent)
+			break;
+		p = parent;
+	}
+	return p;
+}
+
 /* @pid holds the socket @inode at @fd. False = nothing is missing any more. */
 static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
@@ -94,6 +117,8 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 		if (!w->answer || w->inode != inode)
 			continue;
 		c.process = process_at(o, pid, w->q.t_ns);
+		if (w->match == DIAG_MATCH_LISTENER)
+			c.process = eldest(o, c.process, fd, inode, w->q.t_ns);
 		if (!c.process)
 			continue;
 		sockets_add_inode(o->sockets, &c);

@@ -236,7 +236,7 @@ class Harness:
             if s.passed and (local, remote) in first:
                 # The same socket, told by a second process.
                 t = first[(local, remote)]
-                t.end = dataclasses.replace(t.end, pids=t.end.pids | {pid}, start_ticks=0)
+                t.start = t.end = dataclasses.replace(t.end, pids=t.end.pids | {pid}, start_ticks=0)
                 t.t1 = max(t.t1, r.t1)
                 del first[(local, remote)]
                 continue
@@ -270,7 +270,8 @@ class Harness:
         exe = frozenset({os.path.realpath(self.programs["uring" if s.server[0] == "uring" else "server"])})
         listener = reports.ready[0]
         for r in reports.accepted:
-            end = truth.Expect(frozenset({r.pid}), exe, None, 0, self.cgroups.path("servers"))
+            end = truth.Expect(frozenset({r.pid}), exe, None, 0, self.cgroups.path("servers"),
+                               accepted_by_listener=s.server[0] in ("inetd", "pass"))
             # The listener is right at the start; so is who will accept, should anybody know.
             start = dataclasses.replace(end, pids=frozenset({r.pid, listener}))
             local = r.local

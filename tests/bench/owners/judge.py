@@ -3,7 +3,8 @@
 
     right     the record names the process
     wrong     it names another one, or says something untrue of the right one (exe, uid, cgroup, ...)
-    listener  it names the listening process, says `probable`, and another one accepted
+    listener  it names the listening process, and another one has the connection: it says `probable`, or the listener
+              did accept and passed the connection on
     unknown   it names none
     missing   there is no record of the connection
 """
@@ -141,7 +142,7 @@ class Verdict:
             self.name = "unknown"
         elif end.pid in expect.pids:
             self.name = "right"
-        elif end.pid == listener and end.owner.get("confidence") == "probable":
+        elif end.pid == listener and (expect.accepted_by_listener or end.owner.get("confidence") == "probable"):
             self.name = "listener"
         else:
             self.name = "wrong"

@@ -18,6 +18,7 @@ class Expect:
     comm: str | None = None
     inner: int | None = None  # pid inside its own pid namespace
     start_ticks: int = 0  # since boot, 0 = not told
+    accepted_by_listener: bool = False  # which then passed the connection on
 
 
 @dataclasses.dataclass
