@@ -232,7 +232,7 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 			if (signal == SIGTERM || signal == SIGINT)
 				s->stop = true;
 	if (fds[FD_PEER].revents) {
-		r = peer_check(s->l->peer);
+		r = peer_check(s->l->peer, s->l->gift.tap);
 		if (r == PEER_E_TALKS && is_due(&s->talked_ns))
 			log_warning("the consumer of the ring sent something: disconnected");
 	}

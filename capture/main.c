@@ -22,6 +22,7 @@
 #include "config/daemon.h"
 #include "config/log.h"
 #include "config/privileges.h"
+#include "config/schedule.h"
 #include "shm/ring.h"
 
 struct options {
@@ -317,6 +318,8 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (r)
 		return r;
 	l->interval_ns = c->metrics.interval_ns;
+	if (l->urgent)
+		(void)schedule_short_turns();
 	log_start(l);
 	return loop_run(l) < 0 ? 1 : 0;
 }

@@ -3,9 +3,11 @@
 #include "capture/peer.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "capture/tap-filter.h"
 #include "config/handover.h"
 #include "shm/cleanup.h"
 
@@ -41,6 +43,8 @@ int peer_accept(struct peer *p, const struct peer_gift *gift)
 		return r;
 	/* Two consumers of one ring would release each other's frames. */
 	disconnect(p);
+	/* It knows nothing yet that would make up for what its predecessor wanted left out. */
+	(void)tap_filter_apply(gift->tap, &(struct tap_filter){0});
 	ring_producer_fds(gift->ring, fds);
 	r = handover_send(fd, HANDOVER_RING, &head, sizeof(head), fds, RING_FDS);
 	if (r == 0)
@@ -55,13 +59,21 @@ int peer_accept(struct peer *p, const struct peer_gift *gift)
 	return 0;
 }
 
-int peer_check(struct peer *p)
+int peer_check(struct peer *p, struct tap *tap)
 {
-	char byte;
-	ssize_t n = recv(p->fd, &byte, sizeof(byte), MSG_DONTWAIT);
+	static struct handover_message m; /* large, and there is one peer */
+	struct tap_filter f;
+	int r = handover_recv(p->fd, &m);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (r == -EAGAIN)
 		return 0;
+	if (r == 0 && m.type == HANDOVER_FILTER) {
+		memcpy(&f, m.payload, sizeof(f));
+		(void)tap_filter_apply(tap, &f);
+		return 0;
+	}
+	if (r == 0)
+		handover_message_close(&m);
 	disconnect(p);
-	return n > 0 ? PEER_E_TALKS : PEER_E_GONE;
+	return r == -ECONNRESET ? PEER_E_GONE : PEER_E_TALKS;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one consumer of capture's ring: accepted, given ring and tap, and watched until it goes.
+ * The one consumer of capture's ring: accepted, given ring and tap, heard, and watched until it
+ * goes.
  *
  * A consumer that connects takes the place of the one before: its own earlier life, most often.
  * Threads: one. Blocks: no. Logs: no.
@@ -25,7 +26,7 @@ struct peer_gift {
 	struct ring_producer *ring;
 	uint64_t epoch;
 	uint64_t data_size; /* bytes */
-	const struct tap *tap;
+	struct tap *tap;
 	const struct netns *netns;
 };
 
@@ -35,6 +36,10 @@ void peer_deinit(struct peer *p);
 /* Accepts one and sends it everything. 0; -EACCES wrong user; -EAGAIN nobody there; -errno. */
 int peer_accept(struct peer *p, const struct peer_gift *gift);
 
-/* To be called when its descriptor is readable. 0 still there; positive: it is disconnected. */
-enum { PEER_E_GONE = 1, PEER_E_TALKS = 2 /* a consumer has nothing to say */ };
-int peer_check(struct peer *p);
+/*
+ * To be called when its descriptor is readable. A consumer may say one thing: what the tap is to
+ * record (HANDOVER_FILTER); that is done, or left as it was. 0 still there; positive: it is
+ * disconnected.
+ */
+enum { PEER_E_GONE = 1, PEER_E_TALKS = 2 /* said anything else */ };
+int peer_check(struct peer *p, struct tap *tap);

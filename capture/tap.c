@@ -20,6 +20,7 @@
 #include <asm/perf_regs.h>
 #endif
 
+#include "capture/tap-filter.h"
 #include "capture/tracefs.h"
 #include "config/handover.h"
 #include "shm/cleanup.h"
@@ -28,7 +29,6 @@
 #define PAGES_MIN   16u         /* below that a burst of exec records does not fit */
 #define BUDGET      (64u << 20) /* bytes of all rings */
 #define STACK_BYTES 8192u       /* of a new program: enough for argv of four in five of them */
-#define SOFTIRQ     "!(common_flags & 0x10)" /* in softirq `current` is somebody else */
 
 /* The register that enrich needs to read argv from the stack; none known: no TAP_EXEC. */
 #if defined(__x86_64__) || defined(__i386__)
@@ -44,7 +44,7 @@
 /* One event as it is opened on every CPU. */
 struct event {
 	struct perf_event_attr attr;
-	char filter[256]; /* "" = none */
+	char filter[TAP_FILTER_TEXT]; /* "" = none */
 	bool live;
 };
 
@@ -66,6 +66,7 @@ static const char *const fib_fields[TAP_FIB_FIELDS] = {
 	[TAP_FIB_DPORT] = "dport",
 	[TAP_FIB_SRC] = "src",
 	[TAP_FIB_DST] = "dst",
+	[TAP_FIB_ROUTE_FLAGS] = "flags",
 };
 
 static const char *const state_fields[TAP_STATE_FIELDS] = {
@@ -104,51 +105,6 @@ static int perf_open(const struct perf_event_attr *attr, int cpu)
 	int fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
-}
-
-/* First port of automatic ones: a local port below it belongs to a server. */
-static unsigned first_local_port(void)
-{
-	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned port;
-
-	return f && fscanf(f, "%u", &port) == 1 ? port : 32768;
-}
-
-/*
- * What the kernel records of an event: the fewer, the less the traffic pays. iif 1 is the kernel's
- * own mark of a lookup for an outgoing packet; without a source port it is only a first try.
- */
-static void filter_text(enum tap_event e, enum config_tap mode, char *buf, size_t size)
-{
-	static const char listen_and_v6[] =
-		"newstate == 10 || (oldstate == 10 && newstate == 7) || "
-		"(family == 10 && (newstate == 2 || oldstate == 2))";
-
-	buf[0] = 0;
-	switch (e) {
-	case TAP_FIB:
-		snprintf(buf, size,
-			"iif == 1 && sport != 0 && " SOFTIRQ " && (proto == 6 || proto == 17)");
-		break;
-	case TAP_FIB6:
-		/* A TCP connect has no source port here, see TAP_STATE. */
-		snprintf(buf, size, "iif == 1 && sport != 0 && " SOFTIRQ " && proto == 17");
-		break;
-	case TAP_STATE:
-		if (mode == CONFIG_TAP_FULL)
-			snprintf(buf, size,
-				"%s || ((newstate == 4 || newstate == 9) && " SOFTIRQ
-				" && sport < %u)",
-				listen_and_v6, first_local_port());
-		else
-			snprintf(buf, size, "%s", listen_and_v6);
-		break;
-	case TAP_LIFE:
-	case TAP_EXEC:
-	case TAP_EVENTS:
-		break;
-	}
 }
 
 static void attr_init(struct perf_event_attr *a, enum tap_event e, uint32_t ring_bytes)
@@ -274,7 +230,7 @@ static int probe(struct tap *t, struct event ev[TAP_EVENTS], enum config_tap mod
 			fd = event_try(&ev[e], 0);
 			r = fd < 0 ? fd : 0;
 		}
-		filter_text(e, mode, ev[e].filter, sizeof(ev[e].filter));
+		tap_filter_text(e, mode, NULL, ev[e].filter);
 		/* Unfiltered it would cost the traffic too much: then rather not at all. */
 		if (r == 0 && ev[e].filter[0] && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, ev[e].filter))
 			r = -errno;
@@ -299,6 +255,7 @@ static int cpu_open(struct tap *t, struct tap_cpu *c, int cpu, const struct even
 
 	for (int e = 0; e < TAP_EVENTS; e++)
 		c->fd[e] = -1;
+	memset(c->spare, 0xff, sizeof(c->spare));
 	for (int e = 0; e < TAP_EVENTS; e++) {
 		if (!ev[e].live)
 			continue;
@@ -333,6 +290,7 @@ static void cpu_close(struct tap *t, struct tap_cpu *c)
 	for (int e = 0; e < TAP_EVENTS; e++)
 		if (c->fd[e] >= 0)
 			close(c->fd[e]);
+	tap_filter_forget(c);
 	*c = (struct tap_cpu){0};
 }
 
@@ -356,6 +314,7 @@ static int cpus_open(struct tap *t, struct event ev[TAP_EVENTS])
 		struct tap_cpu *c = &t->cpu[t->layout.cpus];
 
 		r = cpu_open(t, c, cpu, ev);
+		c->number = cpu;
 		if (r == 0) {
 			t->layout.cpus++;
 			continue;
@@ -369,7 +328,7 @@ static int cpus_open(struct tap *t, struct event ev[TAP_EVENTS])
 	return t->layout.cpus ? 0 : -ENODEV;
 }
 
-/* Five descriptors a CPU: the usual soft limit of 1024 ends at 200 CPUs. */
+/* Some twenty descriptors a CPU: the usual soft limit of 1024 ends at 40 CPUs. */
 static void raise_file_limit(void)
 {
 	struct rlimit l;
@@ -391,6 +350,7 @@ void tap_open(enum config_tap mode, struct tap *ret)
 		note(ret, "off by configuration");
 		return;
 	}
+	ret->mode = mode;
 	ret->cpu = calloc(TAP_CPUS_MAX, sizeof(*ret->cpu));
 	if (!ret->cpu || cpus < 1) {
 		note(ret, "off: out of memory");
@@ -425,6 +385,8 @@ void tap_open(enum config_tap mode, struct tap *ret)
 		ret->layout.live = 0;
 		return;
 	}
+	tap_filter_prepare(ret, (const struct perf_event_attr *const[]){&ev[TAP_FIB].attr,
+					&ev[TAP_FIB6].attr, &ev[TAP_STATE].attr});
 	note(ret, "live on %u CPUs, %zu KiB each", ret->layout.cpus, ret->ring_size / 1024);
 }
 

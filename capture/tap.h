@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,17 +18,36 @@
 #include "shm/tap.h"
 
 struct tap_cpu {
+	int number;
 	int fd[TAP_EVENTS]; /* -1 = not opened */
-	uint64_t id[TAP_EVENTS];
+	int spare[TAP_FILTERED]
+		 [TAP_SPARES]; /* of TAP_FIB, TAP_FIB6, TAP_STATE: asleep, without a filter */
+	uint64_t id[TAP_IDS];
 	void *ring;
+};
+
+struct tap_ports {
+	unsigned n;
+	bool all;                        /* closers: whatever the port */
+	uint16_t port[TAP_FILTER_PORTS]; /* sorted */
+};
+
+/* Which of several events of one kind is recording (capture/tap-filter.c). */
+struct tap_switch {
+	unsigned at;                      /* 0 the one opened first, i + 1 the spare i */
+	unsigned used;                    /* spares that have their filter */
+	struct tap_ports set[TAP_SPARES]; /* and for which ports */
 };
 
 struct tap {
 	struct tap_layout layout; /* live == 0: there is no tap */
 	struct tap_cpu *cpu;      /* layout.cpus of them */
 	size_t ring_size;         /* bytes mapped of each */
-	int error;                /* -errno of what could not be opened; 0 = nothing, or off */
-	char text[256];           /* for the log: what is live, and why the rest is not */
+	enum config_tap mode;
+	unsigned spares; /* of each kind, on every CPU */
+	struct tap_switch senders, closers;
+	int error;      /* -errno of what could not be opened; 0 = nothing, or off */
+	char text[256]; /* for the log: what is live, and why the rest is not */
 };
 
 /*

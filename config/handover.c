@@ -47,6 +47,7 @@ static bool is_netns(const void *payload, size_t len, size_t n_fds)
 /* Whether @len bytes and @n_fds descriptors are exactly what @type demands. */
 static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_t n_fds)
 {
+	struct tap_filter filter;
 	struct tap_cpus cpus;
 
 	switch (type) {
@@ -61,6 +62,12 @@ static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_
 		return n_fds == cpus.count && n_fds > 0 && n_fds <= TAP_CPUS_A_FD_MESSAGE;
 	case HANDOVER_DONE:
 		return len == 0 && n_fds == 0;
+	case HANDOVER_FILTER:
+		if (len != sizeof(filter) || n_fds)
+			return false;
+		memcpy(&filter, payload, sizeof(filter));
+		return filter.senders <= TAP_FILTER_PORTS && filter.listeners <= TAP_FILTER_PORTS &&
+		       filter.closers <= 1 && !filter.reserved;
 	case HANDOVER_NETNS:
 		return is_netns(payload, len, n_fds);
 	}

@@ -5,6 +5,7 @@
  *
  * The producer listens at PATH; a consumer connects, gets every message the producer has for it,
  * ending with HANDOVER_DONE, and keeps the connection: its end of file says that the peer is gone.
+ * The one message the other way is HANDOVER_FILTER, from enrich to capture.
  * A message must have exactly the length and the number of descriptors its type demands, else the
  * connection is dropped.
  *
@@ -27,7 +28,8 @@ enum handover_type {
 	HANDOVER_TAP = 2,      /* struct tap_layout (shm/tap.h); no descriptor */
 	HANDOVER_TAP_CPUS = 3, /* struct tap_cpus; its `count` perf ring descriptors */
 	HANDOVER_DONE = 4,     /* empty */
-	HANDOVER_NETNS = 5,    /* struct handover_netns; HANDOVER_NETNS_FDS descriptors an entry */
+	HANDOVER_FILTER = 5,   /* struct tap_filter; no descriptor */
+	HANDOVER_NETNS = 6,    /* struct handover_netns; HANDOVER_NETNS_FDS descriptors an entry */
 };
 
 struct handover_ring {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "enrich/container.h"
@@ -20,6 +21,9 @@
 #define BUCKETS   4096u
 #define DEPTH_MAX 32u
 #define NONE      UINT32_MAX
+/* Looking again takes at most one part in so many of the time, and a rest in between. */
+#define SCAN_SHARE    50u
+#define SCAN_PAUSE_NS UINT64_C(20000000)
 
 struct entry {
 	uint64_t id;
@@ -28,8 +32,9 @@ struct entry {
 };
 
 struct cgroups {
-	int root_fd; /* -1 = no v2 hierarchy */
-	uint32_t at; /* the oldest entry */
+	int root_fd;      /* -1 = no v2 hierarchy */
+	uint64_t scan_ns; /* not again before then */
+	uint32_t at;      /* the oldest entry */
 	uint32_t bucket[BUCKETS];
 	struct entry entries[CGROUPS_MAX];
 };
@@ -234,4 +239,25 @@ int cgroups_scan(struct cgroups *c, const char *root)
 		return -errno;
 	walk(c, c->root_fd, ".", path, 0, 0, &budget);
 	return 0;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+bool cgroups_refresh(struct cgroups *c)
+{
+	uint64_t start = monotonic_ns();
+	size_t budget = CGROUPS_MAX / 2;
+	char path[PATH_MAX] = "";
+
+	if (c->root_fd < 0 || start < c->scan_ns)
+		return false;
+	walk(c, c->root_fd, ".", path, 0, 0, &budget);
+	c->scan_ns = start + (monotonic_ns() - start) * SCAN_SHARE + SCAN_PAUSE_NS;
+	return true;
 }

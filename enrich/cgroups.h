@@ -3,7 +3,8 @@
  * Cgroups (v2) by id, their paths and what these say: those there at start, read from the mounted
  * hierarchy, and those made since, as the kernel's events tell.
  *
- * Threads: one. Blocks: cgroups_scan() walks folders. Logs: no. Errors: 0, -errno.
+ * Threads: one. Blocks: cgroups_scan() and cgroups_refresh() walk folders. Logs: no. Errors: 0,
+ * -errno.
  */
 #pragma once
 
@@ -31,6 +32,8 @@ void cgroups_free(struct cgroups *c);
 /* Reads the hierarchy mounted at @root (NULL: where /proc/self/mounts says). -ENOENT = no v2 here.
  */
 int cgroups_scan(struct cgroups *c, const char *root);
+/* Looks there again, unless that was done a moment ago; true = it did. */
+bool cgroups_refresh(struct cgroups *c);
 void cgroups_add(struct cgroups *c, uint64_t id, const char *path, size_t len);
 /* NULL = unknown. The cache's, until the next cgroups_add(). */
 const struct cgroup *cgroups_find(const struct cgroups *c, uint64_t id);

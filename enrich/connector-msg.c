@@ -32,6 +32,24 @@ size_t connector_request(void *buf, bool listen, uint32_t seq)
 	return CONNECTOR_REQUEST_SIZE;
 }
 
+size_t connector_narrow(void *buf)
+{
+	/* struct proc_input of Linux 6.6 */
+	const uint32_t input[] = {PROC_CN_MCAST_LISTEN, PROC_EVENT_UID | PROC_EVENT_GID};
+	struct nlmsghdr h;
+	struct cn_msg m;
+
+	connector_request(buf, true, 0);
+	memcpy(&h, buf, sizeof(h));
+	memcpy(&m, (char *)buf + NLMSG_HDRLEN, sizeof(m));
+	h.nlmsg_len = CONNECTOR_NARROW_SIZE;
+	m.len = sizeof(input);
+	memcpy(buf, &h, sizeof(h));
+	memcpy((char *)buf + NLMSG_HDRLEN, &m, sizeof(m));
+	memcpy((char *)buf + HEAD, input, sizeof(input));
+	return CONNECTOR_NARROW_SIZE;
+}
+
 /* An id, name or exit event counts when it is the main thread's. */
 static void of_process(
 	enum connector_kind kind, uint32_t pid, uint32_t tgid, struct connector_event *ret)

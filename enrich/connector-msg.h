@@ -16,6 +16,7 @@
 #include "enrich/process.h"
 
 #define CONNECTOR_REQUEST_SIZE 40u /* bytes of one request */
+#define CONNECTOR_NARROW_SIZE  44u
 
 enum connector_kind {
 	CONNECTOR_OTHER, /* of a thread, or nothing that matters here */
@@ -47,6 +48,9 @@ enum {
 
 /* Writes a request to begin (or end) telling; @buf has CONNECTOR_REQUEST_SIZE bytes. */
 size_t connector_request(void *buf, bool listen, uint32_t seq);
+
+/* A request to be told of UID and GID alone; @buf has CONNECTOR_NARROW_SIZE bytes. */
+size_t connector_narrow(void *buf);
 
 /* Takes the next event at *@offset of @len received bytes. 0; positive CONNECTOR_E_*. */
 int connector_next(const void *bytes, size_t len, size_t *offset, struct connector_event *ret);

@@ -24,6 +24,7 @@
 
 struct connector {
 	int fd;
+	int wake_fd; /* exec events only, read for nothing but to be woken */
 	struct connector_stats stats;
 };
 
@@ -52,6 +53,22 @@ static int attach_filter(int fd)
 		/*15*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
 		/*16*/ BPF_STMT(BPF_RET | BPF_K, 0),
 		/*17*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int attach_wake_filter(int fd)
+{
+	struct sock_filter insn[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXEC), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		/* Whole: the kernel would cut it for the listeners after us, too. */
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
 	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
 
@@ -102,26 +119,45 @@ static int find_answer(int fd, uint32_t seq)
 	return -EPERM;
 }
 
-static int start(struct connector *c)
+static int open_bound(int (*filter)(int fd), int *ret_fd)
 {
 	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
+	int r;
+
+	*ret_fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
+	if (*ret_fd < 0)
+		return -errno;
+	r = filter(*ret_fd);
+	if (r < 0)
+		return r;
+	return bind(*ret_fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+static int start(struct connector *c)
+{
 	int size = RECEIVE_BUFFER, r;
 	uint32_t seq;
 
 	if (getrandom(&seq, sizeof(seq), 0) != sizeof(seq))
 		return -EIO;
-	c->fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
-	if (c->fd < 0)
-		return -errno;
-	if (setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	r = attach_filter(c->fd);
+	r = open_bound(attach_filter, &c->fd);
+	if (r == 0)
+		r = open_bound(attach_wake_filter, &c->wake_fd);
 	if (r < 0)
 		return r;
-	if (bind(c->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
+	if (setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	r = request(c->fd, true, seq);
 	return r < 0 ? r : find_answer(c->fd, seq);
+}
+
+static void close_both(struct connector *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->wake_fd >= 0)
+		close(c->wake_fd);
+	free(c);
 }
 
 int connector_new(struct connector **ret)
@@ -131,12 +167,10 @@ int connector_new(struct connector **ret)
 
 	if (!c)
 		return -ENOMEM;
-	c->fd = -1;
+	c->fd = c->wake_fd = -1;
 	r = start(c);
 	if (r < 0) {
-		if (c->fd >= 0)
-			close(c->fd);
-		free(c);
+		close_both(c);
 		return r;
 	}
 	*ret = c;
@@ -149,13 +183,35 @@ void connector_free(struct connector *c)
 		return;
 	/* Older kernels count listeners by these requests alone. */
 	(void)request(c->fd, false, 0);
-	close(c->fd);
-	free(c);
+	close_both(c);
+}
+
+int connector_only_ids(struct connector *c)
+{
+	struct sock_filter insn[] = {
+		/*0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
+		/*1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 1, 0),
+		/*2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 0, 4),
+		/*3*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_pid)),
+		/*4*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*5*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_tgid)),
+		/*6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		/*7*/ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*8*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
+	char buf[CONNECTOR_NARROW_SIZE];
+
+	if (setsockopt(c->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	/* Linux 6.6 and later then do not even offer the others; older ones ignore it. */
+	(void)send(c->fd, buf, connector_narrow(buf), 0);
+	return 0;
 }
 
 int connector_fd(const struct connector *c)
 {
-	return c->fd;
+	return c->wake_fd;
 }
 
 const struct connector_stats *connector_stats(const struct connector *c)
@@ -180,7 +236,10 @@ unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void
 	uint64_t offset = clock_offset();
 	struct connector_event e;
 	unsigned read = 0;
+	char word;
 
+	while (recv(c->wake_fd, &word, sizeof(word), MSG_DONTWAIT) > 0)
+		;
 	for (; read < max; read++) {
 		ssize_t n = receive(c->fd, buf);
 		size_t at = 0;

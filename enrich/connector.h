@@ -5,7 +5,8 @@
  *
  * Only of the initial pid, user and network namespace. Linux 6.6 and later ask for no privilege,
  * older ones for CAP_NET_ADMIN: open it before privileges go. Threads' events are dropped in the
- * kernel by a socket filter.
+ * kernel by a socket filter. Forks and exits wait until somebody reads: only a second socket, which
+ * gets nothing but exec events, wakes.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno; -EPERM = the kernel did not agree.
  */
@@ -25,6 +26,9 @@ struct connector_stats {
 
 int connector_new(struct connector **ret);
 void connector_free(struct connector *c);
+/* Readable when a program has started: the one event that cannot wait. */
+/* Nothing but changes of user and group ids from now on. */
+int connector_only_ids(struct connector *c);
 int connector_fd(const struct connector *c);
 const struct connector_stats *connector_stats(const struct connector *c);
 

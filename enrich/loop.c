@@ -11,6 +11,7 @@
 #include "config/handover.h"
 #include "config/log.h"
 #include "config/notify.h"
+#include "config/schedule.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
 
@@ -112,6 +113,8 @@ static int take_message(struct loop *l)
 		if (r == 0)
 			m->n_fds = 0;
 		return r;
+	case HANDOVER_FILTER:
+		return -EPROTO; /* is ours to say */
 	case HANDOVER_DONE:
 		if (!l->ring)
 			return -EPROTO;
@@ -119,6 +122,10 @@ static int take_message(struct loop *l)
 			owners_attached(l->s->owners);
 		l->attached = true;
 		l->complained = false;
+		/* Owners by looking: who is looked for may be gone in a moment. */
+		if (l->s->owners && owners_tiers(l->s->owners) & OWNERS_TIER_PROCFS &&
+			!(owners_tiers(l->s->owners) & OWNERS_TIER_TAP))
+			(void)schedule_short_turns();
 		notify_send("STATUS=attached"); /* `flowner run` waits for it */
 		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
 		return 0;
@@ -204,6 +211,8 @@ static int read_batch(struct loop *l)
 	unsigned n = 0;
 	int r = 0, result;
 
+	if (l->s->owners)
+		owners_begin(l->s->owners);
 	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
 		if (frame.type == RING_FRAME_END)
 			l->capture_ended = true;
@@ -253,6 +262,19 @@ static void log_losses(struct loop *l)
 	l->lost_logged = lost;
 }
 
+/* Tells capture what the tap should record from now on. */
+static void tell_capture(struct loop *l)
+{
+	struct tap_filter f;
+
+	if (!l->s->owners || !l->attached || l->capture_fd < 0 ||
+		!owners_filter_wanted(l->s->owners, &f))
+		return;
+	/* Full, or gone: next time, or never. */
+	if (handover_send(l->capture_fd, HANDOVER_FILTER, &f, sizeof(f), NULL, 0) == 0)
+		owners_filter_sent(l->s->owners, &f);
+}
+
 /* What has to happen without packets: timers, owners' housekeeping, reaching capture. */
 static int keep_house(struct loop *l)
 {
@@ -273,6 +295,7 @@ static int keep_house(struct loop *l)
 		r = pipeline_tap_losses(l->s->pipeline, real);
 		log_losses(l);
 	}
+	tell_capture(l);
 	return r;
 }
 

@@ -6,6 +6,33 @@
 
 #include "enrich/owner-internal.h"
 
+/*
+ * Events were lost since @p was last heard of: its pid may be another process's by now, or it may
+ * run another program. /proc knows, while it is there.
+ */
+static struct process *identify(struct owners *o, struct process *p, uint64_t t_ns)
+{
+	uint64_t start = p->start_ns;
+
+	if (!o->procfs || procfs_read(o->procfs, p->pid, PROCFS_ALL, &o->found) ||
+		o->found.start_ns > t_ns + PROCESS_START_SLACK_NS)
+		p = process_cache_replace(o->processes, p->pid, t_ns);
+	else if (start && o->found.start_ns <= start + PROCESS_START_SLACK_NS &&
+		 o->found.start_ns + PROCESS_START_SLACK_NS >= start)
+		process_exec(p, o->found.comm, process_comm_len(o->found.comm));
+	else
+		p = process_cache_found(o->processes, p->pid, o->found.start_ns);
+	if (!p)
+		return NULL;
+	p->sure_ns = t_ns;
+	if (p->pid == o->found.pid && p->start_ns) {
+		owners_fill_process(o, p, &o->found);
+		p->flags &= ~(unsigned)PROCESS_EXE_NEXT;
+		p->flags |= PROCESS_COMPLETED;
+	}
+	return p;
+}
+
 /* The process acting in @r; NULL for the idle task and for tasks outside our pid namespace. */
 static struct process *actor(struct owners *o, const struct perf_record *r)
 {
@@ -14,6 +41,8 @@ static struct process *actor(struct owners *o, const struct perf_record *r)
 	if (!r->pid || r->pid == UINT32_MAX)
 		return NULL;
 	p = process_cache_get(o->processes, r->pid, r->t_ns);
+	if (p && p->sure_ns < o->lost_ns && p->seen_ns < o->lost_ns)
+		p = identify(o, p, r->t_ns);
 	if (p && r->cgroup_id)
 		p->cgroup_id = r->cgroup_id;
 	return p;
@@ -31,24 +60,60 @@ static struct socket_claim claim_of(
 	};
 }
 
+/* Kernel threads that take packets in look up routes for the answers. */
+static bool is_receiver(const struct process *p)
+{
+	static const char *const names[] = {"napi/", "backlog_napi", "ksoftirqd/", "irq/"};
+
+	for (size_t i = 0; p->flags & PROCESS_KERNEL && i < sizeof(names) / sizeof(*names); i++)
+		if (!strncmp(p->comm, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 static void on_route(struct owners *o, const struct perf_record *r)
 {
 	const struct perf_record_route *route = &r->route;
-	bool udp = route->proto == IPPROTO_UDP;
+	bool udp = route->proto == IPPROTO_UDP, tcp = route->proto == IPPROTO_TCP;
 	struct process *p = r->softirq ? NULL : actor(o, r);
 	struct socket_claim c;
 
-	if (!p)
+	o->any_sport |= route->flags & PERF_ROUTE_ANY_SPORT;
+	/* Where connect(2) is marked, no other lookup is one; its bound sockets come as on_state().
+	 */
+	if (!p || (tcp && (r->bh_off || (o->any_sport && !(route->flags & PERF_ROUTE_ANY_SPORT)))))
 		return;
-	c = claim_of(r, p, udp ? RECORD_METHOD_TAP_SEND : RECORD_METHOD_TAP_CONNECT);
+	/* A tunnel's outer packet, made on behalf of whoever sent the inner one; or a thread that
+	 * receives packets. */
+	if (r->bh_off) {
+		if (is_receiver(p))
+			return;
+		p = o->kernel;
+	}
+	c = claim_of(r, p, tcp ? RECORD_METHOD_TAP_CONNECT : RECORD_METHOD_TAP_SEND);
 	c.key.proto = route->proto;
 	c.key.local_port = route->sport;
 	c.key.remote_port = route->dport;
 	memcpy(c.key.local_addr, route->src, sizeof(route->src));
 	memcpy(c.key.remote_addr, route->dst, sizeof(route->dst));
 	sockets_add_connection(o->sockets, &c);
-	if (udp)
-		sockets_add_port(o->sockets, &c);
+	if (!udp || !route->sport)
+		return;
+	sockets_add_port(o->sockets, &c);
+	busy_count(&o->filter.busy, route->sport, p, r->t_ns);
+}
+
+/* Closing tells who had an accepted connection: in its own context, for itself. */
+static bool is_close(const struct perf_record *r)
+{
+	const struct perf_record_state *s = &r->state;
+
+	/* What a listener had not handed out yet, or somebody with the right to kills. */
+	if (r->softirq || r->bh_off)
+		return false;
+	return s->newstate == TCP_FIN_WAIT1 || s->newstate == TCP_LAST_ACK ||
+	       (s->newstate == TCP_CLOSE &&
+		       (s->oldstate == TCP_ESTABLISHED || s->oldstate == TCP_CLOSE_WAIT));
 }
 
 static void on_state(struct owners *o, const struct perf_record *r)
@@ -57,13 +122,11 @@ static void on_state(struct owners *o, const struct perf_record *r)
 	struct socket_claim c = {0};
 	struct process *p = NULL;
 	struct socket_key k = {
-		.proto = IPPROTO_TCP,
+		.proto = s->protocol == IPPROTO_SCTP ? IPPROTO_SCTP : IPPROTO_TCP,
 		.local_port = s->sport,
 		.remote_port = s->dport,
 	};
 
-	if (s->protocol == IPPROTO_SCTP)
-		return;
 	memcpy(k.local_addr, s->src, sizeof(s->src));
 	memcpy(k.remote_addr, s->dst, sizeof(s->dst));
 	/* The port of an earlier connect: whoever runs now, the socket says whose it is. */
@@ -71,8 +134,10 @@ static void on_state(struct owners *o, const struct perf_record *r)
 		sockets_connected(o->sockets, s->skaddr, &k, r->t_ns);
 	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE)
 		sockets_remove_listener(o->sockets, s->skaddr);
-	if (!r->softirq && (s->newstate == TCP_LISTEN || s->newstate == TCP_SYN_SENT ||
-				   s->newstate == TCP_FIN_WAIT1 || s->newstate == TCP_LAST_ACK))
+	/* SCTP's other states are of its own numbering; its associations come as on_route(). */
+	if (!r->softirq &&
+		(s->newstate == TCP_LISTEN ||
+			(k.proto == IPPROTO_TCP && (s->newstate == TCP_SYN_SENT || is_close(r)))))
 		p = actor(o, r);
 	if (!p)
 		return;
@@ -81,6 +146,7 @@ static void on_state(struct owners *o, const struct perf_record *r)
 		c.key = k;
 		c.number = s->skaddr;
 		sockets_add_listener(o->sockets, &c);
+		owners_filter_listener(o, k.local_port);
 	} else if (s->newstate == TCP_SYN_SENT) {
 		c = claim_of(r, p, RECORD_METHOD_TAP_CONNECT);
 		c.key = k;
@@ -88,7 +154,8 @@ static void on_state(struct owners *o, const struct perf_record *r)
 		sockets_add_connecting(o->sockets, &c);
 		if (s->sport)
 			sockets_add_connection(o->sockets, &c);
-	} else {
+	} else if (!(p->flags & PROCESS_KERNEL)) {
+		/* The kernel's threads close what others leave behind. */
 		c = claim_of(r, p, RECORD_METHOD_TAP_CLOSE);
 		c.key = k;
 		sockets_add_connection(o->sockets, &c);
@@ -104,6 +171,9 @@ static void on_fork(struct owners *o, const struct perf_record *r)
 	p = process_cache_fork(o->processes, r->fork.ppid, r->pid, r->t_ns);
 	if (p && r->pid == o->tree_pid)
 		p->flags |= PROCESS_IN_TREE;
+	/* What the maker of the kernel's threads makes is one, until it runs a program. */
+	if (p && o->init_pidns && r->fork.ppid == 2)
+		p->flags |= PROCESS_KERNEL;
 }
 
 static void on_named(struct owners *o, const struct perf_record *r)
@@ -167,6 +237,7 @@ void owners_apply(void *owners, const struct perf_record *r)
 	struct owners *o = owners;
 	struct process *p;
 
+	owners_apply_ids(o, r->t_ns);
 	switch (r->kind) {
 	case PERF_KIND_IGNORED:
 		break;

@@ -2,6 +2,7 @@
 /* What the files of the owner verdict share: its state. Nobody else includes this. */
 #pragma once
 
+#include "enrich/busy.h"
 #include "enrich/cgroups.h"
 #include "enrich/connector.h"
 #include "enrich/diag.h"
@@ -17,6 +18,7 @@
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
 #define OWNERS_EARLY_MAX 256u
+#define OWNERS_IDS_MAX   256u /* changes of ids whose turn has not come */
 
 #define OWNERS_RECENT_MAX 64u /* processes made lately */
 #define OWNERS_FOUND_MAX  16u /* processes whose sockets were found lately */
@@ -47,6 +49,30 @@ struct owners_holder {
 	uint64_t cgroup_id;      /* of its socket */
 	uint32_t uid;
 	unsigned fd;
+};
+
+#define OWNERS_BLIND_MAX 64u
+
+/* A UDP port whose sends are not recorded, or were not until a moment ago. */
+struct owners_blind {
+	struct process *process; /* a reference: who had it when that began */
+	uint64_t cookie;         /* of its socket, the only one on this port then */
+	uint64_t until_ns;       /* not `on`: sends before then may be missing */
+	uint64_t banned_ns;      /* to be left alone until then */
+	uint16_t port;
+	bool on;
+};
+
+struct owners_filter {
+	struct busy busy;
+	struct tap_filter wanted, sent;
+	uint64_t now_ns;     /* of the latest tick */
+	uint64_t check_ns;   /* the next look at the sockets */
+	uint64_t relook_ns;  /* all is to be recorded again */
+	uint64_t watch_ns;   /* nothing is left out before then */
+	uint16_t first_port; /* of the automatic ones */
+	size_t n_blind;
+	struct owners_blind blind[OWNERS_BLIND_MAX];
 };
 
 struct owners {
@@ -83,8 +109,12 @@ struct owners {
 	char exec_comm[PROCESS_COMM_MAX];
 	struct connector *connector; /* NULL = there is a tap, or refused */
 	uint64_t life_lost_ns;       /* the latest loss of its events */
-	unsigned life_reads;         /* of /proc that are left in this batch */
-	size_t recent_at;            /* where the next one goes */
+	struct connector *ids;       /* beside a tap: changes of ids; NULL = refused */
+	uint64_t ids_ns;             /* the latest one */
+	size_t id_at, n_ids;
+	struct connector_event id[OWNERS_IDS_MAX]; /* not yet applied, oldest at id_at */
+	unsigned life_reads;                       /* of /proc that are left in this batch */
+	size_t recent_at;                          /* where the next one goes */
 	uint32_t recent[OWNERS_RECENT_MAX];
 	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
 	uint64_t search_spent_ns, search_refill_ns;
@@ -92,7 +122,11 @@ struct owners {
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
 	uint16_t looked_up[OWNERS_PENDING_MAX]; /* index of each one's question */
-	struct procfs_process found;            /* scratch */
+	struct procfs_process found; /* scratch */
+	struct process *kernel;      /* stands for sockets of no process */
+	bool init_pidns;             /* pid 2 makes the kernel's threads */
+	bool any_sport;              /* this kernel marks a connect's route lookup as such */
+	struct owners_filter filter;
 };
 
 uint64_t owners_now_ns(void);
@@ -101,6 +135,26 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 
 /* owner-events.c: takes one event of the tap into the tables. */
 void owners_apply(void *owners, const struct perf_record *r);
+
+/* owner-filter.c: what the tap is to leave unrecorded. */
+void owners_filter_init(struct owners *o);
+void owners_filter_deinit(struct owners *o);
+/* A new tap records everything. */
+void owners_filter_reset(struct owners *o);
+/* A listener on @port: who closes its connections is to be recorded. */
+void owners_filter_listener(struct owners *o, uint16_t port);
+/* Decides anew, if it is time for that; asks the kernel. */
+void owners_filter_tick(struct owners *o);
+/* Whether a UDP claim is the latest word: no send from its port went unrecorded since. */
+bool owners_filter_trusts(const struct owners *o, const struct socket_claim *c);
+/* Who sends from the socket of @cookie, when the sends of q's local port are not recorded. */
+struct process *owners_filter_holder(
+	struct owners *o, const struct owner_query *q, uint64_t cookie);
+
+/* owner-tables.c: ICMP and raw sockets, whose route lookups name no port. */
+bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner *answer);
+/* The sender of a packet that no socket of its own protocol sent. */
+bool owners_try_raw(struct owners *o, const struct owner_query *q, struct owner *answer);
 
 /* owner-early.c: reads the command lines of new programs whose exec event lacks it. */
 void owners_read_early(struct owners *o);
@@ -131,6 +185,12 @@ struct diag_stats owners_diag_stats(const struct owners *o);
 /* owner-life.c: takes what the process connector has to say. */
 void owners_hear(struct owners *o);
 
+/* owner-ids.c: from now on the connector tells of changes of ids alone. */
+void owners_follow_ids(struct owners *o);
+void owners_hear_ids(struct owners *o);
+/* Those up to @t_ns into the process cache. */
+void owners_apply_ids(struct owners *o, uint64_t t_ns);
+
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);
 /*
@@ -143,7 +203,9 @@ bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
 	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id);
 
-/* owner-settle.c needs it: answers from the tables alone. */
+/* owner-tables.c: answers from the tables alone. */
+bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
+	const struct socket_claim *c, enum record_confidence sure);
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer);
 void owners_query_key(const struct owner_query *q, struct socket_key *ret);
 /* No owner, and why. */

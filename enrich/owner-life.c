@@ -32,14 +32,16 @@ static void on_exec(struct owners *o, struct process *p)
 {
 	process_exec(p, "", 0);
 	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
-	if (!o->procfs || !o->life_reads || procfs_read(o->procfs, p->pid, PROCFS_ALL, &o->found))
+	if (!o->procfs || !o->life_reads)
 		return;
 	o->life_reads--;
+	/* The rest can wait until it owns a connection, which nearly none does. */
+	if (procfs_read(o->procfs, p->pid, PROCFS_EXE | PROCFS_ARGS | PROCFS_IDS, &o->found))
+		return;
 	/* Read too late, it is of a process that has the pid by now. */
 	if (p->start_ns && o->found.start_ns > p->start_ns + PROCESS_START_SLACK_NS)
 		return;
 	owners_fill_process(o, p, &o->found);
-	p->flags |= PROCESS_COMPLETED;
 }
 
 static void on_event(void *arg, const struct connector_event *e)

@@ -116,6 +116,14 @@ static void put_strings(const struct process *p, struct record *r, struct record
 		ret->flags |= RECORD_PROCESS_ARGS_CUT;
 }
 
+/* Without a tap nobody tells of new groups: an unknown one is looked for. */
+static const struct cgroup *cgroup_of(struct owners *o, uint64_t id)
+{
+	const struct cgroup *g = cgroups_find(o->cgroups, id);
+
+	return g || !id || !cgroups_refresh(o->cgroups) ? g : cgroups_find(o->cgroups, id);
+}
+
 void owner_to_record(
 	struct owners *o, const struct owner *a, struct record *r, struct record_process *ret)
 {
@@ -142,7 +150,7 @@ void owner_to_record(
 	}
 	put_whole(r, users_user(o->users, ret->uid), &ret->user);
 	put_whole(r, users_group(o->users, ret->gid), &ret->group);
-	put_cgroup(cgroups_find(o->cgroups, ret->cgroup_id), r, ret);
+	put_cgroup(cgroup_of(o, ret->cgroup_id), r, ret);
 	if (p)
 		put_strings(p, r, ret);
 }

@@ -30,12 +30,10 @@ struct search {
 	uint32_t *pid;
 };
 
-/* Whether the cache knows @pid as well as /proc could tell: every event since its start was read.
- */
+/* Whether @p still has its pid for certain: every event since its start was read. */
 static bool is_followed(const struct owners *o, const struct process *p)
 {
-	return o->connector && p && p->start_ns && !p->exit_ns && p->flags & PROCESS_COMPLETED &&
-	       p->start_ns > o->life_lost_ns;
+	return o->connector && p && p->start_ns > o->life_lost_ns && !p->exit_ns;
 }
 
 static struct process *process_at(struct owners *o, uint32_t pid, uint64_t t_ns)

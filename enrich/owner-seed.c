@@ -124,6 +124,9 @@ static bool on_process(void *arg, uint32_t pid)
 		return false;
 	owners_fill_process(o, p, &o->found);
 	p->flags |= PROCESS_COMPLETED;
+	if (o->init_pidns && (o->found.ppid == 2 || o->found.pid == 2) && !o->found.args_len &&
+		!o->found.exe_len)
+		p->flags |= PROCESS_KERNEL;
 	w->process = p;
 	if (w->descriptors)
 		(void)procfs_each_socket(o->procfs, pid, &w->descriptors, on_socket, w);
@@ -143,9 +146,10 @@ void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns)
 	c.v6only = s->v6only;
 	c.number = 0;
 	c.netns = netns;
-	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN)
+	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN) {
 		sockets_add_listener(o->sockets, &c);
-	else if (s->key.remote_port)
+		owners_filter_listener(o, s->key.local_port);
+	} else if (s->key.remote_port)
 		sockets_add_connection(o->sockets, &c);
 	if (s->key.proto == IPPROTO_UDP && s->key.local_port)
 		sockets_add_port(o->sockets, &c);

@@ -85,7 +85,9 @@ static void settle_from_tap(struct owners *o)
 static void take_socket(struct owner *a, const struct diag_socket *s)
 {
 	a->cookie = s->cookie;
-	a->uid = s->uid;
+	/* Once known it stays: a socket that is closed has forgotten its owner. */
+	if (s->uid != UINT32_MAX)
+		a->uid = s->uid;
 	if (s->cgroup_id)
 		a->cgroup_id = s->cgroup_id;
 	if (a->confidence == RECORD_CONFIDENCE_UNKNOWN && (s->uid != UINT32_MAX || s->cgroup_id)) {
@@ -99,12 +101,21 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 {
 	const struct diag_socket *s = &w->socket;
 	const struct socket_claim *holder;
+	struct process *sender;
 	enum record_confidence sure = RECORD_CONFIDENCE_PROBABLE;
 
 	if (w->match == DIAG_MATCH_NONE || w->twice)
 		return;
 	if (w->match == DIAG_MATCH_EXACT)
 		take_socket(w->answer, s);
+	sender = owners_filter_holder(o, &w->q, s->cookie);
+	if (sender) {
+		owners_answer(&w->q, w->answer, sender, RECORD_METHOD_TAP_SEND,
+			RECORD_CONFIDENCE_EXACT, s->cgroup_id);
+		w->answer->cookie = s->cookie;
+		w->answer = NULL;
+		return;
+	}
 	holder = s->inode ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
 	if (holder && !owners_still_holds(o, holder, w->q.t_ns)) {
 		sockets_remove_inode(o->sockets, s->inode);
@@ -154,6 +165,9 @@ void owners_settle(struct owners *o)
 	for (size_t i = 0; i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 
+		/* No socket of its own: a raw one may have sent it. */
+		if (w->answer && w->match == DIAG_MATCH_NONE && owners_try_raw(o, &w->q, w->answer))
+			continue;
 		if (w->answer)
 			owners_give_up(o, &w->q, w->answer, why(w));
 	}

@@ -13,8 +13,7 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
-#define TIDY_NS        UINT64_C(1000000000) /* between two looks for abandoned namespaces */
-#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
+#define TIDY_NS UINT64_C(1000000000) /* between two looks for abandoned namespaces */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -32,6 +31,16 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 }
 
 /* ---- life ---- */
+
+#define INIT_PIDNS UINT64_C(0xeffffffc) /* the kernel's PROC_PID_INIT_INO */
+
+/* Whether pids are the host's: then 2 is the maker of the kernel's threads. */
+static bool in_init_pidns(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INIT_PIDNS;
+}
 
 /* Each may be missing: its counter then says why. */
 static int open_tiers(struct owners *o, const struct config *config)
@@ -89,8 +98,14 @@ static int init(struct owners *o, const struct config *config)
 		r = links_new(&o->links);
 	if (r == 0)
 		r = users_new("/etc/passwd", "/etc/group", &o->users);
+	if (r == 0)
+		o->kernel = process_new_kernel();
+	if (r == 0 && !o->kernel)
+		r = -ENOMEM;
 	if (r < 0)
 		return r;
+	o->init_pidns = in_init_pidns();
+	owners_filter_init(o);
 	(void)cgroups_scan(o->cgroups, NULL);
 	o->netns = own_netns();
 	o->use_diag = config->enrich.sock_diag;
@@ -112,6 +127,8 @@ static int list_poll_fds(struct owners *o)
 	list[n++] = netns_set_fd(o->spaces);
 	if (o->connector)
 		list[n++] = connector_fd(o->connector);
+	if (o->ids)
+		list[n++] = connector_fd(o->ids);
 	free(o->poll_fds);
 	o->poll_fds = list;
 	o->n_poll = n;
@@ -146,6 +163,8 @@ void owners_free(struct owners *o)
 		return;
 	for (size_t i = 0; i < OWNERS_EARLY_MAX; i++)
 		text_unref(o->early[i].args);
+	owners_filter_deinit(o);
+	process_unref(o->kernel);
 	tap_reader_free(o->tap);
 	sockets_free(o->sockets);
 	process_cache_free(o->processes);
@@ -154,6 +173,7 @@ void owners_free(struct owners *o)
 	owners_seed_free(o);
 	links_free(o->links);
 	connector_free(o->connector);
+	connector_free(o->ids);
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
 		process_unref(o->holder[i].process);
 	users_free(o->users);
@@ -207,11 +227,11 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
-	connector_free(o->connector);
-	o->connector = NULL;
+	owners_follow_ids(o);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
+	owners_filter_reset(o);
 	return list_poll_fds(o);
 }
 
@@ -245,11 +265,13 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 {
 	if (o->tap)
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
+	owners_apply_ids(o, t_ns);
 }
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
 	owners_hear(o);
+	owners_hear_ids(o);
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);
@@ -260,6 +282,7 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 		o->tidy_ns = horizon_ns + TIDY_NS;
 	}
 	process_cache_expire(o->processes, horizon_ns);
+	owners_filter_tick(o);
 	count(o);
 }
 
@@ -283,6 +306,9 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 
 	if (answer->process && answer->confidence >= confidence)
 		return;
+	/* The same one, only surer: it has been known all the while. */
+	if (!p || answer->process != p)
+		answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
 	process_ref(p);
 	process_unref(answer->process);
 	answer->process = p;
@@ -291,59 +317,6 @@ void owners_answer(const struct owner_query *q, struct owner *answer, struct pro
 	answer->unknown = RECORD_UNKNOWN_NONE;
 	if (cgroup_id)
 		answer->cgroup_id = cgroup_id;
-	answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
-}
-
-static bool take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
-	const struct socket_claim *c, enum record_confidence sure)
-{
-	/* What the sweep found is current only as long as events tell of changes. */
-	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
-		return false;
-	if (c->shared)
-		sure = RECORD_CONFIDENCE_PROBABLE;
-	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
-	return true;
-}
-
-/*
- * Whether @c is about an earlier connection of the same tuple. A SYN leaves within the system call
- * that announced it, however often that is preempted. Over IPv6 the port is told only after the
- * SYN: a younger connect to the same place may be this one.
- */
-static bool is_stale(struct owners *o, const struct owner_query *q, const struct socket_key *k,
-	const struct socket_claim *c)
-{
-	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-
-	if (!c || q->proto != IPPROTO_TCP || !q->initiator ||
-		c->method != RECORD_METHOD_TAP_CONNECT)
-		return false;
-	if (c->seen_ns + CONNECT_MAX_NS < from)
-		return true;
-	return !sockets_addr_v4(q->local_addr) &&
-	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
-}
-
-bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
-{
-	struct socket_scope scope = owners_scope(o, q);
-	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-	const struct socket_claim *c;
-	struct socket_key k;
-
-	o->ambiguous = false;
-	owners_query_key(q, &k);
-	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
-	if (!is_stale(o, q, &k, c) && take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
-		return true;
-	if (q->proto == IPPROTO_UDP)
-		return take_claim(o, q, answer, sockets_port(o->sockets, &k, scope, q->t_ns),
-			RECORD_CONFIDENCE_PROBABLE);
-	if (q->proto == IPPROTO_TCP && !q->initiator)
-		return take_claim(o, q, answer, sockets_listener(o->sockets, &k, scope, q->t_ns),
-			RECORD_CONFIDENCE_PROBABLE);
-	return false;
 }
 
 void owners_give_up(struct owners *o, const struct owner_query *q, struct owner *answer,
@@ -388,6 +361,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 	if (owners_try_tables(o, q, answer))
 		return true;
 	if (!owners_can_ask(o, q, local)) {
+		if (owners_try_raw(o, q, answer))
+			return true;
 		owners_give_up(o, q, answer, owners_why(o, q, local));
 		return true;
 	}
@@ -425,8 +400,9 @@ bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner
 	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))
 		return false;
-	replaced = fresh.process != was->process && (!process_alive_at(was->process, q->t_ns) ||
-							    !is_kin(fresh.process, was->process));
+	replaced =
+		fresh.process && fresh.process != was->process &&
+		(!process_alive_at(was->process, q->t_ns) || !is_kin(fresh.process, was->process));
 	process_unref(fresh.process);
 	return replaced;
 }

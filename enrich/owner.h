@@ -44,6 +44,7 @@ struct owner_query {
 	uint8_t proto;
 	uint8_t netns;  /* where it was seen: packet_head.netns, 0 = our own namespace */
 	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
+	bool responder; /* the other end did, or would have: of two ends one says so */
 	uint8_t local_addr[16];
 	uint8_t remote_addr[16];
 	uint16_t local_port;
@@ -85,9 +86,18 @@ void owners_attached(struct owners *o);
 /* Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them. */
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n);
 
+/*
+ * What the tap should record instead of what was asked for last; false = that still holds. To be
+ * passed on to capture, and told when that is done.
+ */
+bool owners_filter_wanted(const struct owners *o, struct tap_filter *ret);
+void owners_filter_sent(struct owners *o, const struct tap_filter *f);
+
 /* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
 void owners_set_tree(struct owners *o, uint32_t pid);
 
+/* Before a batch of packets: reads what has to be known by then. Most often no system call. */
+void owners_begin(struct owners *o);
 /* Reads what the kernel has published and applies every event not younger than @t_ns. */
 void owners_advance(struct owners *o, uint64_t t_ns);
 /*

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@
 
 /* common_flags of a tracepoint: hard and soft interrupt, NMI (kernel: enum trace_flag_type). */
 #define FLAGS_INTERRUPT 0x58u
+#define FLAGS_BH_OFF    0x80u
 
 struct cursor {
 	const uint8_t *at;
@@ -54,11 +56,12 @@ static size_t trailer_size(uint64_t type)
 	return n;
 }
 
-static bool find_event(const uint64_t ids[TAP_EVENTS], uint64_t id, enum tap_event *ret)
+static bool find_event(const uint64_t ids[TAP_IDS], uint64_t id, enum tap_event *ret)
 {
-	for (int i = 0; id && i < TAP_EVENTS; i++) {
+	for (unsigned i = 0; id && i < TAP_IDS; i++) {
 		if (ids[i] == id) {
-			*ret = (enum tap_event)i;
+			*ret = (enum tap_event)(
+				i < TAP_EVENTS ? i : TAP_FIB + (i - TAP_EVENTS) / TAP_SPARES);
 			return true;
 		}
 	}
@@ -66,8 +69,8 @@ static bool find_event(const uint64_t ids[TAP_EVENTS], uint64_t id, enum tap_eve
 }
 
 /* Splits the trailer off @c: it says when, and which event's record this is. */
-static int take_trailer(const struct tap_layout *l, const uint64_t ids[TAP_EVENTS],
-	struct cursor *c, struct perf_record *r)
+static int take_trailer(const struct tap_layout *l, const uint64_t ids[TAP_IDS], struct cursor *c,
+	struct perf_record *r)
 {
 	enum tap_event event;
 	struct cursor tail;
@@ -157,7 +160,7 @@ static int parse_lost(struct cursor c, uint32_t type, struct perf_record *r)
 	return 0;
 }
 
-static int parse_side_band(const struct tap_layout *l, const uint64_t ids[TAP_EVENTS],
+static int parse_side_band(const struct tap_layout *l, const uint64_t ids[TAP_IDS],
 	const struct perf_event_header *h, struct cursor c, struct perf_record *r)
 {
 	int e = take_trailer(l, ids, &c, r);
@@ -231,12 +234,16 @@ static void parse_route(
 {
 	struct perf_record_route route = {
 		.proto = (uint8_t)field_number(raw, f[TAP_FIB_PROTO]),
+		.flags = (uint8_t)field_number(raw, f[TAP_FIB_ROUTE_FLAGS]),
 		.sport = (uint16_t)field_number(raw, f[TAP_FIB_SPORT]),
 		.dport = (uint16_t)field_number(raw, f[TAP_FIB_DPORT]),
 	};
 
 	r->softirq = field_number(raw, f[TAP_FIB_FLAGS]) & FLAGS_INTERRUPT;
-	if (!route.sport || !field_addr(raw, f[TAP_FIB_DST], route.dst))
+	r->bh_off = field_number(raw, f[TAP_FIB_FLAGS]) & FLAGS_BH_OFF;
+	/* TCP without a port: connect's first try. */
+	if (!route.proto || (!route.sport && route.proto == IPPROTO_TCP) ||
+		!field_addr(raw, f[TAP_FIB_DST], route.dst))
 		return;
 	if (!field_addr(raw, f[TAP_FIB_SRC], route.src))
 		memset(route.src, 0, sizeof(route.src));
@@ -261,6 +268,7 @@ static void parse_state(
 	bool v6 = s.family == AF_INET6;
 
 	r->softirq = field_number(raw, f[TAP_STATE_FLAGS]) & FLAGS_INTERRUPT;
+	r->bh_off = field_number(raw, f[TAP_STATE_FLAGS]) & FLAGS_BH_OFF;
 	if (!field_addr(raw, f[v6 ? TAP_STATE_SADDR_V6 : TAP_STATE_SADDR], s.src) ||
 		!field_addr(raw, f[v6 ? TAP_STATE_DADDR_V6 : TAP_STATE_DADDR], s.dst))
 		return;
@@ -301,7 +309,7 @@ static int parse_exec(
 	return 0;
 }
 
-static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_EVENTS], struct cursor c,
+static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_IDS], struct cursor c,
 	struct perf_record *r)
 {
 	struct cursor raw = {0};
@@ -356,8 +364,8 @@ static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_EVENT
 	return 0;
 }
 
-int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_EVENTS],
-	const uint8_t *bytes, size_t len, struct perf_record *ret)
+int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_IDS], const uint8_t *bytes,
+	size_t len, struct perf_record *ret)
 {
 	struct perf_record r = {.kind = PERF_KIND_IGNORED};
 	struct cursor c = {.at = bytes, .left = len};

@@ -47,10 +47,13 @@ struct perf_record_exec {
 /* Addresses as 16 bytes, IPv4 as ::ffff:a.b.c.d; ports in host order. */
 struct perf_record_route {
 	uint8_t proto;
-	uint16_t sport, dport;
-	uint8_t src[16]; /* all zero (or ::ffff:0.0.0.0) = any */
+	uint8_t flags;         /* of the lookup: PERF_ROUTE_* */
+	uint16_t sport, dport; /* 0 for protocols other than TCP and UDP */
+	uint8_t src[16];       /* all zero (or ::ffff:0.0.0.0) = any */
 	uint8_t dst[16];
 };
+
+#define PERF_ROUTE_ANY_SPORT 0x08 /* a connect whose port the kernel chooses (Linux 6.13) */
 
 struct perf_record_state {
 	uint64_t skaddr;
@@ -68,6 +71,7 @@ struct perf_record {
 	uint64_t cgroup_id; /* of the acting task, 0 = not told */
 	uint32_t pid, tid;
 	bool softirq; /* in interrupt context: pid and cgroup_id belong to somebody unrelated */
+	bool bh_off;  /* bottom halves off: the kernel's doing, on whosever behalf */
 	union {
 		struct {
 			uint32_t ppid;
@@ -99,8 +103,8 @@ enum {
 };
 
 /* @ids: PERF_EVENT_IOC_ID of each event on this CPU; 0 = not opened. */
-int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_EVENTS],
-	const uint8_t *bytes, size_t len, struct perf_record *ret);
+int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_IDS], const uint8_t *bytes,
+	size_t len, struct perf_record *ret);
 
 /*
  * The new program's stack just after exec: argc, argv, NULL, envp, NULL, auxv, strings. @sp is the

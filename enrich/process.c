@@ -32,6 +32,17 @@ struct process *process_ref(struct process *p)
 	return p;
 }
 
+struct process *process_new_kernel(void)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (p) {
+		p->refs = 1;
+		p->flags = PROCESS_KERNEL;
+	}
+	return p;
+}
+
 void process_unref(struct process *p)
 {
 	if (!p || --p->refs)
@@ -69,7 +80,8 @@ void process_exec(struct process *p, const char *comm, size_t comm_len)
 	text_replace(&p->exe, NULL);
 	text_replace(&p->args, NULL);
 	text_replace(&p->cwd, NULL); /* it may have changed before, too */
-	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED);
+	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED |
+				PROCESS_KERNEL);
 	p->flags |= PROCESS_EXE_NEXT;
 }
 
@@ -321,6 +333,15 @@ static struct text *offspring_of(struct process *p)
 	}
 	p->offspring = text_new(buf, len);
 	return p->offspring;
+}
+
+struct process *process_cache_replace(struct process_cache *c, uint32_t pid, uint64_t t_ns)
+{
+	struct process *p = process_cache_find(c, pid, t_ns);
+
+	if (p && !p->exit_ns)
+		process_cache_exit(c, pid, p->sure_ns > p->seen_ns ? p->sure_ns : p->seen_ns);
+	return add(c, pid, 0, t_ns);
 }
 
 static void inherit(struct process *child, struct process *parent)

@@ -32,6 +32,7 @@ enum process_flag {
 	PROCESS_START_ROUGH = 1 << 6,  /* start_ns comes from /proc, not from its fork event */
 	PROCESS_USERNS_OTHER = 1 << 7, /* user ids seen inside are not those of the host */
 	PROCESS_SESSION = 1 << 8,      /* session and terminal are its own, not its parent's */
+	PROCESS_KERNEL = 1 << 9,       /* a thread of the kernel's, no process */
 };
 
 struct process {
@@ -50,6 +51,7 @@ struct process {
 	uint64_t seen_ns;   /* first event that named it: it ran then */
 	uint64_t exit_ns;   /* 0 = alive as far as known */
 	uint64_t fork_ns;   /* its latest child, where that is told; 0 = none */
+	uint64_t sure_ns;   /* all of its events up to here are known, or made up for */
 	uint64_t cgroup_id;
 	uint64_t netns; /* inode numbers, 0 = unknown */
 	uint64_t pidns;
@@ -68,6 +70,8 @@ struct process {
 };
 
 struct process *process_ref(struct process *p);
+/* What stands for the kernel in tables of processes; in no cache. */
+struct process *process_new_kernel(void);
 void process_unref(struct process *p);
 
 /* Bytes of a NUL-padded comm field. */
@@ -102,6 +106,8 @@ struct process *process_cache_find(struct process_cache *c, uint32_t pid, uint64
  * The same, made from nothing but the pid when there is none: an event has just named it.
  */
 struct process *process_cache_get(struct process_cache *c, uint32_t pid, uint64_t t_ns);
+/* The same, but never one that is known: @pid has come to mean somebody unseen. */
+struct process *process_cache_replace(struct process_cache *c, uint32_t pid, uint64_t t_ns);
 /* A fork: the child starts as a copy of its parent. Told twice, it stays one process. */
 struct process *process_cache_fork(
 	struct process_cache *c, uint32_t ppid, uint32_t pid, uint64_t t_ns);

@@ -12,6 +12,10 @@
 #define AMBIGUOUS_NS UINT64_C(60000000000)
 /* A claim told again in the older part of the queue moves to its young end. */
 #define REFRESH_SHARE 2
+/* Claims of one hash, of which the oldest goes: whoever connects from one port again and again, or
+ * from many addresses, would otherwise make a chain as long as the table. */
+#define CONNECTIONS_ALIKE 64
+#define PORTS_ALIKE       256
 
 struct entry {
 	struct socket_claim claim;
@@ -24,6 +28,8 @@ struct table {
 	size_t max;
 	size_t buckets; /* a power of two */
 	size_t at;      /* where the next entry goes: the oldest */
+	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
+	bool forgot;    /* an entry went before its turn */
 	uint64_t evicted;
 	struct entry *entries;
 	uint32_t *bucket;
@@ -88,6 +94,37 @@ static void table_deinit(struct table *t)
 	free(t->bucket);
 }
 
+static struct entry *first(const struct table *t, uint32_t hash)
+{
+	uint32_t i = t->bucket[hash & (t->buckets - 1)];
+
+	return i == NONE ? NULL : &t->entries[i];
+}
+
+static struct entry *following(const struct table *t, const struct entry *e)
+{
+	return e->next == NONE ? NULL : &t->entries[e->next];
+}
+
+#define for_each(e, t, h)                                                                          \
+	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
+		if ((e)->hash == (h))
+
+/* Leaves the youngest of those with @hash. */
+static void shorten(struct table *t, uint32_t hash)
+{
+	size_t n = 0;
+
+	for_each(e, t, hash)
+	{
+		if (++n <= t->alike)
+			continue;
+		unlink_entry(t, e);
+		t->forgot = true;
+		return;
+	}
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e = &t->entries[t->at];
@@ -104,24 +141,10 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	e->claim.seen_ns = c->t_ns;
 	*bucket = (uint32_t)t->at;
 	t->at = (t->at + 1) % t->max;
+	if (t->alike)
+		shorten(t, hash);
 	return e;
 }
-
-static struct entry *first(const struct table *t, uint32_t hash)
-{
-	uint32_t i = t->bucket[hash & (t->buckets - 1)];
-
-	return i == NONE ? NULL : &t->entries[i];
-}
-
-static struct entry *following(const struct table *t, const struct entry *e)
-{
-	return e->next == NONE ? NULL : &t->entries[e->next];
-}
-
-#define for_each(e, t, h)                                                                          \
-	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
-		if ((e)->hash == (h))
 
 /* ---- hashing: peers choose ports and addresses, so the seed is secret ---- */
 
@@ -179,6 +202,8 @@ int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct s
 			return e;
 		}
 	}
+	s->table[CONNECTIONS].alike = CONNECTIONS_ALIKE;
+	s->table[PORTS].alike = PORTS_ALIKE;
 	*ret = s;
 	return 0;
 }
@@ -226,12 +251,17 @@ static bool same_source(const struct entry *e, const struct socket_claim *c)
 	       e->claim.method == c->method;
 }
 
+static bool is_portless(const struct socket_key *k)
+{
+	return !k->local_port && !k->remote_port;
+}
+
 void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 {
 	struct table *t = &s->table[CONNECTIONS];
 	uint32_t hash = hash_tuple(s, &c->key);
 	/* Once the queue has come around, who had a tuple before may be forgotten. */
-	bool passed = t->entries[t->at].claim.process;
+	bool passed = t->entries[t->at].claim.process || t->forgot;
 
 	for_each(e, t, hash)
 	{
@@ -241,6 +271,9 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 		 * event of its own each time. */
 		if (c->method != RECORD_METHOD_TAP_CLOSE && same_source(e, c) && refresh(t, e, c))
 			return;
+		/* Without ports many may send to one place, none of them instead of another. */
+		if (is_portless(&c->key))
+			continue;
 		passed = e->claim.process != c->process;
 		break;
 	}
@@ -444,6 +477,50 @@ const struct socket_claim *sockets_port(const struct sockets *s, const struct so
 		best = newer(best, c, &ambiguous);
 	}
 	return only(best, ambiguous, scope);
+}
+
+const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t port)
+{
+	const struct socket_key k = {.proto = IPPROTO_UDP, .local_port = port};
+	const struct table *t = &s->table[PORTS];
+	const struct socket_claim *best = NULL;
+	uint32_t hash = hash_port(s, &k);
+
+	for_each(e, t, hash)
+	{
+		const struct socket_claim *c = &e->claim;
+
+		if (c->key.local_port != port || c->process->exit_ns)
+			continue;
+		if (best && best->process != c->process)
+			return NULL;
+		best = c;
+	}
+	return best;
+}
+
+const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+	const struct socket_claim *best = NULL;
+	uint32_t hash = hash_tuple(s, k);
+
+	*ret_several = false;
+	for_each(e, t, hash)
+	{
+		const struct socket_claim *c = &e->claim;
+
+		if (c->key.proto != k->proto || !is_portless(&c->key) || c->t_ns > t_ns ||
+			c->seen_ns + window_ns < t_ns ||
+			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || !addr_fits(c, k) ||
+			!in_scope(c, k, scope))
+			continue;
+		*ret_several |= best && best->process != c->process;
+		if (!best || c->seen_ns > best->seen_ns)
+			best = c;
+	}
+	return best;
 }
 
 /* How well a listener's address fits: 0 not at all, the kernel prefers the highest. */

@@ -119,6 +119,14 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 	struct socket_scope scope, uint64_t from_ns, uint64_t t_ns);
 const struct socket_claim *sockets_port(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
+/* The process that has the UDP port k->local_port in any namespace; NULL also when several do. */
+const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t port);
+/*
+ * Who sent to k's remote end without a port at most @window_ns before @t_ns: the latest;
+ * *@ret_several when more than one did.
+ */
+const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several);
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
 /* @cookie (0 = unknown) tells a socket from an earlier one whose inode number it has. */

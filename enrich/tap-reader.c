@@ -40,7 +40,7 @@ struct ring {
 	struct perf_record record; /* points into `copy` */
 	uint8_t *copy;
 	size_t copy_size;
-	uint64_t ids[TAP_EVENTS];
+	uint64_t ids[TAP_IDS];
 };
 
 struct tap_reader {
@@ -111,7 +111,7 @@ void tap_reader_free(struct tap_reader *t)
 	free(t);
 }
 
-static int ring_init(struct tap_reader *t, void *page, const uint64_t ids[TAP_EVENTS], int fd)
+static int ring_init(struct tap_reader *t, void *page, const uint64_t ids[TAP_IDS], int fd)
 {
 	struct ring *r = &t->rings[t->n];
 
@@ -150,7 +150,7 @@ int tap_reader_add(struct tap_reader *t, const struct tap_cpus *cpus, const int 
 	return 0;
 }
 
-int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_EVENTS])
+int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_IDS])
 {
 	if (t->n >= t->layout.cpus)
 		return -EPROTO;

@@ -54,4 +54,4 @@ const int *tap_reader_fds(const struct tap_reader *t, size_t *ret_n);
  * For tests: a ring in ordinary memory instead of a perf descriptor; @page is one page of struct
  * perf_event_mmap_page followed by the data pages, and stays the caller's.
  */
-int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_EVENTS]);
+int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_IDS]);

@@ -11,9 +11,10 @@
 
 #include <stdint.h>
 
-#define TAP_VERSION           1
+#define TAP_VERSION           2
 #define TAP_CPUS_MAX          512u
-#define TAP_CPUS_A_FD_MESSAGE 64u /* ring fds travel in messages of at most this many */
+#define TAP_CPUS_A_FD_MESSAGE 32u /* ring fds travel in messages of at most this many */
+#define TAP_SPARES            6u  /* further events of each filtered kind, see struct tap_filter */
 
 /* The events of one CPU, in this order. */
 enum tap_event {
@@ -24,6 +25,10 @@ enum tap_event {
 	TAP_STATE, /* sock:inet_sock_set_state */
 	TAP_EVENTS,
 };
+
+/* Ids of one CPU's events: TAP_EVENTS, then the spares of TAP_FIB, TAP_FIB6 and TAP_STATE. */
+#define TAP_FILTERED 3u
+#define TAP_IDS      (TAP_EVENTS + TAP_FILTERED * TAP_SPARES)
 
 /* A field of a tracepoint's raw data. size 0 = not there in this kernel. */
 struct tap_field {
@@ -39,6 +44,7 @@ enum tap_fib_field {
 	TAP_FIB_DPORT,
 	TAP_FIB_SRC, /* 4 or 16 bytes */
 	TAP_FIB_DST,
+	TAP_FIB_ROUTE_FLAGS, /* of the lookup: flowi_flags */
 	TAP_FIB_FIELDS,
 };
 
@@ -81,5 +87,26 @@ struct tap_layout {
 struct tap_cpus {
 	uint32_t first; /* index of the first fd */
 	uint32_t count;
-	uint64_t id[TAP_CPUS_A_FD_MESSAGE][TAP_EVENTS]; /* PERF_EVENT_IOC_ID; 0 = not opened */
+	uint64_t id[TAP_CPUS_A_FD_MESSAGE][TAP_IDS]; /* PERF_EVENT_IOC_ID; 0 = not opened */
+};
+
+#define TAP_FILTER_PORTS 16u
+
+/*
+ * What enrich asks capture to record, back over the hand-over connection, at any time after
+ * HANDOVER_DONE. It may only leave out what costs too much (senders) and take in what is left out
+ * by default (closers): capture is free to record more than asked, never less.
+ *
+ * The kernel lets a perf event's filter be set once (-EEXIST after that), and capture can open no
+ * event any more: it has TAP_SPARES of each kind open and asleep, one for each set of ports that
+ * is ever asked for.
+ */
+struct tap_filter {
+	uint16_t senders;   /* used of `sender`: UDP sports that are not to be recorded */
+	uint16_t listeners; /* used of `listener`: TCP sports that belong to servers, although they
+			       are in the range of automatic ones */
+	uint16_t closers;   /* 1 = record who closes whatever the port */
+	uint16_t reserved;  /* 0 */
+	uint16_t sender[TAP_FILTER_PORTS];
+	uint16_t listener[TAP_FILTER_PORTS];
 };

@@ -11,7 +11,7 @@
 
 #define PB_TIMES (PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CGROUP)
 
-static const uint64_t pb_ids[TAP_EVENTS] = {101, 102, 103, 104, 105};
+static const uint64_t pb_ids[TAP_IDS] = {101, 102, 103, 104, 105};
 
 /* The fields where Linux 6.18 on x86-64 has them. */
 static inline struct tap_layout pb_layout(void)

@@ -69,9 +69,10 @@ def show(row):
         tap.note(f"        truth: {t.proto} {t.local} -> {t.remote} pid {sorted(t.end.pids)}")
         if record:
             own = record["flowner"]
+            second = own.get("responder") or {}
             tap.note(f"        record: {record['event']['start']} {own.get('direction')} "
-                     f"{json.dumps(record.get('process', {}))[:300]} {json.dumps(own.get('owner'))} "
-                     f"responder {json.dumps(own.get('responder'))[:300]}")
+                     f"{json.dumps(record.get('process', {}))[:100]} {json.dumps(own.get('owner'))}, responder "
+                     f"{json.dumps(second.get('process'))[:100]} {json.dumps(second.get('owner'))}")
 
 
 def measure(tier, chosen, options):
@@ -212,10 +213,9 @@ def main():
         with open(options.json, "w") as f:
             json.dump([r.as_json() for r in rows], f, indent=1)
     if options.peers or options.methods:
-        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "methods"))
         import methods
-        for kind in ("peers",) * options.peers + ("methods",) * options.methods:
-            methods.columns(kind, harness)
+        methods.compare([k for k in ("methods", "peers") if getattr(options, k)], options.quick,
+                        1 if options.quick else 3)
     tap.done()
 
 

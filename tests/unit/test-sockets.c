@@ -141,6 +141,45 @@ static void test_close(void)
 	end();
 }
 
+/* One tuple over and over, or one port from many addresses: no chain of hundreds. */
+static void test_alike(void)
+{
+	static const uint64_t seed[2] = {1, 2};
+	const struct sockets_limits l = {
+		.connections = 1024, .ports = 8, .listeners = 8, .connecting = 8, .inodes = 8};
+	struct socket_key k = key(6, "10.0.0.1", 80, "10.0.0.2", 40000);
+	struct socket_key other = key(6, "10.0.0.1", 80, "10.0.0.2", 40001);
+	struct socket_key sender = key(17, "10.0.0.1", 5353, "10.0.0.2", 53), from = sender;
+	struct socket_claim c;
+	uint64_t takeovers;
+
+	begin();
+	sockets_free(s);
+	if (sockets_new(&l, seed, &s))
+		tap_bail("no memory");
+	closes(other, 23, S);
+	for (unsigned i = 0; i < 200; i++)
+		closes(k, 100 + i, (2 + i) * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 201 * S, 202 * S)), 299,
+		"closed 200 times: the last one");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 151 * S, 151 * S + 1)), 249,
+		"and those before it");
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 50 * S, 50 * S + 1)), 0,
+		"the oldest are gone, although there is room");
+	tap_is_int(pid_of(sockets_connection(s, &other, local, S, 2 * S)), 23,
+		"others have their place");
+
+	for (unsigned i = 0; i <= 200; i++) {
+		from.local_addr[15] = (uint8_t)(1 + i % 200);
+		c = claim(from, 30 + i / 200, RECORD_METHOD_TAP_SEND, HOST, (300 + i) * S);
+		takeovers = sockets_takeovers(s);
+		sockets_add_connection(s, &c);
+	}
+	tap_ok(sockets_takeovers(s) > takeovers,
+		"a tuple whose owner was forgotten may have passed to another");
+	end();
+}
+
 static void test_namespaces(void)
 {
 	struct socket_key k = key(17, "172.17.0.2", 5000, "10.0.0.2", 53);
@@ -286,6 +325,7 @@ int main(void)
 	test_takeover();
 	test_connection();
 	test_close();
+	test_alike();
 	test_namespaces();
 	test_listener();
 	test_ports();

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers from what the events told, without a system call. */
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+
+#include "enrich/owner-internal.h"
+
+#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
+/* A raw packet leaves within the system call that announced it; preempted, a little later. */
+#define RAW_NS UINT64_C(10000000)
+/* And here it may wait for its neighbour's address. */
+#define RAW_LONG_NS UINT64_C(3000000000)
+
+bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
+	const struct socket_claim *c, enum record_confidence sure)
+{
+	/* What the sweep found is current only as long as events tell of changes. */
+	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
+		return false;
+	if (c->process->flags & PROCESS_KERNEL) {
+		owners_answer(q, answer, NULL, RECORD_METHOD_KERNEL, sure, 0);
+		return true;
+	}
+	/* The last to close it closes it: a child may have had it meanwhile, and be done. */
+	if (c->shared || (c->method == RECORD_METHOD_TAP_CLOSE &&
+				 c->process->fork_ns >= (q->start_ns ? q->start_ns : q->t_ns)))
+		sure = RECORD_CONFIDENCE_PROBABLE;
+	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
+	return true;
+}
+
+/*
+ * Whether @c is about an earlier connection of the same tuple. A SYN leaves within the system call
+ * that announced it, however often that is preempted. Over IPv6 the port is told only after the
+ * SYN: a younger connect to the same place may be this one.
+ */
+static bool is_stale(struct owners *o, const struct owner_query *q,
+	const struct socket_key *k, const struct socket_claim *c)
+{
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+
+	if (q->proto != IPPROTO_TCP || !q->initiator || c->method != RECORD_METHOD_TAP_CONNECT)
+		return false;
+	if (c->seen_ns + CONNECT_MAX_NS < from)
+		return true;
+	return !sockets_addr_v4(q->local_addr) &&
+	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
+}
+
+/*
+ * Whether @c still is the latest word on its tuple or port at the time of @q: not when events that
+ * could contradict it were lost, or not recorded.
+ */
+static bool is_current(
+	const struct owners *o, const struct owner_query *q, const struct socket_claim *c)
+{
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+
+	if (c->method == RECORD_METHOD_TAP_CLOSE)
+		return true; /* about this connection and no other */
+	if (q->proto == IPPROTO_UDP) {
+		if (c->seen_ns <= o->lost_ns && o->lost_ns <= q->t_ns)
+			return false;
+		return owners_filter_trusts(o, c);
+	}
+	/* Whoever accepted a connection did not open it. */
+	if (q->responder && c->method == RECORD_METHOD_TAP_CONNECT)
+		return false;
+	return c->method != RECORD_METHOD_TAP_CONNECT || c->seen_ns > o->lost_ns ||
+	       from < o->lost_ns;
+}
+
+bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	struct socket_scope scope = owners_scope(o, q);
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+	const struct socket_claim *c;
+	struct socket_key k;
+
+	o->ambiguous = false;
+	if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6)
+		return owners_try_icmp(o, q, answer);
+	owners_query_key(q, &k);
+	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (c && !is_stale(o, q, &k, c) && is_current(o, q, c) &&
+		owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
+		return true;
+	if (q->proto == IPPROTO_UDP) {
+		c = sockets_port(o->sockets, &k, scope, q->t_ns);
+		return c && is_current(o, q, c) &&
+		       owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_PROBABLE);
+	}
+	if ((q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)
+		return owners_take_claim(o, q, answer,
+			sockets_listener(o->sockets, &k, scope, q->t_ns),
+			RECORD_CONFIDENCE_PROBABLE);
+	return false;
+}
+
+/* ---- without ports ---- */
+
+/*
+ * Who sent a packet of @proto to q's remote end: nobody but one process did so just now, or, less
+ * sure, lately. *@ret_several: more than one did.
+ */
+static bool try_portless(struct owners *o, const struct owner_query *q, uint8_t proto,
+	enum record_confidence best, struct owner *answer, bool *ret_several)
+{
+	struct socket_scope scope = owners_scope(o, q);
+	const struct socket_claim *c;
+	struct socket_key k;
+	bool several, others;
+
+	owners_query_key(q, &k);
+	k.proto = proto;
+	k.local_port = k.remote_port = 0;
+	c = sockets_portless(
+		o->sockets, &k, scope, q->start_ns ? q->start_ns : q->t_ns, RAW_LONG_NS, &others);
+	*ret_several = others;
+	if (others) {
+		c = sockets_portless(o->sockets, &k, scope, q->start_ns ? q->start_ns : q->t_ns,
+			RAW_NS, &several);
+		if (several)
+			return false;
+		best = RECORD_CONFIDENCE_PROBABLE;
+	}
+	return owners_take_claim(o, q, answer, c, best);
+}
+
+/* Types that the kernel itself sends. */
+static bool is_kernels(uint8_t proto, uint16_t type)
+{
+	if (proto == IPPROTO_ICMP)
+		return type == ICMP_ECHOREPLY || type == ICMP_DEST_UNREACH ||
+		       type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT ||
+		       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB ||
+		       type == ICMP_TIMESTAMPREPLY;
+	return type < ICMP6_ECHO_REQUEST || type == ICMP6_ECHO_REPLY ||
+	       (type >= MLD_LISTENER_QUERY && type <= ND_REDIRECT) || type == 143 /* MLDv2 */;
+}
+
+bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	/* Seen from its middle (a reply came first) it is an echo: 8 or 128, and code 0. */
+	bool asked = q->initiator || (!q->responder && q->local_port > q->remote_port);
+	bool several = false;
+
+	if (asked && try_portless(o, q, q->proto, RECORD_CONFIDENCE_EXACT, answer, &several))
+		return true;
+	if (!owners_scope(o, q).local || (asked && !is_kernels(q->proto, q->local_port))) {
+		if (several && answer->confidence == RECORD_CONFIDENCE_UNKNOWN) {
+			answer->unknown = RECORD_UNKNOWN_AMBIGUOUS;
+			return true;
+		}
+		return false;
+	}
+	/* The kernel answers, and complains. */
+	owners_answer(q, answer, NULL, RECORD_METHOD_KERNEL,
+		several ? RECORD_CONFIDENCE_PROBABLE : RECORD_CONFIDENCE_EXACT, 0);
+	return true;
+}
+
+bool owners_try_raw(struct owners *o, const struct owner_query *q, struct owner *answer)
+{
+	bool several;
+
+	if (q->responder || !o->tap)
+		return false;
+	/* By protocol, then those that write the whole IP header (IPPROTO_RAW). */
+	return try_portless(o, q, q->proto, RECORD_CONFIDENCE_PROBABLE, answer, &several) ||
+	       try_portless(o, q, IPPROTO_RAW, RECORD_CONFIDENCE_PROBABLE, answer, &several);
+}
