@@ -154,17 +154,14 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 	if (inode == s->own_inode)
 		return 0;
 	p = find_inode(s, inode);
-	if (p) {
-		r = go_into(s, fd);
-		if (r < 0)
-			return r;
-	} else {
+	r = p ? go_into(s, fd) : add(s, fd, inode, path, 0);
+	if (r < 0)
+		return r;
+	if (!p)
+		p = &s->place[s->n - 1];
+	if (!p->entry.captured) {
 		if (next_number(s) > PACKET_NETNS_MAX)
 			return -ENOSPC;
-		r = add(s, fd, inode, path, 0);
-		if (r < 0)
-			return r;
-		p = &s->place[s->n - 1];
 		p->entry.captured = next_number(s);
 	}
 	*ret_number = p->entry.captured;

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_SET = 256, OPTION_STATS };
+enum { OPTION_SET = 256, OPTION_STATS, OPTION_NETNS };
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"interface", required_argument, NULL, 'i'},
+	{"netns", required_argument, NULL, OPTION_NETNS},
 	{"read", required_argument, NULL, 'r'},
 	{"output", required_argument, NULL, 'o'},
 	{"duration", required_argument, NULL, 'd'},
@@ -109,6 +110,8 @@ static int take(struct arguments *o, int c, char **argv, char *why, size_t size)
 		return single(&o->file, "-r", optarg, why, size);
 	case 'i':
 		return list_add(&o->interfaces, "-i", optarg, why, size);
+	case OPTION_NETNS:
+		return list_add(&o->netns, "--netns", optarg, why, size);
 	case 'o':
 		return add_output(o, optarg, why, size);
 	case 'd':
@@ -165,6 +168,9 @@ static int check(const struct arguments *o, char *why, size_t size)
 	if (o->file && o->interfaces.n)
 		return usage(
 			why, size, "-r and -i exclude each other%s: a file or an interface", "");
+	if (o->file && o->netns.n)
+		return usage(why, size,
+			"-r and --netns exclude each other%s: a file is of no namespace", "");
 	if (o->file && o->command)
 		return usage(why, size,
 			"-r and a command exclude each other%s: a file shows the past", "");

@@ -25,6 +25,7 @@ struct arguments {
 	const char *file;        /* -r, NULL = live */
 	char *filter;            /* the words of the filter expression joined, NULL = none; owned */
 	struct arguments_list interfaces;
+	struct arguments_list netns; /* network namespaces to capture in */
 	struct arguments_list outputs;
 	struct arguments_list sets;
 	uint64_t duration_ns; /* -d, 0 = until the end */

@@ -30,6 +30,7 @@ static const char run_help[] =
 	"children did. FILTER EXPRESSION as in pcap-filter(7).\n"
 	"\n"
 	"  -i, --interface NAME      capture there only (repeatable; default: any)\n"
+	"      --netns NAME          capture in that network namespace (repeatable)\n"
 	"  -r, --read FILE           read a pcap or pcapng file instead; - is stdin\n"
 	"  -o, --output FORMAT:PATH  where records go (repeatable; default: text:-);\n"
 	"                            FORMAT is text or ecs, PATH - is standard output\n"

@@ -266,6 +266,10 @@ static int make_children(struct plan *p)
 		add_arg(capture, "-i");
 		add_arg(capture, p->options->interfaces.item[i]);
 	}
+	for (size_t i = 0; i < p->options->netns.n; i++) {
+		add_arg(capture, "--netns");
+		add_arg(capture, p->options->netns.item[i]);
+	}
 	if (p->options->filter) {
 		add_arg(capture, "-f");
 		add_arg(capture, p->options->filter);

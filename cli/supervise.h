@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SUPERVISE_ARGS_MAX       160
+#define SUPERVISE_ARGS_MAX       288
 #define SUPERVISE_BACKOFF_MIN_NS UINT64_C(100000000)
 #define SUPERVISE_BACKOFF_MAX_NS UINT64_C(1000000000)
 #define SUPERVISE_SHORT_LIFE_NS  UINT64_C(1000000000) /* dying younger than this backs off */

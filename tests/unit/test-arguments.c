@@ -52,7 +52,7 @@ static void test_all(void)
 {
 	char *argv[] = {"run", "-c", "f.yaml", "tcp", "-i", "lo", "port", "--interface=eth0", "80",
 		"-o", "text:-", "-o", "ecs:a:b", "-d5", "--set", "limits.flows=64",
-		"--set=a.b=", "--stats", "--", "curl", "-o", "--", "x", NULL};
+		"--set=a.b=", "--netns", "web", "--stats", "--", "curl", "-o", "--", "x", NULL};
 	struct arguments a;
 	char why[256];
 	int r = arguments_parse(&a, N(argv) - 1, argv, why, sizeof(why));
@@ -67,9 +67,10 @@ static void test_all(void)
 		"-o twice; a path may have colons");
 	tap_ok(a.sets.n == 2 && !strcmp(a.sets.item[1], "a.b="),
 		"--set twice; a value may be empty");
+	tap_ok(a.netns.n == 1 && !strcmp(a.netns.item[0], "web"), "--netns");
 	tap_ok(a.duration_ns == UINT64_C(5000000000), "-d");
 	tap_ok(a.stats && !a.help && !a.file, "--stats");
-	tap_ok(a.command == argv + 19 && !strcmp(a.command[1], "-o") && !a.command[4],
+	tap_ok(a.command == argv + 21 && !strcmp(a.command[1], "-o") && !a.command[4],
 		"the command's options are its own, also a second --");
 	arguments_deinit(&a);
 }

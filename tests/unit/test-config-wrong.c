@@ -133,6 +133,11 @@ static const struct {
 		"2:16: capture.interfaces: \"eth0\\x00eth1\" contains a control character"},
 	{"capture:\n  interfaces: [/dev/eth0]\n",
 		"2:16: capture.interfaces: \"/dev/eth0\" is not the name of a network interface"},
+	{"capture:\n  netns: [self, a/b]\n",
+		"2:17: capture.netns: \"a/b\" is neither the name of a network namespace nor an "
+		"absolute path"},
+	{"capture:\n  netns: [web, web]\n", "2:16: capture.netns: has the entry \"web\" twice"},
+	{"capture:\n  netns: []\n", "2:10: capture.netns: must not be empty"},
 	{"capture:\n  user: \"\"\n", "2:9: capture.user: must not be empty"},
 	{"capture:\n  user: root\n",
 		"2:9: capture.user: \"root\" is root: flowner's programs run without privileges"},
