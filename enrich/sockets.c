@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE UINT32_MAX
+#define EXIT_CLOSES_NS UINT64_C(1000000000) /* exit told -> last descriptor closed, at most */
+#define NONE           UINT32_MAX
 /* Two namespaces' claims on one tuple this close together could both be meant. */
 #define AMBIGUOUS_NS UINT64_C(60000000000)
 /* A claim told again in the older part of the queue moves to its young end. */
@@ -446,8 +447,12 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 			continue;
 		if (c->method == RECORD_METHOD_TAP_CLOSE && c->t_ns < from_ns)
 			continue;
-		/* What the sweep found ends with the process that had it. */
-		if (c->method == RECORD_METHOD_SEED && !process_alive_at(c->process, t_ns))
+		/*
+		 * What the sweep found ends with the process that had it: its descriptors are
+		 * closed after its exit is told (since Linux 6.16; after its memory is freed).
+		 */
+		if (c->method == RECORD_METHOD_SEED && t_ns > EXIT_CLOSES_NS &&
+			!process_alive_at(c->process, t_ns - EXIT_CLOSES_NS))
 			continue;
 		if (addr_fits(c, k) && in_scope(c, k, scope))
 			best = newer(best, c, &ambiguous);
