@@ -5,7 +5,7 @@
  *
  * Assumes that whoever connects has begun within the last second; otherwise it names nobody.
  */
-#include "methods/packets.h"
+#include "bench/methods/packets.h"
 
 #include <errno.h>
 #include <linux/cn_proc.h>

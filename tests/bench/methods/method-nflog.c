@@ -4,7 +4,7 @@
  *
  * Assumes a rule of nftables "log group GROUP" on them. A uid is all it ever knows.
  */
-#include "methods/packets.h"
+#include "bench/methods/packets.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>

@@ -6,9 +6,9 @@
  * Both assume that socket and process outlive the look-up. The walk tries the last owner found,
  * then the youngest process first, and ends where the inode is.
  */
-#include "methods/packets.h"
-#include "methods/procs.h"
-#include "methods/sock-diag.h"
+#include "bench/methods/packets.h"
+#include "bench/methods/procs.h"
+#include "bench/methods/sock-diag.h"
 
 struct lookup {
 	const struct packet *packet;

@@ -4,7 +4,7 @@
  *
  * Assumes that a connection lives until the next look; walks once a look, for all new sockets.
  */
-#include "methods/procs.h"
+#include "bench/methods/procs.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
  *
  * Prints a line a sighting until SIGTERM or SIGINT, and "ready" on standard error once it watches.
  */
-#include "methods/observe.h"
+#include "bench/methods/observe.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -2,7 +2,7 @@
 /*
  * First packets of connections to a port, through libpcap.
  */
-#include "methods/packets.h"
+#include "bench/methods/packets.h"
 
 #include <netinet/ip.h>
 #include <pcap/pcap.h>

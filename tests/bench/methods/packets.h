@@ -9,7 +9,7 @@
 
 #include <netinet/in.h>
 
-#include "methods/observe.h"
+#include "bench/methods/observe.h"
 
 struct packet {
 	uint64_t t_ns;

@@ -2,7 +2,7 @@
 /*
  * What /proc tells of sockets.
  */
-#include "methods/procs.h"
+#include "bench/methods/procs.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "methods/observe.h"
+#include "bench/methods/observe.h"
 
 struct proc_socket {
 	uint8_t proto;

@@ -2,7 +2,7 @@
 /*
  * The inode of one socket, asked of the kernel by sock_diag(7).
  */
-#include "methods/sock-diag.h"
+#include "bench/methods/sock-diag.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>

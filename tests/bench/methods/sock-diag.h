@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "methods/packets.h"
+#include "bench/methods/packets.h"
 
 void sock_diag_open(void);
 /* The inode of the packet's sender; 0: no such socket (any more), or no process holds it. */
