@@ -197,7 +197,12 @@ void owners_search(struct owners *o);
  * Whether @c's process holds the socket still, @t_ns or later. Without a tap nothing tells that it
  * was closed or passed on: then it is looked at, or the claim is not believed.
  */
-bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns);
+enum owners_holds {
+	OWNERS_HOLDS_NOT,
+	OWNERS_HOLDS_LIKELY, /* it has not ended nor made a child since */
+	OWNERS_HOLDS,
+};
+enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns);
 
 /* owner.c: gives @answer this owner, unless it already has a better one. */
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,

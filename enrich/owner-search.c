@@ -337,30 +337,36 @@ void owners_search(struct owners *o)
 		sweep(&s, now);
 }
 
-bool owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns)
+enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns)
 {
 	const struct process *p = c->process;
 	uint64_t inode;
 	int r;
 
 	if (!process_alive_at(p, t_ns))
-		return false;
+		return OWNERS_HOLDS_NOT;
 	if (o->tap)
-		return true; /* it would have told */
+		return OWNERS_HOLDS; /* it would have told */
 	if (!o->procfs)
-		return false;
+		return OWNERS_HOLDS_NOT;
 	r = procfs_socket_at(o->procfs, p->pid, c->fd, &inode);
 	if (r == 0 && inode != c->number)
-		return false;
-	/* Nobody may look: then it must be known that it did not pass the socket on to a child. */
-	if (r == -EACCES)
-		return o->connector && !p->exit_ns && !p->fork_ns && !o->life_lost_ns;
+		return OWNERS_HOLDS_NOT;
+	if (r == -EACCES) {
+		/* Nobody may look. Somebody holds it: who has no child to pass it on to, then. */
+		owners_hear(o);
+		return o->connector && !p->exit_ns && !p->fork_ns && !o->life_lost_ns
+			       ? OWNERS_HOLDS_LIKELY
+			       : OWNERS_HOLDS_NOT;
+	}
 	if (r < 0)
-		return false;
+		return OWNERS_HOLDS_NOT;
 	if (o->connector && !o->life_lost_ns)
-		return true;
+		return OWNERS_HOLDS;
 	/* No exit would have been told: the pid may be another's by now. */
 	return procfs_read(o->procfs, p->pid, 0, &o->found) == 0 && p->start_ns &&
-	       o->found.start_ns < p->start_ns + PROCESS_START_SLACK_NS &&
-	       p->start_ns < o->found.start_ns + PROCESS_START_SLACK_NS;
+			       o->found.start_ns < p->start_ns + PROCESS_START_SLACK_NS &&
+			       p->start_ns < o->found.start_ns + PROCESS_START_SLACK_NS
+		       ? OWNERS_HOLDS
+		       : OWNERS_HOLDS_NOT;
 }

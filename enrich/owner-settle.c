@@ -103,6 +103,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 	const struct socket_claim *holder;
 	struct process *sender;
 	enum record_confidence sure = RECORD_CONFIDENCE_PROBABLE;
+	enum owners_holds holds = OWNERS_HOLDS_NOT;
 
 	if (w->match == DIAG_MATCH_NONE || w->twice)
 		return;
@@ -117,7 +118,9 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		return;
 	}
 	holder = s->inode ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
-	if (holder && !owners_still_holds(o, holder, w->q.t_ns)) {
+	if (holder)
+		holds = owners_still_holds(o, holder, w->q.t_ns);
+	if (holder && holds == OWNERS_HOLDS_NOT) {
 		sockets_remove_inode(o->sockets, s->inode);
 		holder = NULL;
 	}
@@ -128,7 +131,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		w->cookie = s->cookie;
 		return;
 	}
-	if (w->match == DIAG_MATCH_EXACT && !holder->shared)
+	if (w->match == DIAG_MATCH_EXACT && !holder->shared && holds == OWNERS_HOLDS)
 		sure = RECORD_CONFIDENCE_EXACT;
 	owners_answer(
 		&w->q, w->answer, holder->process, RECORD_METHOD_SOCK_DIAG, sure, s->cgroup_id);
