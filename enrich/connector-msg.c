@@ -35,7 +35,8 @@ size_t connector_request(void *buf, bool listen, uint32_t seq)
 size_t connector_narrow(void *buf)
 {
 	/* struct proc_input of Linux 6.6 */
-	const uint32_t input[] = {PROC_CN_MCAST_LISTEN, PROC_EVENT_UID | PROC_EVENT_GID};
+	const uint32_t input[] = {
+		PROC_CN_MCAST_LISTEN, PROC_EVENT_UID | PROC_EVENT_GID | PROC_EVENT_SID};
 	struct nlmsghdr h;
 	struct cn_msg m;
 
@@ -86,10 +87,15 @@ static void parse(const struct proc_event *e, struct connector_event *ret)
 		of_process(CONNECTOR_UID, (uint32_t)e->event_data.id.process_pid,
 			(uint32_t)e->event_data.id.process_tgid, ret);
 		ret->id = e->event_data.id.e.euid;
+		ret->real = e->event_data.id.r.ruid;
 	} else if (e->what == PROC_EVENT_GID) {
 		of_process(CONNECTOR_GID, (uint32_t)e->event_data.id.process_pid,
 			(uint32_t)e->event_data.id.process_tgid, ret);
 		ret->id = e->event_data.id.e.egid;
+		ret->real = e->event_data.id.r.rgid;
+	} else if (e->what == PROC_EVENT_SID) {
+		of_process(CONNECTOR_SESSION, (uint32_t)e->event_data.sid.process_pid,
+			(uint32_t)e->event_data.sid.process_tgid, ret);
 	}
 }
 

@@ -27,6 +27,7 @@ enum connector_kind {
 	CONNECTOR_COMM, /* renamed itself */
 	CONNECTOR_UID,
 	CONNECTOR_GID,
+	CONNECTOR_SESSION, /* leads a session of its own */
 };
 
 /* One event of a whole process: those of its threads are OTHER. */
@@ -35,6 +36,7 @@ struct connector_event {
 	uint32_t pid;
 	uint32_t ppid; /* of FORK */
 	uint32_t id;   /* effective one of UID, GID */
+	uint32_t real; /* real one of these */
 	uint32_t seq;  /* of ACK: the request's */
 	int error;     /* of ACK: -errno */
 	uint64_t t_ns; /* CLOCK_MONOTONIC */
@@ -49,7 +51,7 @@ enum {
 /* Writes a request to begin (or end) telling; @buf has CONNECTOR_REQUEST_SIZE bytes. */
 size_t connector_request(void *buf, bool listen, uint32_t seq);
 
-/* A request to be told of UID and GID alone; @buf has CONNECTOR_NARROW_SIZE bytes. */
+/* A request to be told of UID, GID and SESSION alone; @buf has CONNECTOR_NARROW_SIZE bytes. */
 size_t connector_narrow(void *buf);
 
 /* Takes the next event at *@offset of @len received bytes. 0; positive CONNECTOR_E_*. */

@@ -4,16 +4,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "shm/cleanup.h"
 
 #define RECEIVE_BUFFER (4 << 20) /* bytes: some 5,000 events of a fork storm */
 #define ACK_SEARCH     4096      /* events of others in front of the answer to our request */
@@ -28,37 +33,62 @@ struct connector {
 	struct connector_stats stats;
 };
 
+static int attach(int fd, struct sock_filter *insn, size_t n)
+{
+	const struct sock_fprog program = {(unsigned short)n, insn};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+											   : 0;
+}
+
 /* Lets only whole processes' events through, and of these only what connector_next() knows. */
 static int attach_filter(int fd)
 {
 	struct sock_filter insn[] = {
 		/* 0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
-		/* 1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_FORK), 10, 0),
-		/* 2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXEC), 14, 0),
-		/* 3*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_NONE), 13, 0),
-		/* 4*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXIT), 3, 0),
-		/* 5*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_COMM), 2, 0),
-		/* 6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 1, 0),
-		/* 7*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 0, 8),
-		/* 8*/
+		/* 1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_FORK), 11, 0),
+		/* 2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXEC), 15, 0),
+		/* 3*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_NONE), 14, 0),
+		/* 4*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXIT), 4, 0),
+		/* 5*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_COMM), 3, 0),
+		/* 6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 2, 0),
+		/* 7*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 1, 0),
+		/* 8*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_SID), 0, 8),
+		/* 9*/
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.exit.process_pid)),
-		/* 9*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		/*10*/
+		/*10*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*11*/
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.exit.process_tgid)),
-		/*11*/ BPF_JUMP(BPF_JMP | BPF_JA, 3, 0, 0),
-		/*12*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.fork.child_pid)),
-		/*13*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		/*14*/
+		/*12*/ BPF_JUMP(BPF_JMP | BPF_JA, 3, 0, 0),
+		/*13*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.fork.child_pid)),
+		/*14*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*15*/
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.fork.child_tgid)),
-		/*15*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
-		/*16*/ BPF_STMT(BPF_RET | BPF_K, 0),
-		/*17*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/*16*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		/*17*/ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*18*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
-	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
 
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-		return -errno;
-	return 0;
+	return attach(fd, insn, sizeof(insn) / sizeof(insn[0]));
+}
+
+/* The same for changes of ids and sessions alone, where the kernel cannot be asked for these. */
+static int attach_ids_filter(int fd)
+{
+	struct sock_filter insn[] = {
+		/*0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
+		/*1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 2, 0),
+		/*2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 1, 0),
+		/*3*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_SID), 0, 4),
+		/*4*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_pid)),
+		/*5*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		/*6*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_tgid)),
+		/*7*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		/*8*/ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*9*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+
+	return attach(fd, insn, sizeof(insn) / sizeof(insn[0]));
 }
 
 static int attach_wake_filter(int fd)
@@ -70,11 +100,8 @@ static int attach_wake_filter(int fd)
 		/* Whole: the kernel would cut it for the listeners after us, too. */
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
-	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
 
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-		return -errno;
-	return 0;
+	return attach(fd, insn, sizeof(insn) / sizeof(insn[0]));
 }
 
 static int request(int fd, bool listen, uint32_t seq)
@@ -151,27 +178,55 @@ static int start(struct connector *c)
 	return r < 0 ? r : find_answer(c->fd, seq);
 }
 
-static void close_both(struct connector *c)
+static void close_fds(struct connector *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
 	if (c->wake_fd >= 0)
 		close(c->wake_fd);
-	free(c);
+	c->fd = c->wake_fd = -1;
+}
+
+struct attempt {
+	struct connector *c;
+	int r;
+};
+
+/* A thread of its own, which ends with it, is in the initial network namespace meanwhile. */
+static void *start_initial(void *arg)
+{
+	struct attempt *a = arg;
+	int ns = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC);
+
+	/* The kernel's threads are in it, too, and hide less. */
+	if (ns < 0)
+		ns = open("/proc/2/ns/net", O_RDONLY | O_CLOEXEC);
+	if (ns >= 0 && setns(ns, CLONE_NEWNET) == 0)
+		a->r = start(a->c);
+	if (ns >= 0)
+		close(ns);
+	return NULL;
 }
 
 int connector_new(struct connector **ret)
 {
 	struct connector *c = calloc(1, sizeof(*c));
-	int r;
+	struct attempt a = {.c = c};
+	pthread_t thread;
 
 	if (!c)
 		return -ENOMEM;
 	c->fd = c->wake_fd = -1;
-	r = start(c);
-	if (r < 0) {
-		close_both(c);
-		return r;
+	a.r = start(c);
+	if (a.r < 0) {
+		close_fds(c);
+		if (pthread_create(&thread, NULL, start_initial, &a) == 0)
+			pthread_join(thread, NULL);
+	}
+	if (a.r < 0) {
+		close_fds(c);
+		free(c);
+		return a.r;
 	}
 	*ret = c;
 	return 0;
@@ -183,35 +238,27 @@ void connector_free(struct connector *c)
 		return;
 	/* Older kernels count listeners by these requests alone. */
 	(void)request(c->fd, false, 0);
-	close_both(c);
+	close_fds(c);
+	free(c);
 }
 
 int connector_only_ids(struct connector *c)
 {
-	struct sock_filter insn[] = {
-		/*0*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(what)),
-		/*1*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_UID), 1, 0),
-		/*2*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_GID), 0, 4),
-		/*3*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_pid)),
-		/*4*/ BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		/*5*/ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(event_data.id.process_tgid)),
-		/*6*/ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
-		/*7*/ BPF_STMT(BPF_RET | BPF_K, 0),
-		/*8*/ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	const struct sock_fprog program = {sizeof(insn) / sizeof(insn[0]), insn};
 	char buf[CONNECTOR_NARROW_SIZE];
+	int r = attach_ids_filter(c->fd);
 
-	if (setsockopt(c->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	/* Linux 6.6 and later then do not even offer the others; older ones ignore it. */
 	(void)send(c->fd, buf, connector_narrow(buf), 0);
+	if (c->wake_fd >= 0)
+		close(take_fd(&c->wake_fd));
 	return 0;
 }
 
 int connector_fd(const struct connector *c)
 {
-	return c->wake_fd;
+	return c->wake_fd >= 0 ? c->wake_fd : c->fd;
 }
 
 const struct connector_stats *connector_stats(const struct connector *c)
@@ -238,7 +285,7 @@ unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void
 	unsigned read = 0;
 	char word;
 
-	while (recv(c->wake_fd, &word, sizeof(word), MSG_DONTWAIT) > 0)
+	while (c->wake_fd >= 0 && recv(c->wake_fd, &word, sizeof(word), MSG_DONTWAIT) > 0)
 		;
 	for (; read < max; read++) {
 		ssize_t n = receive(c->fd, buf);

@@ -3,7 +3,8 @@
  * Listens to the kernel's process connector: who forks, executes, renames itself and exits, when
  * no tap tells.
  *
- * Only of the initial pid, user and network namespace. Linux 6.6 and later ask for no privilege,
+ * Only of the initial pid and user namespace; from another network namespace the initial one is
+ * entered for it, where that is allowed. Linux 6.6 and later ask for no privilege,
  * older ones for CAP_NET_ADMIN: open it before privileges go. Threads' events are dropped in the
  * kernel by a socket filter. Forks and exits wait until somebody reads: only a second socket, which
  * gets nothing but exec events, wakes.
@@ -26,9 +27,12 @@ struct connector_stats {
 
 int connector_new(struct connector **ret);
 void connector_free(struct connector *c);
-/* Readable when a program has started: the one event that cannot wait. */
-/* Nothing but changes of user and group ids from now on. */
+/*
+ * Tells of changes of user, group and session only from now on, for when a tap tells the rest.
+ * Needs no privilege. Unread events stay.
+ */
 int connector_only_ids(struct connector *c);
+/* Readable when a program has started, the one event that cannot wait; when narrowed, at any. */
 int connector_fd(const struct connector *c);
 const struct connector_stats *connector_stats(const struct connector *c);
 

@@ -26,6 +26,26 @@ void credentials_seen(struct credentials *c, uint32_t effective, uint32_t real, 
 		c->now.from_ns = 0;
 }
 
+void credentials_changed(struct credentials *c, uint32_t effective, uint32_t real, uint64_t t_ns)
+{
+	bool same = effective == c->now.effective && real == c->now.real;
+
+	if (t_ns >= c->now.to_ns) {
+		credentials_seen(c, effective, real, t_ns);
+		if (c->now.from_ns < t_ns && !same)
+			c->now.from_ns = t_ns;
+		return;
+	}
+	/* Word of it comes after a look at /proc that was later. */
+	if (t_ns >= c->now.seen_ns || t_ns <= c->was.to_ns)
+		return;
+	if (same)
+		c->now.seen_ns = t_ns;
+	else
+		c->was = (struct credential){effective, real, t_ns, t_ns, t_ns};
+	c->now.from_ns = c->now.seen_ns;
+}
+
 void credentials_lose(struct credentials *c, uint64_t t_ns)
 {
 	credentials_seen(c, UINT32_MAX, UINT32_MAX, t_ns);
@@ -59,8 +79,11 @@ int credentials_at(const struct credentials *c, uint64_t t_ns, uint64_t watched_
 	bool sure =
 		t_ns < v->seen_ns ? t_ns >= watched_ns : t_ns <= v->to_ns || v->to_ns >= watched_ns;
 
-	/* Between its last sight and that of the next value, either may be true. */
-	if (v == &c->was && !sure)
+	/*
+	 * Between its last sight and that of the next value, either may be true. And a child
+	 * without a program of its own is often made to become another user.
+	 */
+	if (!sure && (v == &c->was || v->to_ns < v->from_ns))
 		v = &NOBODY;
 	*ret_effective = v->effective;
 	*ret_real = v->real;

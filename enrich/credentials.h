@@ -26,12 +26,14 @@ struct credentials {
 
 enum {
 	CREDENTIALS_E_UNCONFIRMED = 1, /* true once, and may have changed since */
-	CREDENTIALS_E_UNKNOWN,         /* it changed about then, or was never seen */
+	CREDENTIALS_E_UNKNOWN,         /* it changed about then, or was never seen of itself */
 };
 
 void credentials_init(struct credentials *c);
 /* Seen at @t_ns. @real may be UINT32_MAX. What is older than what is known changes nothing. */
 void credentials_seen(struct credentials *c, uint32_t effective, uint32_t real, uint64_t t_ns);
+/* They became these at @t_ns: they were others before, even if these were seen since. */
+void credentials_changed(struct credentials *c, uint32_t effective, uint32_t real, uint64_t t_ns);
 /* From @t_ns on nobody knows. */
 void credentials_lose(struct credentials *c, uint64_t t_ns);
 /* A child forked at @t_ns has those that its parent had. */

@@ -211,8 +211,6 @@ static int read_batch(struct loop *l)
 	unsigned n = 0;
 	int r = 0, result;
 
-	if (l->s->owners)
-		owners_begin(l->s->owners);
 	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
 		if (frame.type == RING_FRAME_END)
 			l->capture_ended = true;
@@ -379,6 +377,8 @@ static void sleep_and_hear(struct loop *l)
 		owners_idle(l->s->owners, daemon_realtime_ns() -
 						  l->s->daemon->config.capture.batch_timeout_ns -
 						  LOOP_LATE_NS);
+	else if (l->s->owners)
+		owners_polled(l->s->owners, daemon_realtime_ns());
 }
 
 /* A millisecond of waiting for room in sink's ring: a (new) sink must be able to attach. */

@@ -227,8 +227,12 @@ static void on_exec(struct owners *o, const struct perf_record *r)
 	}
 	/* Inside another user namespace the numbers mean other users. */
 	if (r->exec.have_ids && !(p->flags & PROCESS_USERNS_OTHER)) {
-		p->uid = r->exec.uid;
-		p->gid = r->exec.gid;
+		credentials_seen(&p->uids, r->exec.uid, r->exec.ruid, r->t_ns);
+		credentials_seen(&p->gids, r->exec.gid, r->exec.rgid, r->t_ns);
+	} else if (o->watched_ns == UINT64_MAX) {
+		/* The program may be one that runs as its file's owner. */
+		credentials_lose(&p->uids, r->t_ns);
+		credentials_lose(&p->gids, r->t_ns);
 	}
 }
 
@@ -237,7 +241,7 @@ void owners_apply(void *owners, const struct perf_record *r)
 	struct owners *o = owners;
 	struct process *p;
 
-	owners_apply_ids(o, r->t_ns);
+	owners_apply_changes(o, r->t_ns);
 	switch (r->kind) {
 	case PERF_KIND_IGNORED:
 		break;

@@ -17,8 +17,8 @@
 
 #define OWNERS_PENDING_MAX 512u /* questions between two settles; one more settles at once */
 
-#define OWNERS_EARLY_MAX 256u
-#define OWNERS_IDS_MAX   256u /* changes of ids whose turn has not come */
+#define OWNERS_EARLY_MAX   256u
+#define OWNERS_CHANGES_MAX 1024u /* of users, not yet applied */
 
 #define OWNERS_RECENT_MAX 64u /* processes made lately */
 #define OWNERS_FOUND_MAX  16u /* processes whose sockets were found lately */
@@ -108,13 +108,14 @@ struct owners {
 	uint32_t exec_pid; /* latest exec previewed: who, and its new name */
 	char exec_comm[PROCESS_COMM_MAX];
 	struct connector *connector; /* NULL = there is a tap, or refused */
-	uint64_t life_lost_ns;       /* the latest loss of its events */
-	struct connector *ids;       /* beside a tap: changes of ids; NULL = refused */
-	uint64_t ids_ns;             /* the latest one */
-	size_t id_at, n_ids;
-	struct connector_event id[OWNERS_IDS_MAX]; /* not yet applied, oldest at id_at */
-	unsigned life_reads;                       /* of /proc that are left in this batch */
-	size_t recent_at;                          /* where the next one goes */
+	struct connector *changes;   /* the same beside a tap: of users and sessions only */
+	uint64_t watched_ns; /* since when every such change is told; UINT64_MAX = it is not */
+	uint64_t heard_ns;   /* all changes up to here have been read */
+	size_t change_at, n_changes; /* the oldest; they wait for the tap's events before them */
+	struct connector_event change[OWNERS_CHANGES_MAX];
+	uint64_t life_lost_ns; /* the latest loss of its events */
+	unsigned life_reads;   /* of /proc that are left in this batch */
+	size_t recent_at;      /* where the next one goes */
 	uint32_t recent[OWNERS_RECENT_MAX];
 	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
 	uint64_t search_spent_ns, search_refill_ns;
@@ -122,10 +123,10 @@ struct owners {
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
 	uint16_t looked_up[OWNERS_PENDING_MAX]; /* index of each one's question */
-	struct procfs_process found; /* scratch */
-	struct process *kernel;      /* stands for sockets of no process */
-	bool init_pidns;             /* pid 2 makes the kernel's threads */
-	bool any_sport;              /* this kernel marks a connect's route lookup as such */
+	struct procfs_process found;            /* scratch */
+	struct process *kernel;                 /* stands for sockets of no process */
+	bool init_pidns;                        /* pid 2 makes the kernel's threads */
+	bool any_sport; /* this kernel marks a connect's route lookup as such */
 	struct owners_filter filter;
 };
 
@@ -182,14 +183,17 @@ void owners_look_up(struct owners *o);
 /* What the sock_diag sockets of all namespaces counted. */
 struct diag_stats owners_diag_stats(const struct owners *o);
 
+/* owner-changes.c: users and sessions of processes as they change, beside a tap. */
+void owners_watch_changes(struct owners *o);
+/* One such event of a process. */
+void owners_apply_change(struct owners *o, const struct connector_event *e);
+/* Reads what there is. */
+void owners_hear_changes(struct owners *o);
+/* Those up to @t_ns into the process cache. */
+void owners_apply_changes(struct owners *o, uint64_t t_ns);
+
 /* owner-life.c: takes what the process connector has to say. */
 void owners_hear(struct owners *o);
-
-/* owner-ids.c: from now on the connector tells of changes of ids alone. */
-void owners_follow_ids(struct owners *o);
-void owners_hear_ids(struct owners *o);
-/* Those up to @t_ns into the process cache. */
-void owners_apply_ids(struct owners *o, uint64_t t_ns);
 
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);

@@ -74,14 +74,9 @@ static void on_event(void *arg, const struct connector_event *e)
 			process_rename(p, e->comm, sizeof(e->comm));
 		return;
 	case CONNECTOR_UID:
-		p = process_cache_get(o->processes, e->pid, e->t_ns);
-		if (p)
-			p->uid = e->id;
-		return;
 	case CONNECTOR_GID:
-		p = process_cache_get(o->processes, e->pid, e->t_ns);
-		if (p)
-			p->gid = e->id;
+	case CONNECTOR_SESSION:
+		owners_apply_change(o, e);
 		return;
 	case CONNECTOR_OTHER:
 	case CONNECTOR_ACK:
@@ -91,15 +86,18 @@ static void on_event(void *arg, const struct connector_event *e)
 
 void owners_hear(struct owners *o)
 {
-	uint64_t overruns;
+	uint64_t overruns, now = owners_now_ns();
 
+	owners_hear_changes(o);
 	if (!o->connector)
 		return;
 	overruns = connector_stats(o->connector)->overruns;
 	o->life_reads = READ_MAX;
-	connector_read(o->connector, BATCH_MAX, on_event, o);
+	if (connector_read(o->connector, BATCH_MAX, on_event, o) < BATCH_MAX)
+		o->heard_ns = now;
 	if (connector_stats(o->connector)->overruns != overruns) {
-		o->life_lost_ns = owners_now_ns();
+		o->life_lost_ns = o->watched_ns = owners_now_ns();
+		process_cache_sessions_told(o->processes, false);
 		process_cache_lost(o->processes, o->life_lost_ns);
 	}
 }

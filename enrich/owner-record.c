@@ -7,7 +7,7 @@
 /* Asks /proc once per program for what is missing; user ids may have changed since the exec. */
 static void complete(struct owners *o, struct process *p)
 {
-	unsigned want = PROCFS_IDS | PROCFS_CWD | PROCFS_LOGIN;
+	unsigned want = PROCFS_CWD | PROCFS_LOGIN;
 	uint64_t start;
 
 	if (p->flags & PROCESS_COMPLETED || !o->procfs)
@@ -15,6 +15,9 @@ static void complete(struct owners *o, struct process *p)
 	p->flags |= PROCESS_COMPLETED;
 	if (p->exit_ns)
 		return;
+	if (p->uids.now.to_ns < o->watched_ns || p->gids.now.to_ns < o->watched_ns || !p->pidns ||
+		p->pidns != o->pidns)
+		want |= PROCFS_IDS;
 	want |= p->exe ? 0 : PROCFS_EXE;
 	want |= p->args && !(p->flags & PROCESS_ARGS_CUT) ? 0 : PROCFS_ARGS;
 	want |= p->cgroup_id ? 0 : PROCFS_CGROUP;
@@ -31,6 +34,9 @@ static void complete(struct owners *o, struct process *p)
 		p->start_ns = start;
 		p->flags |= PROCESS_START_ROUGH;
 	}
+	/* Another name: it has gone on to another program, whose events are yet to be applied. */
+	if (o->tap && p->comm[0] && memcmp(o->found.comm, p->comm, sizeof(p->comm)) != 0)
+		o->found.exe_len = o->found.args_len = o->found.cwd_len = 0;
 	owners_fill_process(o, p, &o->found);
 }
 
@@ -79,16 +85,48 @@ static void put_cgroup(const struct cgroup *g, struct record *r, struct record_p
 	ret->runtime = (uint8_t)g->runtime;
 }
 
+/*
+ * The moment at which the process had to do with the connection: its start, unless the process came
+ * later or was only seen closing it.
+ */
+static uint64_t moment(const struct process *p, const struct record *r, enum record_method method)
+{
+	uint64_t t = method == RECORD_METHOD_TAP_CLOSE ? r->end_ns : r->start_ns;
+
+	return t < p->start_ns ? p->start_ns : t;
+}
+
+/* As whom it ran at @t_ns; the socket knows who made it, and may be surer. */
+static void put_users(
+	struct owners *o, const struct process *p, uint64_t t_ns, struct record_process *ret)
+{
+	const uint32_t socket_uid = ret->uid;
+	uint64_t watched;
+	uint32_t uid, ruid;
+	int how;
+
+	if (o->changes && t_ns > o->heard_ns) {
+		owners_hear_changes(o);
+		owners_apply_changes(o, t_ns);
+	}
+	watched = t_ns <= o->heard_ns ? o->watched_ns : UINT64_MAX;
+	how = credentials_at(&p->uids, t_ns, watched, &uid, &ruid);
+	if (how == 0 || socket_uid == UINT32_MAX) {
+		ret->uid = uid;
+		ret->ruid = ruid;
+	}
+	if (credentials_at(&p->gids, t_ns, watched, &ret->gid, &ruid) ==
+			CREDENTIALS_E_UNCONFIRMED ||
+		(how == CREDENTIALS_E_UNCONFIRMED && ret->uid != socket_uid))
+		ret->flags |= RECORD_PROCESS_IDS_UNCONFIRMED;
+}
+
 static void put_ids(const struct owners *o, const struct process *p, struct record_process *ret)
 {
 	ret->start_ns = p->start_ns;
 	ret->pid = p->pid;
 	ret->inner_pid = p->inner_pid;
 	ret->ppid = p->ppid;
-	if (p->uid != UINT32_MAX)
-		ret->uid = p->uid;
-	ret->gid = p->gid;
-	ret->ruid = p->ruid;
 	ret->loginuid = p->loginuid;
 	if (p->flags & PROCESS_SESSION) {
 		ret->sid = p->sid;
@@ -145,6 +183,7 @@ void owner_to_record(
 		complete(o, p);
 		process_cache_name_parent(o->processes, p);
 		put_ids(o, p, ret);
+		put_users(o, p, moment(p, r, a->method), ret);
 		if (!ret->cgroup_id)
 			ret->cgroup_id = p->cgroup_id;
 	}

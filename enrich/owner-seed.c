@@ -55,9 +55,8 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 	if (!p->comm[0])
 		process_rename(p, from->comm, sizeof(from->comm));
 	if (from->uid != UINT32_MAX) {
-		p->uid = from->uid;
-		p->gid = from->gid;
-		p->ruid = from->ruid;
+		credentials_seen(&p->uids, from->uid, from->ruid, from->read_ns);
+		credentials_seen(&p->gids, from->gid, from->rgid, from->read_ns);
 		p->inner_pid = from->inner_pid;
 	}
 	if (from->loginuid != UINT32_MAX)

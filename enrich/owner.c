@@ -13,7 +13,8 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
-#define TIDY_NS UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -60,6 +61,8 @@ static int open_tiers(struct owners *o, const struct config *config)
 		return r;
 	/* Before the sweep, so that what changes during it is told. A tap tells it better. */
 	owners_set_tier(o, LEDGER_enrich_tier_connector, ledger_tier(connector_new(&o->connector)));
+	o->watched_ns = o->connector ? owners_now_ns() : UINT64_MAX;
+	process_cache_sessions_told(o->processes, o->connector != NULL);
 	r = procfs_new("/proc", &o->procfs);
 	if (keep)
 		owners_set_tier(o, LEDGER_enrich_tier_procfs, ledger_tier(r));
@@ -125,10 +128,8 @@ static int list_poll_fds(struct owners *o)
 		memcpy(list, fds, n * sizeof(*list));
 	list[n++] = links_fd(o->links);
 	list[n++] = netns_set_fd(o->spaces);
-	if (o->connector)
-		list[n++] = connector_fd(o->connector);
-	if (o->ids)
-		list[n++] = connector_fd(o->ids);
+	if (o->connector || o->changes)
+		list[n++] = connector_fd(o->connector ? o->connector : o->changes);
 	free(o->poll_fds);
 	o->poll_fds = list;
 	o->n_poll = n;
@@ -144,6 +145,7 @@ int owners_new(const struct config *config, struct ledger *ledger, struct owners
 		return -ENOMEM;
 	o->ledger = ledger;
 	o->args_max = config->limits.args;
+	o->watched_ns = UINT64_MAX;
 	r = init(o, config);
 	if (r == 0)
 		r = list_poll_fds(o);
@@ -173,7 +175,7 @@ void owners_free(struct owners *o)
 	owners_seed_free(o);
 	links_free(o->links);
 	connector_free(o->connector);
-	connector_free(o->ids);
+	connector_free(o->changes);
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++)
 		process_unref(o->holder[i].process);
 	users_free(o->users);
@@ -227,7 +229,7 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
-	owners_follow_ids(o);
+	owners_watch_changes(o);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};
 	o->tap_ns = owners_now_ns();
@@ -265,13 +267,19 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 {
 	if (o->tap)
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
-	owners_apply_ids(o, t_ns);
+	owners_apply_changes(o, t_ns);
+}
+
+void owners_polled(struct owners *o, uint64_t now_ns)
+{
+	/* Nothing to read a moment ago: no change is younger than that. */
+	if (o->changes && now_ns - POLLED_NS > o->heard_ns)
+		o->heard_ns = now_ns - POLLED_NS;
 }
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)
 {
 	owners_hear(o);
-	owners_hear_ids(o);
 	owners_read_early(o);
 	owners_advance(o, horizon_ns);
 	(void)links_read(o->links);

@@ -96,8 +96,6 @@ void owners_filter_sent(struct owners *o, const struct tap_filter *f);
 /* Marks all descendants of @pid (from now on and, where known, before) as IN_TREE. */
 void owners_set_tree(struct owners *o, uint32_t pid);
 
-/* Before a batch of packets: reads what has to be known by then. Most often no system call. */
-void owners_begin(struct owners *o);
 /* Reads what the kernel has published and applies every event not younger than @t_ns. */
 void owners_advance(struct owners *o, uint64_t t_ns);
 /*
@@ -106,6 +104,8 @@ void owners_advance(struct owners *o, uint64_t t_ns);
  */
 void owners_idle(struct owners *o, uint64_t horizon_ns);
 
+/* None of owners_poll_fds() was ready a moment before @now_ns. */
+void owners_polled(struct owners *o, uint64_t now_ns);
 /*
  * Asks for the owner of one end. Answers at once into @answer when no system call is needed and
  * returns true; else queues the question (answer must stay valid until owners_settle()) and

@@ -42,6 +42,7 @@ struct perf_record_exec {
 	bool have_ids;
 	uint32_t uid; /* AT_EUID, AT_EGID: as seen in the process's own user namespace */
 	uint32_t gid;
+	uint32_t ruid, rgid; /* AT_UID, AT_GID; UINT32_MAX = not in the sample */
 };
 
 /* Addresses as 16 bytes, IPv4 as ::ffff:a.b.c.d; ports in host order. */

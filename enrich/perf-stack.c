@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new program's stack: argv and effective ids, nothing else. */
+/* A new program's stack: argv and ids, nothing else. */
 #include <elf.h>
 #include <string.h>
 
@@ -82,6 +82,10 @@ static void read_ids(const struct stack *s, size_t argc, struct perf_record_exec
 		} else if (key == AT_EGID) {
 			ret->gid = (uint32_t)value;
 			gid = true;
+		} else if (key == AT_UID) {
+			ret->ruid = (uint32_t)value;
+		} else if (key == AT_GID) {
+			ret->rgid = (uint32_t)value;
 		}
 	}
 	ret->have_ids = uid && gid;
@@ -93,7 +97,8 @@ void perf_record_stack(
 	const struct stack s = {.bytes = stack, .len = len, .sp = sp, .word = word};
 	uint64_t argc;
 
-	*ret = (struct perf_record_exec){.uid = UINT32_MAX, .gid = UINT32_MAX};
+	*ret = (struct perf_record_exec){
+		.uid = UINT32_MAX, .gid = UINT32_MAX, .ruid = UINT32_MAX, .rgid = UINT32_MAX};
 	if (!read_word(&s, 0, &argc) || !argc || argc >= len / word)
 		return;
 	read_args(&s, (size_t)argc, ret);

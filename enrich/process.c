@@ -21,6 +21,7 @@ struct process_cache {
 	size_t max, count, buckets; /* buckets is a power of two */
 	uint64_t evicted;
 	uint64_t lost_ns; /* events may be missing up to here */
+	bool sessions_told;
 	struct list alive, dead;
 	struct process **bucket;
 };
@@ -83,6 +84,13 @@ void process_exec(struct process *p, const char *comm, size_t comm_len)
 	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED |
 				PROCESS_KERNEL);
 	p->flags |= PROCESS_EXE_NEXT;
+}
+
+void process_lead_session(struct process *p)
+{
+	p->sid = p->pid;
+	p->tty = 0;
+	p->flags |= PROCESS_SESSION;
 }
 
 void process_set_exe(struct process *p, const char *path, size_t len)
@@ -217,7 +225,9 @@ static struct process *add(
 	}
 	p->refs = 1;
 	p->pid = pid;
-	p->uid = p->gid = p->ruid = p->loginuid = UINT32_MAX;
+	credentials_init(&p->uids);
+	credentials_init(&p->gids);
+	p->loginuid = UINT32_MAX;
 	p->start_ns = start_ns;
 	p->seen_ns = seen_ns;
 	link_sorted(c, p);
@@ -344,15 +354,16 @@ struct process *process_cache_replace(struct process_cache *c, uint32_t pid, uin
 	return add(c, pid, 0, t_ns);
 }
 
-static void inherit(struct process *child, struct process *parent)
+static void inherit(const struct process_cache *c, struct process *child, struct process *parent)
 {
 	const unsigned passed =
 		PROCESS_IN_TREE | PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_USERNS_OTHER;
 
 	child->flags |= parent->flags & passed;
-	child->uid = parent->uid;
-	child->gid = parent->gid;
-	child->ruid = parent->ruid;
+	if (c->sessions_told)
+		child->flags |= parent->flags & PROCESS_SESSION;
+	credentials_inherit(&child->uids, &parent->uids, child->start_ns);
+	credentials_inherit(&child->gids, &parent->gids, child->start_ns);
 	child->loginuid = parent->loginuid;
 	child->sid = parent->sid;
 	child->tty = parent->tty;
@@ -394,7 +405,7 @@ struct process *process_cache_fork(
 	if (p) {
 		p->ppid = ppid;
 		if (parent) {
-			inherit(p, parent);
+			inherit(c, p, parent);
 			parent->fork_ns = t_ns;
 		}
 	}
@@ -436,6 +447,11 @@ void process_cache_lost(struct process_cache *c, uint64_t t_ns)
 {
 	if (t_ns > c->lost_ns)
 		c->lost_ns = t_ns;
+}
+
+void process_cache_sessions_told(struct process_cache *c, bool told)
+{
+	c->sessions_told = told;
 }
 
 void process_cache_expire(struct process_cache *c, uint64_t now_ns)

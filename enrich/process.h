@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "enrich/credentials.h"
 #include "enrich/text.h"
 
 #define PROCESS_COMM_MAX  16u
@@ -31,17 +32,14 @@ enum process_flag {
 	PROCESS_COMPLETED = 1 << 5,    /* /proc was asked for what the events did not tell */
 	PROCESS_START_ROUGH = 1 << 6,  /* start_ns comes from /proc, not from its fork event */
 	PROCESS_USERNS_OTHER = 1 << 7, /* user ids seen inside are not those of the host */
-	PROCESS_SESSION = 1 << 8,      /* session and terminal are its own, not its parent's */
+	PROCESS_SESSION = 1 << 8,      /* session and terminal are known to be its own */
 	PROCESS_KERNEL = 1 << 9,       /* a thread of the kernel's, no process */
 };
 
 struct process {
 	uint32_t refs;
 	uint32_t pid;
-	uint32_t ppid; /* 0 = unknown */
-	uint32_t uid;  /* effective; UINT32_MAX = unknown */
-	uint32_t gid;
-	uint32_t ruid;      /* real */
+	uint32_t ppid;      /* 0 = unknown */
 	uint32_t loginuid;  /* UINT32_MAX = never set, unknown */
 	uint32_t inner_pid; /* in its own pid namespace; 0 = unknown, the same */
 	uint32_t sid;       /* session leader's pid; 0 = unknown */
@@ -56,6 +54,7 @@ struct process {
 	uint64_t netns; /* inode numbers, 0 = unknown */
 	uint64_t pidns;
 	uint64_t userns;
+	struct credentials uids, gids;
 	struct text *exe;
 	struct text *args;                  /* argv, each followed by NUL */
 	struct text *cwd;                   /* as last read: no event tells of a change */
@@ -81,6 +80,8 @@ void process_set_comm(char comm[PROCESS_COMM_MAX], const char *bytes, size_t len
 void process_rename(struct process *p, const char *comm, size_t len);
 /* A new program: what belonged to the old one is forgotten. */
 void process_exec(struct process *p, const char *comm, size_t comm_len);
+/* It leads a session of its own now, without a terminal. */
+void process_lead_session(struct process *p);
 /* @path as the kernel prints it; a trailing " (deleted)" becomes the flag. */
 void process_set_exe(struct process *p, const char *path, size_t len);
 /* Keeps at most @max bytes; @cut says that @bytes are already less than all. */
@@ -117,6 +118,8 @@ void process_cache_exit(struct process_cache *c, uint32_t pid, uint64_t t_ns);
 /* Events up to @t_ns may be missing: a pid seen after its process's exit is then somebody else's.
  */
 void process_cache_lost(struct process_cache *c, uint64_t t_ns);
+/* Whether every new session is told: children then are in their parent's. */
+void process_cache_sessions_told(struct process_cache *c, bool told);
 /* Drops what exited more than PROCESS_LINGER_NS before @now_ns. */
 void process_cache_expire(struct process_cache *c, uint64_t now_ns);
 /* Marks @pid (made if unknown) and all its known descendants as IN_TREE. */

@@ -163,8 +163,8 @@ static void parse_ids(const char *text, struct procfs_process *ret)
 	/* real, effective, saved, filesystem */
 	if (!uid || sscanf(uid, "\nUid: %" SCNu32 " %" SCNu32, &ret->ruid, &ret->uid) != 2)
 		ret->uid = ret->ruid = UINT32_MAX;
-	if (!gid || sscanf(gid, "\nGid: %*u %" SCNu32, &ret->gid) != 1)
-		ret->gid = UINT32_MAX;
+	if (!gid || sscanf(gid, "\nGid: %" SCNu32 " %" SCNu32, &ret->rgid, &ret->gid) != 2)
+		ret->gid = ret->rgid = UINT32_MAX;
 	ret->inner_pid = parse_inner_pid(text);
 }
 
@@ -263,7 +263,7 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	if (n < 0)
 		return n == -ENOENT ? -ESRCH : (int)n;
 	ret->pid = pid;
-	ret->uid = ret->gid = ret->ruid = ret->loginuid = UINT32_MAX;
+	ret->uid = ret->gid = ret->ruid = ret->rgid = ret->loginuid = UINT32_MAX;
 	ret->inner_pid = 0;
 	ret->netns = ret->pidns = ret->userns = 0;
 	ret->exe_len = ret->args_len = ret->cwd_len = ret->cgroup_len = 0;
@@ -272,6 +272,7 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	if (e)
 		return e;
 	ret->start_ns = p->boot_ns + ticks * p->tick_ns;
+	ret->read_ns = clock_ns(CLOCK_REALTIME);
 	if (want & PROCFS_IDS)
 		read_ids(dir_fd, ret);
 	if (want & PROCFS_LOGIN)

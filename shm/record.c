@@ -83,7 +83,7 @@ static bool ancestors_possible(const struct record *r, struct record_str s)
 static int process_check(const struct record *r, const struct record_process *p)
 {
 	const uint8_t known = RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED |
-			      RECORD_PROCESS_IN_TREE | RECORD_PROCESS_UID_AT_EXEC;
+			      RECORD_PROCESS_IN_TREE | RECORD_PROCESS_IDS_UNCONFIRMED;
 	const struct record_str strings[] = {p->name, p->exe, p->args, p->cwd, p->cgroup,
 		p->parent_name, p->ancestors, p->user, p->group, p->unit, p->user_unit,
 		p->container, p->pod};

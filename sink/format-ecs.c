@@ -366,8 +366,8 @@ static char *owner_objects(char *p, const struct record *r, const struct record_
 		p = json_true(p, "args_truncated");
 	if (o->flags & RECORD_PROCESS_EXE_DELETED)
 		p = json_true(p, "executable_deleted");
-	if (o->flags & RECORD_PROCESS_UID_AT_EXEC)
-		p = json_true(p, "uid_at_exec");
+	if (o->flags & RECORD_PROCESS_IDS_UNCONFIRMED)
+		p = json_true(p, "ids_unconfirmed");
 	return surroundings(json_close(p), r, o);
 }
 

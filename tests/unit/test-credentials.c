@@ -57,6 +57,40 @@ static void test_watched(void)
 	at(600, 50, 0, 33, "as it is then");
 }
 
+/* An event that is read after a look at /proc that was later. */
+static void test_late_word(void)
+{
+	credentials_init(&c);
+	credentials_changed(&c, 5, 5, 100);
+	at(99, 50, CREDENTIALS_E_UNKNOWN, NONE, "before a change it was another");
+	at(100, UNWATCHED, 0, 5, "from then on it is this");
+	credentials_init(&c);
+	credentials_seen(&c, 33, 33, 300);
+	credentials_changed(&c, 33, 33, 200);
+	at(199, 50, CREDENTIALS_E_UNKNOWN, NONE, "it was another before");
+	at(200, UNWATCHED, 0, 33, "and this since");
+	credentials_changed(&c, 33, 33, 100);
+	at(150, 50, 0, 33, "or even longer");
+	at(99, 50, CREDENTIALS_E_UNKNOWN, NONE, "but not before");
+	credentials_init(&c);
+	credentials_seen(&c, 0, 0, 100);
+	credentials_seen(&c, 33, 33, 300);
+	credentials_changed(&c, 33, 33, 200);
+	at(199, 50, 0, 0, "what it was before is known, too");
+	at(200, 50, 0, 33, "and when it changed");
+	credentials_init(&c);
+	credentials_seen(&c, 33, 33, 300);
+	credentials_changed(&c, 7, 7, 200);
+	credentials_changed(&c, 33, 33, 250);
+	at(300, 50, 0, 33, "two changes before it was seen");
+	at(250, 50, 0, 33, "the second");
+	at(249, 50, 0, 7, "the first");
+	at(199, 50, CREDENTIALS_E_UNKNOWN, NONE, "one value back is all that is kept");
+	credentials_changed(&c, 8, 8, 400);
+	at(399, 50, 0, 33, "the next");
+	at(400, 50, 0, 8, "is as any other");
+}
+
 static void test_children(void)
 {
 	struct credentials parent;
@@ -67,10 +101,10 @@ static void test_children(void)
 	credentials_init(&c);
 	credentials_inherit(&c, &parent, 200);
 	at(400, 50, 0, 0, "a child of before the change");
-	at(400, UNWATCHED, CREDENTIALS_E_UNCONFIRMED, 0, "nobody tells of its own");
+	at(400, UNWATCHED, CREDENTIALS_E_UNKNOWN, NONE, "nobody tells of its own");
 	credentials_inherit(&c, &parent, 350);
 	at(400, 50, 0, 33, "a child of after it");
-	at(350, UNWATCHED, CREDENTIALS_E_UNCONFIRMED, 33, "nobody saw it at its fork");
+	at(350, UNWATCHED, CREDENTIALS_E_UNKNOWN, NONE, "nobody saw it at its fork");
 	credentials_seen(&c, 33, 33, 400);
 	at(370, 50, 0, 33, "seen as inherited");
 	credentials_inherit(&c, &parent, 10);
@@ -101,6 +135,7 @@ int main(void)
 {
 	test_unwatched();
 	test_watched();
+	test_late_word();
 	test_children();
 	test_real();
 	return tap_done();

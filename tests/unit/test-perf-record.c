@@ -175,6 +175,7 @@ static void test_exec(void)
 			!r.exec.args_cut,
 		"command line: all of it");
 	tap_ok(r.exec.have_ids && r.exec.uid == 1000 && r.exec.gid == 100, "effective ids");
+	tap_ok(r.exec.ruid == 4242 && r.exec.rgid == 4343, "real ids");
 	cut_everywhere("exec");
 
 	len = pb_stack(stack, sizeof(stack), sp, args, envp, 0, 0, 7000);

@@ -29,13 +29,13 @@ static void test_inheritance(void)
 	process_set_comm(parent->comm, "shell", 5);
 	process_set_exe(parent, "/bin/sh", 7);
 	process_set_args(parent, "sh\0-i", 6, 4096, false);
-	parent->uid = parent->gid = 1000;
+	credentials_seen(&parent->uids, 1000, 1000, 5 * S);
 	parent->cgroup_id = 7;
 	parent->netns = 70;
 	child = process_cache_fork(c, 10, 11, 10 * S);
 	tap_ok(named(child, "shell") && child->exe == parent->exe && child->args == parent->args,
 		"a forked child is its parent, strings shared");
-	tap_ok(child->uid == 1000 && child->netns == 70 && child->cgroup_id == 7 &&
+	tap_ok(child->uids.now.effective == 1000 && child->netns == 70 && child->cgroup_id == 7 &&
 			child->ppid == 10 && child->start_ns == 10 * S,
 		"with its ids, namespace, cgroup and its own start");
 	process_exec(child, "curl", 4);
@@ -128,17 +128,24 @@ static void test_passed_on(void)
 	struct process_cache *c = new_cache(100);
 	struct process *parent = process_cache_found(c, 10, 5 * S), *child;
 
-	parent->ruid = 1;
 	parent->loginuid = 2;
 	parent->inner_pid = 3;
 	parent->pidns = 4;
 	parent->flags |= PROCESS_SESSION | PROCESS_COMPLETED;
 	parent->cwd = text_new("/home", 5);
 	child = process_cache_fork(c, 10, 11, 10 * S);
-	tap_ok(child->ruid == 1 && child->loginuid == 2 && child->pidns == 4,
-		"a child has its parent's users and namespace");
+	tap_ok(child->loginuid == 2 && child->pidns == 4,
+		"a child has its parent's login and namespace");
 	tap_ok(!child->inner_pid && !child->cwd, "but a pid of its own, and may be elsewhere");
 	tap_ok(!(child->flags & (PROCESS_SESSION | PROCESS_COMPLETED)), "and is yet to be read");
+	parent->sid = 9;
+	parent->tty = 8;
+	process_cache_sessions_told(c, true);
+	child = process_cache_fork(c, 10, 12, 11 * S);
+	tap_ok(child->flags & PROCESS_SESSION && child->sid == 9 && child->tty == 8,
+		"its parent's session is its own, where new ones are told");
+	process_lead_session(child);
+	tap_ok(child->sid == 12 && !child->tty, "until it leads one");
 	process_exec(parent, "x", 1);
 	tap_ok(!parent->cwd && !(parent->flags & PROCESS_COMPLETED), "a new program is read again");
 	tap_ok(parent->inner_pid == 3 && parent->loginuid == 2 && parent->flags & PROCESS_SESSION,

@@ -136,13 +136,13 @@ static void test_ecs_details(void)
 	r.orig.runtime = RECORD_RUNTIME_NONE;
 	r.orig.unit.len = 0;
 	r.orig.netns = 0;
-	r.orig.flags = RECORD_PROCESS_UID_AT_EXEC;
+	r.orig.flags = RECORD_PROCESS_IDS_UNCONFIRMED;
 	line(&format_ecs);
 	tap_ok(!strstr(buf, "real_user") && !strstr(buf, "runtime"),
 		"ECS: nothing that says nothing");
 	tap_ok(strstr(buf, "\"systemd\":{\"user_unit\":") && strstr(buf, "\"namespace\":{\"pid\":"),
 		"ECS: each part alone");
-	tap_ok(strstr(buf, "\"uid_at_exec\":true") != NULL, "ECS: users that may have changed");
+	tap_ok(strstr(buf, "\"ids_unconfirmed\":true") != NULL, "ECS: users that may have changed");
 	r.orig.pid = 0;
 	r.orig.confidence = RECORD_CONFIDENCE_CGROUP_ONLY;
 	line(&format_ecs);
