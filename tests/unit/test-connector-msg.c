@@ -73,10 +73,13 @@ static void test_kinds(void)
 	uid.event_data.id.r.ruid = 1;
 	uid.event_data.id.e.euid = 1000;
 	e = one(&uid);
-	tap_ok(e.kind == CONNECTOR_UID && e.id == 1000, "the effective user");
+	tap_ok(e.kind == CONNECTOR_UID && e.id == 1000 && e.real == 1,
+		"the effective and real user");
 	uid.what = PROC_EVENT_GID;
 	tap_is_int(one(&uid).kind, CONNECTOR_GID, "a group");
 	uid.what = PROC_EVENT_SID;
+	tap_is_int(one(&uid).kind, CONNECTOR_SESSION, "a session");
+	uid.what = PROC_EVENT_PTRACE;
 	tap_is_int(one(&uid).kind, CONNECTOR_OTHER, "what does not matter here");
 
 	none.event_data.ack.err = EPERM;
@@ -87,7 +90,8 @@ static void test_kinds(void)
 
 static void test_request(void)
 {
-	unsigned char request[CONNECTOR_REQUEST_SIZE];
+	unsigned char request[CONNECTOR_REQUEST_SIZE], narrow[CONNECTOR_NARROW_SIZE];
+	uint32_t input[2];
 	enum proc_cn_mcast_op op;
 	struct nlmsghdr h;
 
@@ -98,6 +102,12 @@ static void test_request(void)
 	connector_request(request, false, 1);
 	memcpy(&op, request + HEAD, sizeof(op));
 	tap_is_int(op, PROC_CN_MCAST_IGNORE, "and to leave off");
+	tap_is_int(connector_narrow(narrow), sizeof(narrow), "a request for some");
+	memcpy(&h, narrow, sizeof(h));
+	memcpy(input, narrow + HEAD, sizeof(input));
+	tap_ok(h.nlmsg_len == sizeof(narrow) && input[0] == PROC_CN_MCAST_LISTEN &&
+			input[1] == (PROC_EVENT_UID | PROC_EVENT_GID | PROC_EVENT_SID),
+		"names them");
 }
 
 static void test_malformed(void)
