@@ -6,12 +6,13 @@
  *		N workers; each reports every connection it closes. HOW: fin (after the client),
  *		first (before it), reset (SO_LINGER 0), unread (data left: the kernel resets),
  *		shutdown (before, then waits), hold (never; to be killed)
- *	servers connect COUNT PAUSE_MS ADDR PORT	clients one after another, all of one
- *process servers ping dgram|raw COUNT ADDR		echo requests servers raw udp|header ADDR
- *PORT SPORT		one UDP datagram from a raw socket servers packet IFACE ADDR PORT SPORT
- *one UDP datagram over IPv4 by AF_PACKET
- *	servers pass ADDR PORT				a parent connects, its child sends and
- *closes servers mptcp ADDR PORT				one MPTCP connection
+ *	servers connect COUNT MS ADDR PORT	clients of one process, one after another
+ *	servers ping dgram|raw COUNT ADDR	echo requests
+ *	servers raw udp|header ADDR PORT SPORT	one UDP datagram from a raw socket
+ *	servers packet|syn IF ADDR PORT SPORT	one UDP datagram, or TCP SYN, by AF_PACKET
+ *	servers pass ADDR PORT	a parent connects, its child sends and closes
+ *	servers flood MS ADDR PORT	datagrams, each sent when the last was answered
+ *	servers mptcp ADDR PORT	one MPTCP connection
  *
  * A report is one line on standard output in a single write(2): "what local-port remote-port pid".
  */
@@ -378,6 +379,26 @@ static void pass(void)
 	wait(NULL);
 }
 
+static void flood(unsigned ms)
+{
+	const struct timeval patience = {.tv_usec = 100000};
+	int fd = socket(target.any.sa_family, SOCK_DGRAM, 0);
+	struct timespec start, now;
+	unsigned n = 0;
+	char byte;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (fd < 0 || connect(fd, &target.any, target_len) < 0)
+		die("connect");
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		n += send(fd, "x", 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 <
+		 (long)ms);
+	report("answered", n, local_port(fd));
+}
+
 static void mptcp(void)
 {
 	int fd = socket(target.any.sa_family, SOCK_STREAM, IPPROTO_MPTCP);
@@ -414,6 +435,9 @@ int main(int argc, char **argv)
 	} else if (argc == 5 && !strcmp(verb, "ping")) {
 		parse_target(argv[4], "0");
 		ping(argv[2], (unsigned)atoi(argv[3]));
+	} else if (argc == 5 && !strcmp(verb, "flood")) {
+		parse_target(argv[3], argv[4]);
+		flood((unsigned)atoi(argv[2]));
 	} else if (argc == 4 && !strcmp(verb, "pass")) {
 		parse_target(argv[2], argv[3]);
 		pass();
