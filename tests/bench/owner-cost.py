@@ -182,7 +182,7 @@ def main():
     if a.quick:
         a.rounds, a.seconds = 1, 1
     tap.need_root()
-    b = Bench(a.seconds, 0 if a.quick else 2)
+    b = Bench(a.seconds, 0 if a.quick else 3)
     runs = {v: [] for v in VARIANTS}
     switched = {load: [] for load in LOADS}
     late = []
