@@ -104,13 +104,38 @@ static char *json_unsafe(char *p, uint32_t c)
 	return json_unit(p, 0xdc00 + ((c - 0x10000) & 0x3ff));
 }
 
-/* How many bytes at @s are plain: printable ASCII without quote and backslash. */
-static size_t plain_run(const char *s, size_t len)
+/* Printable ASCII without quote and backslash. */
+static bool is_plain(char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether all eight are; borrows and carries between bytes start only at one that is not. */
+static bool are_plain(uint64_t w)
+{
+	uint64_t quote = w ^ EACH('"'), backslash = w ^ EACH('\\');
+	uint64_t not_plain = ((w - EACH(0x20)) & ~w) | ((quote - EACH(1)) & ~quote) |
+			     ((backslash - EACH(1)) & ~backslash) | (w + EACH(1)) | w;
+
+	return !(not_plain & EACH(0x80));
+}
+
+/* Copies the plain bytes at @bytes; returns how many. */
+static size_t plain_run(char *p, const char *bytes, size_t len)
 {
 	size_t n = 0;
+	uint64_t w;
 
-	while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
-		n++;
+	for (; len - n >= sizeof(w); n += sizeof(w)) {
+		memcpy(&w, bytes + n, sizeof(w));
+		if (!are_plain(w))
+			break;
+		memcpy(p + n, &w, sizeof(w));
+	}
+	for (; n < len && is_plain(bytes[n]); n++)
+		p[n] = bytes[n];
 	return n;
 }
 
@@ -119,10 +144,10 @@ char *escape_json(char *p, const char *bytes, size_t len)
 	const char *end = bytes + len;
 
 	while (bytes < end) {
-		size_t n = plain_run(bytes, (size_t)(end - bytes));
+		size_t n = plain_run(p, bytes, (size_t)(end - bytes));
 		uint32_t c;
 
-		p = text_bytes(p, bytes, n);
+		p += n;
 		bytes += n;
 		if (bytes == end)
 			break;

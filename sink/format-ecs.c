@@ -142,14 +142,19 @@ static char *endpoint_members(char *p, const struct record *r, bool orig)
 	return json_close(p);
 }
 
+/* Letters, digits and _@%+=:,./- mean themselves to a shell. */
+static bool is_shell_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '+' && c <= ':') || (c >= 'A' && c <= 'Z') ||
+	       c == '_' || c == '=' || c == '@' || c == '%';
+}
+
 /* One argument the way a POSIX shell would read it back. */
 static char *shell_word(char *p, const char *arg, size_t len)
 {
-	static const char PLAIN[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789_@%+=:,./-";
 	size_t plain = 0;
 
-	while (plain < len && arg[plain] && strchr(PLAIN, arg[plain]))
+	while (plain < len && is_shell_plain(arg[plain]))
 		plain++;
 	if (len && plain == len)
 		return text_bytes(p, arg, len);
@@ -294,6 +299,7 @@ static char *observer_object(char *p, const struct record *r)
 /* The parent first. */
 static char *ancestors_object(char *p, const struct record *r, struct record_str ancestors)
 {
+	char pids[RECORD_ANCESTORS_MAX * (TEXT_U64 + 1)], *pids_end = pids;
 	const char *name;
 	size_t pos = 0, len;
 	uint32_t pid;
@@ -302,14 +308,12 @@ static char *ancestors_object(char *p, const struct record *r, struct record_str
 	while ((name = record_next_ancestor(r, ancestors, &pos, &pid, &len))) {
 		p = json_quote_foreign(p, name, len);
 		*p++ = ',';
+		pids_end = text_u64(pids_end, pid);
+		*pids_end++ = ',';
 	}
+	pids_end[-1] = ']';
 	p = text_lit(p - 1, "],\"pid\":[");
-	pos = 0;
-	while (record_next_ancestor(r, ancestors, &pos, &pid, &len)) {
-		p = text_u64(p, pid);
-		*p++ = ',';
-	}
-	p[-1] = ']';
+	p = text_bytes(p, pids, (size_t)(pids_end - pids));
 	return json_close(p);
 }
 

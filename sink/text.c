@@ -6,26 +6,37 @@
 
 static const char HEX[16] = "0123456789abcdef";
 
+/* Two digits at a time halve the divisions. */
+static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
+			    "25262728293031323334353637383940414243444546474849"
+			    "50515253545556575859606162636465666768697071727374"
+			    "75767778798081828384858687888990919293949596979899";
+
+/* @digits of @v in front of @end. */
+static void digits_before(char *end, uint64_t v, unsigned digits)
+{
+	for (; digits >= 2; digits -= 2) {
+		end -= 2;
+		memcpy(end, PAIRS + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (digits)
+		end[-1] = (char)('0' + v % 10);
+}
+
 char *text_u64(char *p, uint64_t v)
 {
-	char digits[TEXT_U64];
-	unsigned n = 0;
+	unsigned n = 1;
 
-	do {
-		digits[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	while (n)
-		*p++ = digits[--n];
-	return p;
+	for (uint64_t bound = 10; n < TEXT_U64 && v >= bound; bound *= 10)
+		n++;
+	digits_before(p + n, v, n);
+	return p + n;
 }
 
 char *text_u64_padded(char *p, uint64_t v, unsigned digits)
 {
-	for (unsigned i = digits; i > 0; i--) {
-		p[i - 1] = (char)('0' + v % 10);
-		v /= 10;
-	}
+	digits_before(p + digits, v, digits);
 	return p + digits;
 }
 
@@ -63,8 +74,7 @@ static struct text_date date_of(uint64_t days)
 
 static char *two(char *p, unsigned v)
 {
-	p[0] = (char)('0' + v / 10);
-	p[1] = (char)('0' + v % 10);
+	memcpy(p, PAIRS + v * 2, 2);
 	return p + 2;
 }
 
