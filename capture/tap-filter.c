@@ -41,13 +41,12 @@ static void add(char *buf, const char *format, unsigned v)
  */
 static void route_text(const struct tap_filter *f, bool v6, char *buf)
 {
+	/* First what is met most: a busy sender pays for every test before the one that fails. */
+	for (unsigned i = 0; f && i < f->senders && i < TAP_FILTER_PORTS; i++)
+		add(buf, "(sport != %u || proto != 17) && ", f->sender[i]);
 	add(buf, "iif == 1 && " SOFTIRQ " && proto != 0", 0);
 	/* An IPv6 connect has no source port here, see TAP_STATE. */
 	add(buf, v6 ? " && proto != 6" : " && (sport != 0 || proto != 6)", 0);
-	for (unsigned i = 0; f && i < f->senders && i < TAP_FILTER_PORTS; i++)
-		add(buf, i ? " && sport != %u" : " && (proto != 17 || (sport != %u", f->sender[i]);
-	if (f && f->senders)
-		add(buf, "))", 0);
 }
 
 static void closers_text(const struct tap_filter *f, char *buf)

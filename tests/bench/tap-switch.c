@@ -2,10 +2,11 @@
 /*
  * Opens the tap as capture does and has it on in every other slice of time, off in the rest.
  *
- *	tap-switch connect|full SLICE-MS even|odd	until it is killed; says "ready"
+ *	tap-switch connect|full SLICE-MS even|odd [PORT]	until it is killed; says "ready"
  *
  * The slices are those of `load ... MS`. Records are thrown away: what is seen is what the kernel's
- * part costs whoever makes the connections.
+ * part costs whoever makes the connections. What PORT sends over UDP goes unrecorded, as enrich
+ *asks for once it knows the busy sender.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -16,16 +17,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture/tap-filter.h"
 #include "capture/tap.h"
 
 #define TICK_US 2000u
+
+/* The event of each kind that is in use. */
+static int event_fd(const struct tap *t, const struct tap_cpu *c, int e)
+{
+	unsigned at = e == TAP_FIB || e == TAP_FIB6 ? t->senders.at : 0;
+
+	return at ? c->spare[e - TAP_FIB][at - 1] : c->fd[e];
+}
 
 static void turn(const struct tap *t, bool on)
 {
 	for (uint32_t i = 0; i < t->layout.cpus; i++)
 		for (int e = 0; e < TAP_EVENTS; e++)
-			if (t->cpu[i].fd[e] >= 0)
-				ioctl(t->cpu[i].fd[e],
+			if (event_fd(t, &t->cpu[i], e) >= 0)
+				ioctl(event_fd(t, &t->cpu[i], e),
 					on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
 }
 
@@ -41,7 +51,7 @@ static void throw_away(const struct tap *t)
 
 int main(int argc, char **argv)
 {
-	uint64_t slice_ns = argc == 4 ? strtoul(argv[2], NULL, 10) * 1000000 : 0;
+	uint64_t slice_ns = argc == 4 || argc == 5 ? strtoul(argv[2], NULL, 10) * 1000000 : 0;
 	bool on = true, want, odd;
 	struct tap tap;
 
@@ -54,6 +64,14 @@ int main(int argc, char **argv)
 	if (!tap.layout.live) {
 		fprintf(stderr, "tap-switch: %s\n", tap.text);
 		return 1;
+	}
+	if (argc == 5) {
+		struct tap_filter f = {.senders = 1, .sender = {(uint16_t)atoi(argv[4])}};
+
+		if (tap_filter_apply(&tap, &f) < 0 || !tap.senders.at) {
+			fprintf(stderr, "tap-switch: the filter cannot be changed\n");
+			return 1;
+		}
 	}
 	puts("ready");
 	fflush(stdout);
