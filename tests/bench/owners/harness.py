@@ -61,8 +61,8 @@ class Result:
 class Harness:
     """Programs, ports, report files and cgroups of one run. A context: it ends what it started."""
 
-    def __init__(self, chosen, scale=1.0, n=0, ports=PORTS):
-        self.chosen, self.scale, self.fixed = chosen, scale, n
+    def __init__(self, chosen, scale=1.0, n=0, ports=PORTS, long=False):
+        self.chosen, self.scale, self.fixed, self.long = chosen, scale, n, long
         self.dir = tap.tmpdir()
         self.port_of = {s.name: ports + i for i, s in enumerate([*scenarios.SCENARIOS, scenarios.REUSE])}
         self.ports = {self.port_of[s.name] for s in chosen}
@@ -89,7 +89,7 @@ class Harness:
     # --- what the scenarios need
 
     def count(self, s):
-        n = self.fixed or max(int(s.n * self.scale), 10)
+        n = self.fixed or max(int(s.n * (s.long if self.long else self.scale)), 10)
         n = min(n, s.most) if s.most else n
         return max(n // s.per, 1) * s.per
 

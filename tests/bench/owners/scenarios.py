@@ -17,7 +17,8 @@ class Scenario:
     proto: str = "tcp"
     address: str = "127.0.0.1"
     bind: str | None = None  # the server's address if another one
-    n: int = 100  # connections in a quick run; --n and --long multiply
+    n: int = 100  # connections of an ordinary run
+    long: int = 5  # times as many of a long one
     most: int = 0  # never more connections than this, 0 = no limit
     per: int = 1  # connections of one process
     parallel: int = 1
@@ -54,6 +55,10 @@ SCENARIOS = [
     Scenario("tcp 8 launchers, CPUs full", c("tcp", *ONCE), ("threads", 4), n=800, launchers=8),
     Scenario("tcp6 exit at once", c("tcp", *ONCE), address="::1", n=200),
     Scenario("tcp6 8 launchers", c("tcp", *ONCE), ("threads", 4), address="::1", n=400, launchers=8),
+    Scenario("tcp, 500 by each process", ["{client}", "tcp", "127.7.0.{i}", "{port}", "repeat=500", *ONCE],
+             ("threads", 4), bind="0.0.0.0", n=2000, long=25, per=500, parallel=2, lives=True),
+    Scenario("udp, 500 by each process", ["{client}", "udp", "127.7.0.{i}", "{port}", "repeat=500", "sendto", "report"],
+             ("mute",), "udp", bind="0.0.0.0", n=2000, long=25, per=500, parallel=2, lives=True),
     Scenario("udp fire and forget", c("udp", "sendto", "report"), ("mute",), "udp", n=400),
     Scenario("udp connected", c("udp", *ONCE), ("mute",), "udp", n=200),
     Scenario("udp answered", c("udp", "sendto", "report", "read"), ("udp",), "udp", n=200,
@@ -122,15 +127,17 @@ SCENARIOS = [
     # --- namespaces
     Scenario("container client", c("tcp", "foreign", *READ), n=60, how="container", address="{bridge}",
              sides=("client", "server")),
+    Scenario("container client that lives", c("tcp", "foreign", *READ, "wait=100"), ("threads", 16), n=60, parallel=16,
+             how="container", address="{bridge}", lives=True),
     Scenario("container client, UDP", c("udp", "foreign", "sendto", "report"), ("mute",), "udp", n=60,
              how="container", address="{bridge}"),
     Scenario("pid reuse, seen from outside", c("tcp", "foreign", *ONCE), n=200, how="reused"),
     Scenario("ping, datagram socket", ["{client}", "ping", "{bridge}{i}", "0", "foreign", "sendto", "report"], None,
-             "icmp", n=20, most=20, how="container", address="{bridge}", kind="other"),
+             "icmp", n=20, most=20, how="container", address="{bridge}", argv=False, kind="other"),
 ]
 
 # The clients of a namespace where pids come round every 100 processes; flowner runs inside, too.
-REUSE = Scenario("pid reuse, pid_max=400", c("tcp", *ONCE), ("threads", 4), n=400, parallel=4)
+REUSE = Scenario("pid reuse, pid_max=400", c("tcp", *ONCE), ("threads", 4), n=400, long=250, parallel=4)
 
 
 def by_name(names):
