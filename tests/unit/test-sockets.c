@@ -299,6 +299,67 @@ static void test_inodes(void)
 	end();
 }
 
+static void test_portless(void)
+{
+	struct socket_key k = key(1, "0.0.0.0", 0, "10.0.0.2", 0);
+	struct socket_key from = key(1, "10.0.0.1", 0, "10.0.0.2", 0);
+	struct socket_key other = key(1, "10.0.0.1", 0, "10.0.0.3", 0);
+	bool several;
+
+	begin();
+	connects(k, 91, HOST, S);
+	tap_is_int(pid_of(sockets_portless(s, &from, local, S + 1, S, &several)), 91,
+		"who sent there just now");
+	tap_ok(!several, "nobody else did");
+	tap_is_int(pid_of(sockets_portless(s, &other, local, S + 1, S, &several)), 0,
+		"nobody sent elsewhere");
+	tap_is_int(pid_of(sockets_portless(s, &from, local, 3 * S, S, &several)), 0, "nor lately");
+	for (unsigned i = 0; i < 20; i++) {
+		connects(k, 91, HOST, (4 + i) * S);
+		connects(k, 92, HOST, (4 + i) * S + 5);
+	}
+	tap_is_int(sockets_evicted(s), 0, "two that send in turn take two places");
+	tap_is_int(pid_of(sockets_portless(s, &from, local, 23 * S + 6, S, &several)), 92,
+		"the latest of two");
+	tap_ok(several, "and that there are two");
+	tap_is_int(pid_of(sockets_portless(s, &from, local, S + 1, S, &several)), 91,
+		"as of before there was one");
+	tap_is_int(sockets_takeovers(s), 0, "none takes anything over");
+	end();
+}
+
+static void test_port_sender(void)
+{
+	struct socket_claim c;
+
+	begin();
+	c = claim(key(17, "0.0.0.0", 53, "10.0.0.7", 9), 51, RECORD_METHOD_TAP_SEND, HOST, S);
+	sockets_add_port(s, &c);
+	tap_is_int(pid_of(sockets_port_sender(s, 53)), 51, "the one that sends from a port");
+	tap_is_int(pid_of(sockets_port_sender(s, 54)), 0, "nobody from another");
+	c.process = process(52);
+	c.netns = BOX;
+	sockets_add_port(s, &c);
+	tap_is_int(pid_of(sockets_port_sender(s, 53)), 0, "two do, if only in two namespaces");
+	end();
+}
+
+/* Both ends on one host: the same two ports, the other way round. */
+static void test_other_end(void)
+{
+	struct socket_key client = key(6, "127.0.0.1", 40000, "127.0.0.1", 80);
+	struct socket_key server = key(6, "127.0.0.1", 80, "127.0.0.1", 40000);
+
+	begin();
+	closes(client, 95, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &server, local, S, 3 * S)), 0,
+		"who closed one end did not close the other");
+	closes(server, 96, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &server, local, S, 3 * S)), 96, "who did");
+	tap_is_int(pid_of(sockets_connection(s, &client, local, S, 3 * S)), 95, "each its own");
+	end();
+}
+
 static void test_takeover(void)
 {
 	struct socket_key udp = key(17, "0.0.0.0", 5000, "10.0.0.2", 53);
@@ -323,6 +384,9 @@ static void test_takeover(void)
 int main(void)
 {
 	test_takeover();
+	test_portless();
+	test_port_sender();
+	test_other_end();
 	test_connection();
 	test_close();
 	test_alike();
