@@ -9,9 +9,10 @@
 
 #include "enrich/owner-internal.h"
 
-#define FIRST_DESCRIPTOR 3u /* a client's socket is the first thing it opens ... */
-#define LAST_DESCRIPTOR  7u /* ... after what it inherited */
-#define YOUNG_MAX        4u /* processes that are looked at before the others */
+#define FIRST_DESCRIPTOR 3u  /* a client's socket is the first thing it opens ... */
+#define LAST_DESCRIPTOR  7u  /* ... after what it inherited */
+#define YOUNG_MAX        4u  /* processes that are looked at before the others */
+#define WHOLE_MAX        16u /* of these, looked at all over */
 #define NEWEST_MAX       48u
 #define SMALL_CGROUP     32u  /* processes that are worth looking at all of */
 #define SMALL_PROCESS    256u /* descriptors, the same */
@@ -214,15 +215,6 @@ static void look_at_recent(struct search *s, size_t n, size_t end)
 	}
 }
 
-/* Without a connector: the pids given out last. */
-static void look_at_newest(struct search *s)
-{
-	uint32_t pid = procfs_newest(s->o->procfs);
-
-	for (size_t i = 0; i < NEWEST_MAX && pid > 1 && s->missing; i++, pid--)
-		look_first(s, pid);
-}
-
 static bool look_at_member(void *arg, uint32_t pid)
 {
 	struct search *s = arg;
@@ -230,6 +222,29 @@ static bool look_at_member(void *arg, uint32_t pid)
 
 	(void)procfs_each_socket(s->o->procfs, pid, &budget, on_socket, s);
 	return s->missing != 0;
+}
+
+/* Those that inherited much: a worker that was forked holds what its parent had open. */
+static void look_at_recent_whole(struct search *s)
+{
+	struct owners *o = s->o;
+
+	for (size_t n = 1; n <= WHOLE_MAX && s->missing; n++) {
+		uint32_t pid =
+			o->recent[(o->recent_at + OWNERS_RECENT_MAX - n) % OWNERS_RECENT_MAX];
+
+		if (pid)
+			(void)look_at_member(s, pid);
+	}
+}
+
+/* Without a connector: the pids given out last. */
+static void look_at_newest(struct search *s)
+{
+	uint32_t pid = procfs_newest(s->o->procfs);
+
+	for (size_t i = 0; i < NEWEST_MAX && pid > 1 && s->missing; i++, pid--)
+		look_first(s, pid);
 }
 
 static void look_into_cgroups(struct search *s)
@@ -327,6 +342,7 @@ void owners_search(struct owners *o)
 	look_at_recent(&s, YOUNG_MAX, OWNERS_RECENT_MAX);
 	if (s.missing && !o->connector)
 		look_at_newest(&s);
+	look_at_recent_whole(&s);
 	if (s.missing)
 		look_into_cgroups(&s);
 	now = owners_now_ns();

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owners by looking, for real: this process and its children hold sockets, pass them on and close
+ * them, and whoever holds one when it is asked for is named. Needs no privilege.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "enrich/owner.h"
+#include "enrich/process.h"
+#include "tap.h"
+
+#define HIGH_FD 700
+
+static struct owners *owners;
+static struct sockaddr_in server;
+static int listener;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void mapped(uint8_t ret[16], struct in_addr a)
+{
+	memset(ret, 0, 16);
+	ret[10] = ret[11] = 0xff;
+	memcpy(ret + 12, &a, 4);
+}
+
+/* A connection to our own listener; its peer's end is closed at once. Returns the local port. */
+static uint16_t connect_one(int *ret_fd)
+{
+	struct sockaddr_in self;
+	socklen_t len = sizeof(self);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) ||
+		getsockname(fd, (struct sockaddr *)&self, &len))
+		tap_bail("cannot connect to ourselves");
+	*ret_fd = fd;
+	return ntohs(self.sin_port);
+}
+
+/* Asks who has the client's end of the connection from @port. */
+static struct owner ask(uint16_t port)
+{
+	struct owner_query q = {
+		.family = 4,
+		.proto = IPPROTO_TCP,
+		.initiator = true,
+		.local_port = port,
+		.remote_port = ntohs(server.sin_port),
+		.t_ns = now_ns(),
+	};
+	struct owner answer = {0};
+
+	mapped(q.local_addr, server.sin_addr);
+	mapped(q.remote_addr, server.sin_addr);
+	if (!owners_ask(owners, &q, &answer))
+		owners_settle(owners);
+	return answer;
+}
+
+/* Asks until somebody is named: a sweep of /proc is only made every so often. */
+static struct owner ask_until_named(uint16_t port)
+{
+	struct owner a = ask(port);
+
+	for (int i = 0; i < 500 && !a.process; i++) {
+		owner_deinit(&a);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		a = ask(port);
+	}
+	return a;
+}
+
+static bool names(const struct owner *a, pid_t pid)
+{
+	return a->process && a->process->pid == (uint32_t)pid;
+}
+
+/* A child that holds what we had open until it is killed. */
+static pid_t heir(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_own(void)
+{
+	struct owner a;
+	int fd, high;
+	uint16_t port = connect_one(&fd);
+
+	a = ask(port);
+	tap_ok(names(&a, getpid()), "who holds the socket is named");
+	tap_ok(a.method == RECORD_METHOD_PROCFS && a.confidence == RECORD_CONFIDENCE_EXACT,
+		"for certain, by looking");
+	tap_is_int(a.uid, getuid(), "with the socket's user");
+	owner_deinit(&a);
+	a = ask(port);
+	tap_ok(names(&a, getpid()) && a.method == RECORD_METHOD_SOCK_DIAG,
+		"asked again, it is looked at where it was found");
+	owner_deinit(&a);
+
+	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	close(fd);
+	a = ask_until_named(port);
+	tap_ok(high >= HIGH_FD && names(&a, getpid()), "moved to another descriptor it is found");
+	owner_deinit(&a);
+	close(high);
+	a = ask(port);
+	tap_ok(!a.process, "closed, it is nobody's");
+	owner_deinit(&a);
+}
+
+static void test_passed_on(void)
+{
+	struct owner a;
+	int fd;
+	uint16_t port = connect_one(&fd);
+	pid_t child;
+
+	a = ask(port);
+	tap_ok(names(&a, getpid()), "before it is passed on, we are named");
+	owner_deinit(&a);
+	child = heir();
+	close(fd);
+	a = ask_until_named(port);
+	tap_ok(names(&a, child), "who closed it is not named again: the child is");
+	owner_deinit(&a);
+	end(child);
+	a = ask(port);
+	tap_ok(!a.process, "with the child gone nobody is");
+	tap_ok(a.unknown != RECORD_UNKNOWN_NONE || a.confidence == RECORD_CONFIDENCE_CGROUP_ONLY,
+		"and it is said why");
+	owner_deinit(&a);
+}
+
+/* A descriptor beyond the first ones of a process that is new. */
+static void test_many(void)
+{
+	struct owner a;
+	int fd[64];
+	uint16_t port[64];
+	unsigned right = 0;
+	pid_t child;
+
+	for (int i = 0; i < 64; i++)
+		port[i] = connect_one(&fd[i]);
+	child = heir();
+	for (int i = 0; i < 64; i++)
+		close(fd[i]);
+	for (int i = 0; i < 64; i++) {
+		a = ask_until_named(port[i]);
+		right += names(&a, child);
+		owner_deinit(&a);
+	}
+	tap_is_int(right, 64, "each of 64 sockets of a child");
+	end(child);
+}
+
+static void start(void)
+{
+	socklen_t len = sizeof(server);
+	struct config config;
+	struct ledger ledger;
+
+	if (config_init(&config) || ledger_open_anonymous(&ledger, LEDGER_OF_ENRICH))
+		tap_bail("no configuration or ledger");
+	config.enrich.tap = CONFIG_TAP_OFF;
+	config.enrich.procfs = CONFIG_PROCFS_KEEP;
+	if (owners_new(&config, &ledger, &owners))
+		tap_bail("no owners");
+	server = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&server, sizeof(server)) || listen(listener, 128) ||
+		getsockname(listener, (struct sockaddr *)&server, &len))
+		tap_bail("cannot listen");
+}
+
+int main(void)
+{
+	start();
+	tap_ok(owners_tiers(owners) & OWNERS_TIER_SOCK_DIAG, "sock_diag is there");
+	tap_ok(owners_tiers(owners) & OWNERS_TIER_PROCFS, "and /proc");
+	test_own();
+	test_passed_on();
+	test_many();
+	owners_free(owners);
+	return tap_done();
+}
