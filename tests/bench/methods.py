@@ -8,11 +8,12 @@ Markdown: percent of the connections it gave to the right process, missed, gave 
 processes per connection; connections per second with it as a part of those without (medians). Then TAP lines for
 flowner. --quick only proves that all of it runs. --scale: more or fewer connections. --only: observers by name.
 
-Needs `contrib/install-packages bench`. auditd goes last: from its first use until the next boot the kernel prepares
-every new process for it, which makes every system call a little slower.
+Needs `contrib/install-packages bench`. auditd goes last, and not at all with --quick unless --only names it: from its
+first use until the next boot the kernel keeps an audit context for every new process.
 """
 import argparse
 import os
+import signal
 import statistics
 import sys
 
@@ -53,14 +54,16 @@ def table(load, results, say):
     say(f"\n{load.name}: {load.what}; {load.n} a run" +
         (f", without an observer {statistics.median(rates):.0f}/s" if rates else "") + f"\n\n{HEAD}")
     for o, runs in results.items():
-        say(row(o, runs) if isinstance(runs, list) else f"| {o.name} | {o.names} | {runs} |||||")
+        if runs:
+            say(row(o, runs) if isinstance(runs, list) else f"| {o.name} | {o.names} | {runs} |||||")
     sys.stdout.flush()
 
 
-def run_group(group, load, rounds, quick):
-    """{observer: its runs, or why there are none}; rounds outermost, so that what changes on the machine meets all."""
-    found = {o: [] if load.proto in o.protos else "TCP only" for o in group}
-    alone = load.run(loads.Watch(None)) if quick else None
+def run_group(group, load, rounds, quick, found):
+    """Fills {observer: its runs, or why there are none}; rounds outermost, so that what changes on the machine meets
+    all."""
+    found.update((o, [] if load.proto in o.protos else "TCP only") for o in group)
+    alone = load.run(loads.Watch(None)) if quick and group else None
     for n in range(rounds):
         for o in group:
             if isinstance(found[o], str):
@@ -70,20 +73,23 @@ def run_group(group, load, rounds, quick):
                 print(f"{load.name} {n + 1}/{rounds} {row(o, found[o][-1:])}", file=sys.stderr, flush=True)
             except observers.Unavailable as e:
                 found[o] = str(e)
-    return found
 
 
 def compare(kinds, quick=False, rounds=3, scale=1, names=(), only=""):
     """Runs, prints and judges what `kinds` ("methods", "peers") name, and flowner beside them."""
     chosen = [load for load in loads.loads(quick, scale) if not names or load.name in names]
     groups = [(observers.methods() if "methods" in kinds else []) + observers.flowners() +
-              (packaged.peers() if "peers" in kinds else []), [packaged.Audit()] if "methods" in kinds else []]
+              (packaged.peers() if "peers" in kinds else []),
+              [packaged.Audit()] if "methods" in kinds and (only or not quick) else []]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is undone at exit is undone then, too
     found = {load: {} for load in chosen}
-    for group in groups:
+    try:
+        for group in groups:
+            for load in chosen:
+                run_group([o for o in group if only in o.name], load, rounds, quick, found[load])
+    finally:  # also what an interrupt leaves
         for load in chosen:
-            found[load].update(run_group([o for o in group if only in o.name], load, rounds, quick))
-    for load in chosen:
-        table(load, found[load], tap.note if quick else print)
+            table(load, found[load], tap.note if quick else print)
     for load in chosen:
         for o, runs in found[load].items():
             if isinstance(o, observers.Flowner):

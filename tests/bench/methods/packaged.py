@@ -77,6 +77,7 @@ plugin_dir = {dir}/plugins
         error = self.rules("-a")
         if error:
             self.remove()
+            tap.stop(self.packets.p)
             raise Unavailable(f"not available on this kernel: {error}")
 
     def argv(self):

@@ -4,7 +4,7 @@
  *
  *	steady N RATE PORT	N connections to 127.0.0.1, RATE a second (0: as many as it can)
  *
- * First line "took NS", then truth's reports, one a connection.
+ * First line "took NS", then "tcp local-port pid uid" for each.
  */
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -67,6 +67,6 @@ int main(int argc, char **argv)
 	took = now_ns() - start;
 	printf("took %llu\n", (unsigned long long)took);
 	for (unsigned long i = 0; i < n; i++)
-		printf("tcp %u %d %u 0 steady\n", ports[i], getpid(), getuid());
+		printf("tcp %u %d %u\n", ports[i], getpid(), getuid());
 	return 0;
 }
