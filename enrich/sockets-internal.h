@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the socket tables share: bounded queues with a hash over each. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "enrich/sockets.h"
+
+#define NONE UINT32_MAX
+
+struct entry {
+	struct socket_claim claim;
+	uint32_t hash;
+	uint32_t next; /* in the bucket; younger entries first */
+};
+
+/* A ring of entries in order of arrival, and chains over them. */
+struct table {
+	size_t max;
+	size_t buckets; /* a power of two */
+	size_t at;      /* where the next entry goes: the oldest */
+	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
+	bool forgot;    /* an entry went before its turn */
+	uint64_t evicted;
+	struct entry *entries;
+	uint32_t *bucket;
+};
+
+enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, INODES, TABLES };
+
+struct sockets {
+	uint64_t seed[2];
+	uint64_t takeovers;
+	struct table table[TABLES];
+};
+
+static inline struct entry *first(const struct table *t, uint32_t hash)
+{
+	uint32_t i = t->bucket[hash & (t->buckets - 1)];
+
+	return i == NONE ? NULL : &t->entries[i];
+}
+
+static inline struct entry *following(const struct table *t, const struct entry *e)
+{
+	return e->next == NONE ? NULL : &t->entries[e->next];
+}
+
+#define for_each(e, t, h)                                                                          \
+	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
+		if ((e)->hash == (h))
+
+/* Of a tuple without its local address, of a port, of an inode or a kernel's address. */
+uint32_t sockets_hash_tuple(const struct sockets *s, const struct socket_key *k);
+uint32_t sockets_hash_port(const struct sockets *s, const struct socket_key *k);
+uint32_t sockets_hash_number(const struct sockets *s, uint64_t number);
+
+/* The latest connect of the socket at @number begun by @t_ns, or NULL. */
+struct entry *sockets_find_connecting(const struct sockets *s, uint64_t number, uint64_t t_ns);
+
+static inline bool is_portless(const struct socket_key *k)
+{
+	return !k->local_port && !k->remote_port;
+}
+
+static inline bool same_remote(const struct socket_key *a, const struct socket_key *b)
+{
+	return a->proto == b->proto && a->remote_port == b->remote_port &&
+	       !memcmp(a->remote_addr, b->remote_addr, 16);
+}
+
+/* Cookies are never given twice; inode numbers are. */
+static inline bool other_socket(const struct socket_claim *c, uint64_t cookie)
+{
+	return c->cookie && cookie && c->cookie != cookie;
+}
