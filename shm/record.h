@@ -155,7 +155,7 @@ struct record_process {
 };
 
 #define RECORD_PROCESS_ARGS_CUT    0x01 /* args were longer than what is here */
-#define RECORD_PROCESS_EXE_DELETED 0x02
+#define RECORD_PROCESS_EXE_DELETED 0x02 /* its file was gone when it was looked at */
 #define RECORD_PROCESS_IN_TREE     0x04 /* descends from the command flowner was asked to run */
 /* User and group were true a while before; nobody tells whether they have changed since. */
 #define RECORD_PROCESS_IDS_UNCONFIRMED 0x08
