@@ -45,6 +45,7 @@ struct loop {
 	uint64_t lost_logged;
 	struct pollfd poll[SLOTS_MAX];
 	size_t n_poll;
+	size_t n_tap; /* of these, from SLOT_TAP on, the tap's */
 	struct handover_message message;
 	_Alignas(8) uint8_t body[RING_BODY_MAX];
 };
@@ -314,7 +315,7 @@ static void add_poll(struct loop *l, int fd)
 static void prepare_poll(struct loop *l)
 {
 	size_t n = 0;
-	const int *fds = l->s->owners ? owners_poll_fds(l->s->owners, &n) : NULL;
+	const int *fds = l->s->owners ? owners_poll_fds(l->s->owners, &n, &l->n_tap) : NULL;
 
 	l->n_poll = 0;
 	add_poll(l, l->s->signal_fd);
@@ -349,11 +350,27 @@ static int timeout_ms(const struct loop *l)
 	return (int)((wait + MS - 1) / MS);
 }
 
+/* What the tap and netlink have to say to owners. */
+static void hear_kernel(struct loop *l)
+{
+	uint64_t now = daemon_realtime_ns();
+	uint64_t horizon = now - l->s->daemon->config.capture.batch_timeout_ns - LOOP_LATE_NS;
+	bool tap = false, netlink = false;
+
+	for (size_t i = SLOT_TAP; i < l->n_poll; i++)
+		*(i < SLOT_TAP + l->n_tap ? &tap : &netlink) |= l->poll[i].revents != 0;
+	if (netlink)
+		owners_idle(l->s->owners, horizon);
+	else if (tap)
+		owners_tapped(l->s->owners, now, horizon);
+	else
+		owners_polled(l->s->owners, now);
+}
+
 /* Sleeps until something is to be done. */
 static void sleep_and_hear(struct loop *l)
 {
 	int timeout, signal;
-	bool tap = false;
 
 	prepare_poll(l);
 	timeout = may_read(l) && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
@@ -371,14 +388,8 @@ static void sleep_and_hear(struct loop *l)
 		serve_sink(l);
 	if (l->poll[SLOT_CAPTURE].revents)
 		hear_capture(l);
-	for (size_t i = SLOT_TAP; i < l->n_poll; i++)
-		tap |= l->poll[i].revents != 0;
-	if (tap)
-		owners_idle(l->s->owners, daemon_realtime_ns() -
-						  l->s->daemon->config.capture.batch_timeout_ns -
-						  LOOP_LATE_NS);
-	else if (l->s->owners)
-		owners_polled(l->s->owners, daemon_realtime_ns());
+	if (l->s->owners)
+		hear_kernel(l);
 }
 
 /* A millisecond of waiting for room in sink's ring: a (new) sink must be able to attach. */

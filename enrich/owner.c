@@ -126,6 +126,7 @@ static int list_poll_fds(struct owners *o)
 		return -ENOMEM;
 	if (n)
 		memcpy(list, fds, n * sizeof(*list));
+	o->n_poll_tap = n;
 	list[n++] = links_fd(o->links);
 	list[n++] = netns_set_fd(o->spaces);
 	if (o->connector || o->changes)
@@ -251,9 +252,10 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 	return list_poll_fds(o);
 }
 
-const int *owners_poll_fds(const struct owners *o, size_t *ret_n)
+const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap)
 {
 	*ret_n = o->n_poll;
+	*ret_tap = o->n_poll_tap;
 	return o->poll_fds;
 }
 
@@ -275,6 +277,13 @@ void owners_polled(struct owners *o, uint64_t now_ns)
 	/* Nothing to read a moment ago: no change is younger than that. */
 	if (o->changes && now_ns - POLLED_NS > o->heard_ns)
 		o->heard_ns = now_ns - POLLED_NS;
+}
+
+void owners_tapped(struct owners *o, uint64_t now_ns, uint64_t horizon_ns)
+{
+	owners_polled(o, now_ns);
+	owners_read_early(o);
+	owners_advance(o, horizon_ns);
 }
 
 void owners_idle(struct owners *o, uint64_t horizon_ns)

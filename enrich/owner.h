@@ -83,8 +83,11 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 void owners_netns_begin(struct owners *o);
 void owners_netns(struct owners *o, const struct handover_netns *m, const int *fds);
 void owners_attached(struct owners *o);
-/* Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them. */
-const int *owners_poll_fds(const struct owners *o, size_t *ret_n);
+/*
+ * Descriptors to poll so that a tap ring never overflows while no packet comes; *ret_n of them, of
+ * which the first *ret_tap are the tap's.
+ */
+const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap);
 
 /*
  * What the tap should record instead of what was asked for last; false = that still holds. To be
@@ -104,6 +107,11 @@ void owners_advance(struct owners *o, uint64_t t_ns);
  */
 void owners_idle(struct owners *o, uint64_t horizon_ns);
 
+/*
+ * Instead when only the tap's were ready, a moment before @now_ns: a program has begun, and there
+ * may be a thousand of them a second.
+ */
+void owners_tapped(struct owners *o, uint64_t now_ns, uint64_t horizon_ns);
 /* None of owners_poll_fds() was ready a moment before @now_ns. */
 void owners_polled(struct owners *o, uint64_t now_ns);
 /*
