@@ -13,8 +13,9 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
-#define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
-#define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
+#define TIDY_NS      UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define POLLED_NS    UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
+#define SENT_LATE_NS UINT64_C(50000000)   /* its last packet sent -> seen, at the most */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -412,7 +413,11 @@ bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner
 	struct owner fresh = {.uid = UINT32_MAX};
 	bool replaced;
 
-	if (!o->tap || !was->process || was->takeovers == takeovers)
+	/* Without a tap nobody tells who has the tuple now, but who is dead sends no more. */
+	if (!o->tap)
+		return was->process && was->process->exit_ns &&
+		       q->t_ns > was->process->exit_ns + SENT_LATE_NS;
+	if (!was->process || was->takeovers == takeovers)
 		return false;
 	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))

@@ -79,7 +79,7 @@ def measure(tier, chosen, options):
     """Rows of one tier."""
     observer = harness.Flowner(TIERS[tier], ("ecs", "text"))
     rows = []
-    with harness.Harness(chosen, options.scale, options.n, long=options.long) as h:
+    with harness.Harness(chosen, options.scale, options.n, options.ports, options.long) as h:
         results = h.run(observer)
         observer.stop()
         tap.is_(observer.status, 0, f"{tier}: flowner ends well")
@@ -194,6 +194,7 @@ def arguments():
     a.add_argument("--scenario")
     a.add_argument("--n", type=int, default=0)
     a.add_argument("--scale", type=float, default=1.0, help="connections of an ordinary run, times this")
+    a.add_argument("--ports", type=int, default=harness.PORTS, help="the first of about 70")
     a.add_argument("--json")
     a.add_argument("--inside", help=argparse.SUPPRESS)  # the process that measures pid reuse: where rows go
     a.add_argument("--show", action="store_true")
