@@ -49,6 +49,7 @@ struct config {
 		enum config_tap tap;
 		enum config_procfs procfs;
 		bool sock_diag;
+		bool tcp_info;              /* hear of closed sockets */
 		bool netns;                 /* ask in the other network namespaces too */
 		uint64_t first_info_ns;     /* info record for a flow still open then; 0 = none */
 		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */

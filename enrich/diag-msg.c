@@ -7,11 +7,13 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 
 #include "enrich/netlink.h"
+
+#define STATE_LISTEN 10 /* TCP_LISTEN of netinet/tcp.h, which linux/tcp.h excludes */
 
 _Static_assert(DIAG_REQUEST_SIZE == sizeof(struct nlmsghdr) + sizeof(struct inet_diag_req_v2),
 	"DIAG_REQUEST_SIZE is what a request takes");
@@ -72,6 +74,27 @@ static void get_addr(uint8_t to[16], const __be32 addr[4], uint8_t family)
 	}
 }
 
+/* Older kernels have a shorter one: what lies beyond stays 0. */
+static void get_info(const void *bytes, size_t len, struct diag_socket *s)
+{
+	struct tcp_info info = {0};
+
+	/* Up to the counters that matter; before Linux 4.2 they are not there. */
+	if (len < offsetof(struct tcp_info, tcpi_notsent_bytes))
+		return;
+	memcpy(&info, bytes, len < sizeof(info) ? len : sizeof(info));
+	s->have_info = true;
+	s->info = (struct diag_info){
+		.bytes_acked = info.tcpi_bytes_acked,
+		.bytes_received = info.tcpi_bytes_received,
+		.bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
+		.segs_out = info.tcpi_segs_out,
+		.segs_in = info.tcpi_segs_in,
+		.rtt_us = info.tcpi_rtt,
+		.retransmits = info.tcpi_total_retrans,
+	};
+}
+
 static void get_attributes(const struct nlmsghdr *h, struct diag_socket *s)
 {
 	const struct nlattr *a;
@@ -84,6 +107,10 @@ static void get_attributes(const struct nlmsghdr *h, struct diag_socket *s)
 			memcpy(&s->cgroup_id, mnl_attr_get_payload(a), sizeof(uint64_t));
 		else if (mnl_attr_get_type(a) == INET_DIAG_SKV6ONLY && len == 1)
 			s->v6only = mnl_attr_get_u8(a);
+		else if (mnl_attr_get_type(a) == INET_DIAG_PROTOCOL && len == 1)
+			s->key.proto = mnl_attr_get_u8(a);
+		else if (mnl_attr_get_type(a) == INET_DIAG_INFO)
+			get_info(mnl_attr_get_payload(a), len, s);
 	}
 }
 
@@ -158,7 +185,7 @@ enum diag_match diag_compare(const struct socket_key *asked, const struct diag_s
 
 	if (!local_fits(asked, s))
 		return DIAG_MATCH_NONE;
-	if (asked->proto == IPPROTO_TCP && s->state == TCP_LISTEN)
+	if (asked->proto == IPPROTO_TCP && s->state == STATE_LISTEN)
 		return DIAG_MATCH_LISTENER;
 	if (remote)
 		return DIAG_MATCH_EXACT;

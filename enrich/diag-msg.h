@@ -18,9 +18,22 @@
 
 #define DIAG_REQUEST_SIZE 72u /* bytes of one request */
 
+/*
+ * What the kernel counted on a TCP connection, as it stands in struct tcp_info. Bytes are sequence
+ * numbers: bytes_acked has one more for a FIN that was acknowledged and, of the end that connected,
+ * one for its SYN; bytes_received one for the peer's FIN.
+ */
+struct diag_info {
+	uint64_t bytes_acked, bytes_received;
+	uint64_t bytes_sent; /* payload without retransmissions: exact; 0 before Linux 4.19 */
+	uint32_t segs_out, segs_in;
+	uint32_t rtt_us; /* smoothed; 0 = unknown */
+	uint32_t retransmits;
+};
+
 /* What a reply says about one socket. */
 struct diag_socket {
-	struct socket_key key; /* proto is not in the reply: 0 */
+	struct socket_key key; /* proto is in messages of closed sockets only, else 0 */
 	uint8_t state;         /* kernel's TCP_* */
 	bool v6only;
 	uint32_t uid;   /* UINT32_MAX = unknown */
@@ -28,6 +41,8 @@ struct diag_socket {
 	uint32_t ifindex;
 	uint64_t cookie;
 	uint64_t cgroup_id; /* 0 = not told */
+	bool have_info;
+	struct diag_info info;
 };
 
 enum diag_kind { DIAG_SOCKET, DIAG_ERROR, DIAG_DONE, DIAG_OTHER };

@@ -4,7 +4,9 @@
 
 #include "enrich/busy.h"
 #include "enrich/cgroups.h"
+#include "enrich/closed.h"
 #include "enrich/connector.h"
+#include "enrich/diag-watch.h"
 #include "enrich/diag.h"
 #include "enrich/links.h"
 #include "enrich/netns.h"
@@ -86,6 +88,10 @@ struct owners {
 	struct links *links;
 	struct users *users;
 	struct netns_set *spaces; /* ours and those capture opened sockets in */
+	struct diag_watch *watch; /* NULL = enrich.tcp_info is off, or refused */
+	struct closed *closed;    /* with @watch */
+	struct diag_watch_stats closed_counted;
+	uint64_t closed_from_ns, closed_ns; /* of the latest two looks */
 	bool use_diag;
 	bool ambiguous;                      /* the latest look into the tables found several */
 	struct seed_inodes *seed_inodes;     /* owner-netns.c: sockets the sweep could not place */
@@ -169,6 +175,11 @@ void owners_fill_process(struct owners *o, struct process *p, const struct procf
 
 /* A socket of a known process becomes a claim in the table of its kind. */
 void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns);
+
+/* owner-closed.c: opens the watch for closed sockets; reads it, at most ten times a second. */
+void owners_closed_open(struct owners *o);
+void owners_closed_free(struct owners *o);
+void owners_closed_read(struct owners *o, uint64_t t_ns);
 
 /* owner-netns.c: the sweep saw @p hold a socket that is none of our own namespace's. */
 void owners_seed_later(struct owners *o, struct process *p, unsigned fd, uint64_t inode);

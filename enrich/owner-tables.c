@@ -35,8 +35,8 @@ bool owners_take_claim(struct owners *o, const struct owner_query *q, struct own
  * that announced it, however often that is preempted. Over IPv6 the port is told only after the
  * SYN: a younger connect to the same place may be this one.
  */
-static bool is_stale(struct owners *o, const struct owner_query *q,
-	const struct socket_key *k, const struct socket_claim *c)
+static bool is_stale(struct owners *o, const struct owner_query *q, const struct socket_key *k,
+	const struct socket_claim *c)
 {
 	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
 

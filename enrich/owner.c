@@ -113,6 +113,8 @@ static int init(struct owners *o, const struct config *config)
 	(void)cgroups_scan(o->cgroups, NULL);
 	o->netns = own_netns();
 	o->use_diag = config->enrich.sock_diag;
+	if (config->enrich.tcp_info)
+		owners_closed_open(o);
 	return open_tiers(o, config);
 }
 
@@ -174,6 +176,7 @@ void owners_free(struct owners *o)
 	process_cache_free(o->processes);
 	cgroups_free(o->cgroups);
 	netns_set_free(o->spaces);
+	owners_closed_free(o);
 	owners_seed_free(o);
 	links_free(o->links);
 	connector_free(o->connector);
@@ -268,6 +271,7 @@ void owners_set_tree(struct owners *o, uint32_t pid)
 
 void owners_advance(struct owners *o, uint64_t t_ns)
 {
+	owners_closed_read(o, t_ns);
 	if (o->tap)
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
 	owners_apply_changes(o, t_ns);
@@ -295,6 +299,7 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 	(void)links_read(o->links);
 	users_refresh(o->users, horizon_ns);
 	netns_set_read(o->spaces);
+	owners_closed_read(o, horizon_ns);
 	if (horizon_ns >= o->tidy_ns) {
 		netns_set_tidy(o->spaces);
 		o->tidy_ns = horizon_ns + TIDY_NS;

@@ -134,6 +134,16 @@ void owners_forget(struct owners *o, const struct owner *answer);
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
 
 /*
+ * With enrich.tcp_info what the kernel counted on the connection of @q, now closed: of the socket
+ * @cookie (owner.cookie), with 0 of the only one with this tuple that was closed since it began;
+ * *ret_sure false: or shortly before, then packets must confirm it. NULL = not known. Valid until
+ * the next call of anything here.
+ */
+struct diag_info;
+const struct diag_info *owners_closed(
+	struct owners *o, const struct owner_query *q, uint64_t cookie, bool *ret_sure);
+
+/*
  * Whether @addr, seen in namespace @netns (packet_head.netns), belongs to this host: to that
  * namespace or, if it does not, to another one that is known.
  */

@@ -101,7 +101,9 @@
 	X(enrich_tier_sock_diag, "the same of sock_diag")                                          \
 	X(enrich_tier_seed, "the same of the start-up sweep")                                      \
 	X(enrich_tier_procfs, "the same of searching /proc later")                                 \
-	X(enrich_tier_connector, "the same of the process connector")
+	X(enrich_tier_connector, "the same of the process connector")                              \
+	X(enrich_closed, "closed sockets the kernel told of (enrich.tcp_info)")                    \
+	X(enrich_closed_overruns, "times it dropped such messages: figures are missing")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
