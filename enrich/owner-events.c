@@ -132,8 +132,13 @@ static void on_state(struct owners *o, const struct perf_record *r)
 	/* The port of an earlier connect: whoever runs now, the socket says whose it is. */
 	if (s->oldstate == TCP_SYN_SENT && s->sport)
 		sockets_connected(o->sockets, s->skaddr, &k, r->t_ns);
-	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE)
+	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE) {
 		sockets_remove_listener(o->sockets, s->skaddr);
+		p = r->softirq ? NULL : process_cache_find(o->processes, r->pid, r->t_ns);
+		if (p)
+			sockets_remove_seed_listener(o->sockets, &k, p->netns);
+		p = NULL;
+	}
 	/* SCTP's other states are of its own numbering; its associations come as on_route(). */
 	if (!r->softirq &&
 		(s->newstate == TCP_LISTEN ||

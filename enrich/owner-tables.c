@@ -71,6 +71,19 @@ static bool is_current(
 	       from < o->lost_ns;
 }
 
+/*
+ * No event tells that a socket of the sweep was closed, unless it listens, and its port or tuple
+ * may be another's by now. The kernel knows, by its cookie.
+ */
+static bool is_to_verify(
+	struct owners *o, const struct owner_query *q, const struct socket_claim *c)
+{
+	const struct netns *home = owners_home(o, q);
+
+	return c && c->method == RECORD_METHOD_SEED && home &&
+	       owners_can_ask(o, q, links_is_local(home->links, q->local_addr));
+}
+
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
 	struct socket_scope scope = owners_scope(o, q);
@@ -83,12 +96,15 @@ bool owners_try_tables(struct owners *o, const struct owner_query *q, struct own
 		return owners_try_icmp(o, q, answer);
 	owners_query_key(q, &k);
 	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
-	if (c && !is_stale(o, q, &k, c) && is_current(o, q, c) &&
-		owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
-		return true;
+	if (c && !is_stale(o, q, &k, c) && is_current(o, q, c)) {
+		if (is_to_verify(o, q, c))
+			return false;
+		if (owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
+			return true;
+	}
 	if (q->proto == IPPROTO_UDP) {
 		c = sockets_port(o->sockets, &k, scope, q->t_ns);
-		return c && is_current(o, q, c) &&
+		return c && !is_to_verify(o, q, c) && is_current(o, q, c) &&
 		       owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_PROBABLE);
 	}
 	if ((q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)

@@ -299,7 +299,6 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 	(void)links_read(o->links);
 	users_refresh(o->users, horizon_ns);
 	netns_set_read(o->spaces);
-	owners_closed_read(o, horizon_ns);
 	if (horizon_ns >= o->tidy_ns) {
 		netns_set_tidy(o->spaces);
 		o->tidy_ns = horizon_ns + TIDY_NS;

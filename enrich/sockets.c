@@ -277,6 +277,23 @@ void sockets_remove_listener(struct sockets *s, uint64_t number)
 	}
 }
 
+void sockets_remove_seed_listener(struct sockets *s, const struct socket_key *k, uint64_t netns)
+{
+	struct table *t = &s->table[LISTENERS];
+	uint32_t i = t->bucket[hash_port(s, k) & (t->buckets - 1)];
+
+	while (i != NONE) {
+		struct entry *e = &t->entries[i];
+
+		i = e->next;
+		if (e->claim.method == RECORD_METHOD_SEED && e->claim.netns == netns &&
+			e->claim.key.proto == k->proto &&
+			e->claim.key.local_port == k->local_port &&
+			!memcmp(e->claim.key.local_addr, k->local_addr, 16))
+			unlink_entry(t, e);
+	}
+}
+
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 {
 	table_add(&s->table[CONNECTING], sockets_hash_number(s, c->number), c);

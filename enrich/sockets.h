@@ -90,6 +90,8 @@ void sockets_remove_inode(struct sockets *s, uint64_t inode);
 
 /* The socket at @number left LISTEN. */
 void sockets_remove_listener(struct sockets *s, uint64_t number);
+/* So did one at k's local end in @netns: those of the sweep there, whose number is not known. */
+void sockets_remove_seed_listener(struct sockets *s, const struct socket_key *k, uint64_t netns);
 /*
  * Its port became known: takes the latest connect of the socket at @number to k's remote end, begun
  * by @t_ns, out of the table into the connections, with k's local end. False = not known.

@@ -205,6 +205,99 @@ static void test_namespaces(void)
 	end();
 }
 
+/* 172.17.0.2 is an address of BOX, and not of BOX2. */
+static int holds(const void *arg, uint64_t netns, const uint8_t addr[16])
+{
+	(void)arg;
+	(void)addr;
+	return netns == BOX ? 1 : netns == BOX2 ? 0 : -1;
+}
+
+static void test_addresses(void)
+{
+	struct socket_key k = key(17, "172.17.0.2", 5000, "10.0.0.2", 53);
+	struct socket_key any = key(17, "0.0.0.0", 5000, "10.0.0.2", 53);
+	struct socket_key server = key(6, "172.17.0.2", 80, "10.0.0.2", 40000);
+	bool ambiguous = false;
+	struct socket_scope scope = {.netns = HOST,
+		.initial = true,
+		.owner = BOX,
+		.holds = holds,
+		.ambiguous = &ambiguous};
+
+	begin();
+	connects(any, 31, BOX, 2 * S);
+	connects(any, 32, BOX2, 2 * S + 1);
+	tap_is_int(pid_of(sockets_connection(s, &k, scope, 3 * S, 3 * S)), 31,
+		"a namespace that lacks the address does not claim it");
+	tap_ok(!ambiguous, "so nothing is ambiguous");
+	connects(any, 33, BOX + 100, 2 * S + 2);
+	tap_is_int(pid_of(sockets_connection(s, &k, scope, 3 * S, 3 * S)), 0,
+		"one that is not known may have it too");
+	tap_ok(ambiguous, "which is said");
+	end();
+
+	begin();
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 41, BOX, 1 * S);
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 42, BOX2, 1 * S);
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 43, HOST, 1 * S);
+	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 44, BOX + 100, 1 * S);
+	tap_is_int(pid_of(sockets_listener(s, &server, scope, 2 * S)), 41,
+		"a wildcard speaks for the one namespace known to have the address");
+	scope.owner = 0;
+	tap_is_int(pid_of(sockets_listener(s, &server, scope, 2 * S)), 0,
+		"for nobody if there are several");
+	scope.owner = BOX;
+	scope.netns = BOX;
+	scope.initial = false;
+	scope.local = true;
+	tap_is_int(pid_of(sockets_listener(s, &server, scope, 2 * S)), 41,
+		"captured in there it is a local address");
+	end();
+}
+
+/* A listener of the sweep, whose number in the kernel is not known. */
+static void test_seed_listener(void)
+{
+	struct socket_key in = key(6, "127.0.0.1", 80, "127.0.0.1", 40000);
+	struct socket_key any = key(6, "0.0.0.0", 80, "0.0.0.0", 0);
+	struct socket_claim c = {
+		.key = any, .method = RECORD_METHOD_SEED, .t_ns = 1, .netns = HOST};
+
+	begin();
+	c.process = process_cache_get(cache, 47, 1);
+	sockets_add_listener(s, &c);
+	sockets_remove_seed_listener(s, &any, BOX);
+	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 47,
+		"one closed in another namespace is another");
+	sockets_remove_seed_listener(s, &in, HOST);
+	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 47, "so is another address");
+	sockets_remove_seed_listener(s, &any, HOST);
+	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 0, "closed: it is gone");
+	end();
+}
+
+/* Inode numbers come again, cookies do not. */
+static void test_cookies(void)
+{
+	struct socket_claim c = {
+		.method = RECORD_METHOD_SEED, .t_ns = 1, .number = 7, .cookie = 70};
+
+	begin();
+	c.process = process_cache_get(cache, 48, 1);
+	sockets_add_inode(s, &c);
+	tap_is_int(pid_of(sockets_inode(s, 7, 70)), 48, "the socket of that inode and cookie");
+	tap_is_int(pid_of(sockets_inode(s, 7, 0)), 48, "no cookie asked: by inode alone");
+	tap_ok(!sockets_inode(s, 7, 71), "a later socket of the same number is not its");
+	c.cookie = 71;
+	c.process = process_cache_get(cache, 49, 1);
+	sockets_add_inode(s, &c);
+	tap_ok(pid_of(sockets_inode(s, 7, 71)) == 49 && !sockets_inode(s, 7, 71)->shared,
+		"it has its own holder, who shares nothing");
+	tap_ok(!sockets_inode(s, 7, 70), "and the earlier one is forgotten");
+	end();
+}
+
 static void test_listener(void)
 {
 	struct socket_key in4 = key(6, "127.0.0.1", 80, "127.0.0.1", 40000);
@@ -391,6 +484,9 @@ int main(void)
 	test_close();
 	test_alike();
 	test_namespaces();
+	test_addresses();
+	test_seed_listener();
+	test_cookies();
 	test_listener();
 	test_ports();
 	test_connecting();
