@@ -117,6 +117,9 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		w->answer = NULL;
 		return;
 	}
+	/* One socket of a group is as good as another: which one gets it is not known here. */
+	if (w->ambiguous && w->match != DIAG_MATCH_EXACT)
+		return;
 	holder = s->inode ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
 	if (holder)
 		holds = owners_still_holds(o, holder, w->q.t_ns);

@@ -280,7 +280,7 @@ void sockets_remove_listener(struct sockets *s, uint64_t number)
 void sockets_remove_seed_listener(struct sockets *s, const struct socket_key *k, uint64_t netns)
 {
 	struct table *t = &s->table[LISTENERS];
-	uint32_t i = t->bucket[hash_port(s, k) & (t->buckets - 1)];
+	uint32_t i = t->bucket[sockets_hash_port(s, k) & (t->buckets - 1)];
 
 	while (i != NONE) {
 		struct entry *e = &t->entries[i];
