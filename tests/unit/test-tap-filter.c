@@ -21,8 +21,10 @@ static struct tap_filter asks(
 {
 	struct tap_filter f = {.senders = (uint16_t)n, .listeners = (uint16_t)m};
 
-	memcpy(f.sender, sender, n * sizeof(*sender));
-	memcpy(f.listener, listener, m * sizeof(*listener));
+	for (unsigned i = 0; i < n; i++)
+		f.sender[i] = sender[i];
+	for (unsigned i = 0; i < m; i++)
+		f.listener[i] = listener[i];
 	return f;
 }
 
