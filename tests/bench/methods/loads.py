@@ -2,6 +2,8 @@
 """The loads every observer sees, the truth about them, and the verdict: scenarios of the truth harness, and one process
 that makes connections at a steady or at its highest rate."""
 import dataclasses
+import itertools
+import sys
 import time
 
 import harness
@@ -108,21 +110,37 @@ def loads(quick, scale):
     ]
 
 
+def owner_of(sighting, sharers):
+    """Of several connections that had one port in turn the one a sighting is about: the nearest in time."""
+    _, _, who, t_ns = sighting
+    if t_ns is None:  # told without time: taken for its owner's, if it names one of them
+        return next((t for t in sharers if int(who) in t.end.pids), sharers[0])
+    return min(sharers, key=lambda t: max(t.t0 - t_ns, t_ns - t.t1, 0))
+
+
 def verdict(truths, sightings):
-    """The harness's verdict on what an observer said: (proto, local port, pid or "uid:N"), port None when it knows only
-    processes. Within one run no port comes twice, so that a sighting is about its port's connection whatever its time;
-    the owner's uid, and a process that is named without connection, count as naming the owner."""
-    seen, mine = [], {}
+    """The harness's verdict on what an observer said: (proto, local port, pid or "uid:N", time), port None when it knows
+    only processes, time None when it tells none. An observer may be late, so that a sighting is about its port's
+    connection; the owner's uid, and a process that is named without connection, count as naming the owner."""
+    seen, by_port = [], {}
     for t in truths:
-        mine.setdefault(t.local[1], []).append(t)
-    at_large = {int(who) for _, port, who in sightings if port is None}
-    for _, port, who in sightings:
-        for t in mine.get(port, ()):
-            pid = who
-            if str(who).startswith("uid:"):
-                pid = min(t.end.pids) if who == f"uid:{t.end.uid}" else -1
-            seen.append((t.proto, port, t.t0, int(pid)))
+        by_port.setdefault(t.local[1], []).append(t)
+    at_large = {int(s[2]) for s in sightings if s[1] is None}
+    # Every connection gets a number of its own in place of its port.
+    number = {id(t): n for n, t in enumerate(truths)}
+    for s in sightings:
+        if s[1] not in by_port:
+            continue
+        t, pid = owner_of(s, by_port[s[1]]), s[2]
+        if str(pid).startswith("uid:"):
+            pid = min(t.end.pids) if pid == f"uid:{t.end.uid}" else -1
+        seen.append((t.proto, number[id(t)], t.t0, int(pid)))
     for t in truths:
-        seen += [(t.proto, t.local[1], t.t0, pid) for pid in at_large & t.end.pids]
-    count = judge.judge_seen(truths, seen)
+        seen += [(t.proto, number[id(t)], t.t0, pid) for pid in at_large & t.end.pids]
+    numbered = [dataclasses.replace(t, local=(t.local[0], number[id(t)])) for t in truths]
+    count = judge.judge_seen(numbered, seen)
+    wrong = ((t, said) for t in truths if count["wrong"] for said in
+             [{pid for _, n, _, pid in seen if n == number[id(t)]}] if said and not said & t.end.pids)
+    for t, said in itertools.islice(wrong, 3):
+        print(f"wrong: port {t.local[1]} is {sorted(t.end.pids)}'s, said {sorted(said)}", file=sys.stderr)
     return {"right": count["right"], "missed": count["unknown"] + count["missing"], "wrong": count["wrong"]}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Observers: start(port, programs) returns once one watches connections to the port, cpu_ns() is its CPU time,
-settle() lets it work through its backlog, stop() returns its sightings (proto, local port, pid or "uid:N").
+settle() lets it work through its backlog, stop() returns its sightings: (proto, local port, pid or "uid:N", time), see
+loads.verdict().
 
 Unavailable(why) from start() becomes a row of the table, never silence.
 """
@@ -10,6 +11,7 @@ import shutil
 import signal
 import time
 
+import judge
 import pipeline
 import tap
 
@@ -105,7 +107,7 @@ class Observer:
         for line in self.read("out").splitlines():
             parts = line.split()
             if len(parts) == 4:
-                yield parts[1], int(parts[2]), parts[3]
+                yield parts[1], int(parts[2]), parts[3], int(parts[0])
 
 
 class Ours(Observer):
@@ -172,7 +174,8 @@ class Flowner(Observer):
         for r in pipeline.connections(pipeline.records(f"{self.dir}/out"), "end"):
             process = r.get("process", {})
             if r["destination"].get("port") == self.port and "pid" in process:
-                yield r["network"]["transport"], r["source"]["port"], process["pid"]
+                start = judge.time_ns(r["event"]["start"])
+                yield r["network"]["transport"], r["source"]["port"], process["pid"], start
 
 
 def flowners():

@@ -127,7 +127,7 @@ plugin_dir = {dir}/plugins
             while i < len(events) and events[i][0] < t - self.WINDOW:
                 i += 1
             if i < len(events) and events[i][0] <= t:
-                yield proto, int(port), events[i][1]
+                yield proto, int(port), events[i][1], int(t_ns)
                 i += 1
 
 
@@ -153,7 +153,7 @@ class Nethogs(Observer):
         for line in self.read("out").splitlines():
             m = re.match(r"(.*)/(\d+)/(\d+)\t", line)
             if m and m[2] != "0":
-                yield "any", None, m[2]
+                yield "any", None, m[2], None
 
 
 class Ss(Observer):
@@ -180,7 +180,7 @@ class Ss(Observer):
             if len(parts) < 7 or not parts[5].endswith((f":{self.port}", ":*")):
                 continue
             for pid in re.findall(r"pid=(\d+)", line):
-                yield parts[0], int(parts[4].rpartition(":")[2]), pid
+                yield parts[0], int(parts[4].rpartition(":")[2]), pid, None
 
 
 class Bpftrace(Observer):
@@ -208,6 +208,11 @@ exec bpftrace -e "$1"
 
     def attached(self):
         return "attached" in self.read("out")
+
+    def sightings(self):
+        """Its clock is another one."""
+        for proto, port, pid, _ in super().sightings():
+            yield proto, port, pid, None
 
 
 def peers():
