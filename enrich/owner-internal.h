@@ -107,7 +107,7 @@ struct owners {
 	uint64_t lost_ns;              /* the latest loss of events */
 	uint64_t sweep_ns;             /* no search of /proc before then */
 	uint32_t tree_pid;             /* 0 = none, or gone */
-	size_t n_poll, n_poll_tap; /* the tap's come first */
+	size_t n_poll, n_poll_tap;     /* the tap's come first */
 	int *poll_fds;
 	size_t early_at; /* where the next one goes: the oldest */
 	struct owners_early early[OWNERS_EARLY_MAX];

@@ -93,6 +93,10 @@ static struct record *full_record(void)
 	record_put_str(&r, "curl", 4, &r.orig.name);
 	record_put_str(&r, "/usr/bin/curl", 13, &r.orig.exe);
 	record_put_str(&r, "curl\0-s", 8, &r.orig.args);
+	record_put_str(&r, "1000 bash\0001 init", 17, &r.orig.ancestors);
+	record_put_str(&r, "/home", 5, &r.orig.cwd);
+	record_put_str(&r, "a.service", 9, &r.orig.unit);
+	record_put_str(&r, "c0ffee", 6, &r.orig.container);
 	record_put_str(&r, "\n\033[31m\xff\"", 8, &r.resp.name);
 	return &r;
 }
