@@ -139,7 +139,7 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 	char path[HANDOVER_NETNS_PATH_MAX];
 	_cleanup_close_ int fd = -1;
 	struct netns_place *p;
-	uint64_t inode;
+	uint64_t inode = 0;
 	int r;
 
 	*ret_number = 0;
@@ -172,7 +172,7 @@ static void look_at(struct netns *s, const char *path, const char *mounted, uint
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
-	uint64_t inode;
+	uint64_t inode = 0;
 
 	/* Most processes are in a namespace that is known. */
 	if (stat(path, &st) < 0 || st.st_ino == s->own_inode || find_inode(s, st.st_ino))

@@ -52,7 +52,7 @@ static void test_requests(void)
 }
 
 struct reply {
-	_Alignas(4) uint8_t bytes[256];
+	_Alignas(4) uint8_t bytes[512];
 	size_t len;
 };
 
@@ -145,10 +145,82 @@ static void test_verify(void)
 	tap_is_int(diag_compare(&udp, &m.socket), DIAG_MATCH_NONE, "UDP of another address");
 }
 
+static void put(struct reply *r, uint16_t type, const void *bytes, size_t len)
+{
+	struct nlattr a = {.nla_len = (uint16_t)(sizeof(a) + len), .nla_type = type};
+	struct nlmsghdr h;
+
+	memcpy(r->bytes + r->len, &a, sizeof(a));
+	memcpy(r->bytes + r->len + sizeof(a), bytes, len);
+	r->len += NLMSG_ALIGN(a.nla_len);
+	memcpy(&h, r->bytes, sizeof(h));
+	h.nlmsg_len = (uint32_t)r->len;
+	memcpy(r->bytes, &h, sizeof(h));
+}
+
+/* A message of the DESTROY multicast: protocol and tcp_info, of whatever length this kernel has. */
+static void test_closed(void)
+{
+	/* Offsets of struct tcp_info, which only grows. */
+	enum { RTT = 68, TOTAL_RETRANS = 100, ACKED = 120, RECEIVED = 128, SEGS_OUT = 136 };
+	enum { NOTSENT = 144, SENT = 200, RETRANS = 208, SIZE = 216 };
+	uint8_t info[SIZE] = {0};
+	const uint8_t tcp = IPPROTO_TCP;
+	struct reply r = reply(TCP_CLOSE, 0, 0, 80);
+	struct diag_message m;
+
+	info[RTT] = 44;
+	info[TOTAL_RETRANS] = 3;
+	info[ACKED] = 102;
+	info[RECEIVED] = 50;
+	info[SEGS_OUT] = 9;
+	info[SENT] = 110;
+	info[RETRANS] = 10;
+	put(&r, INET_DIAG_PROTOCOL, &tcp, 1);
+	put(&r, INET_DIAG_INFO, info, SIZE);
+	m = parse(&r);
+	tap_ok(m.kind == DIAG_SOCKET && m.socket.key.proto == IPPROTO_TCP,
+		"closed: which protocol");
+	tap_ok(m.socket.have_info && m.socket.info.bytes_acked == 102 &&
+			m.socket.info.bytes_received == 50 && m.socket.info.segs_out == 9 &&
+			m.socket.info.rtt_us == 44 && m.socket.info.retransmits == 3,
+		"its figures");
+	tap_is_int(m.socket.info.bytes_sent, 100, "payload sent without what was sent again");
+	r = reply(TCP_CLOSE, 0, 0, 80);
+	put(&r, INET_DIAG_INFO, info, NOTSENT);
+	m = parse(&r);
+	tap_ok(m.socket.have_info && m.socket.info.segs_out == 9 && !m.socket.info.bytes_sent,
+		"an older kernel tells less");
+	r = reply(TCP_CLOSE, 0, 0, 80);
+	put(&r, INET_DIAG_INFO, info, ACKED);
+	tap_ok(!parse(&r).socket.have_info, "a very old one nothing");
+}
+
+/* Servers on an IPv6 socket whose peers come over IPv4: one address in two notations. */
+static void test_mapped(void)
+{
+	struct socket_key tcp = key(IPPROTO_TCP), udp = key(IPPROTO_UDP);
+	struct diag_socket s = {.key = tcp, .state = TCP_ESTABLISHED};
+
+	tap_is_int(
+		diag_compare(&tcp, &s), DIAG_MATCH_EXACT, "an IPv6 socket with mapped addresses");
+	s = (struct diag_socket){.key = {.local_port = 40000}, .state = TCP_LISTEN};
+	tap_is_int(diag_compare(&tcp, &s), DIAG_MATCH_LISTENER, "a listener on [::]");
+	s.state = TCP_CLOSE;
+	tap_is_int(diag_compare(&udp, &s), DIAG_MATCH_BOUND, "UDP bound to [::]");
+	s.key.local_addr[10] = s.key.local_addr[11] = 0xff;
+	tap_is_int(diag_compare(&udp, &s), DIAG_MATCH_BOUND, "or to 0.0.0.0");
+	s.key = udp;
+	s.key.remote_port = 1;
+	tap_is_int(diag_compare(&udp, &s), DIAG_MATCH_NONE, "UDP connected to somebody else");
+}
+
 int main(void)
 {
 	test_requests();
 	test_replies();
 	test_verify();
+	test_closed();
+	test_mapped();
 	return tap_done();
 }

@@ -158,6 +158,47 @@ static void test_wrong_use(void)
 	close(fds[1]);
 }
 
+/* Other network namespaces: two descriptors each, paths that end. */
+static void test_netns(void)
+{
+	static struct handover_netns sent = {.count = 2,
+		.entry = {{.inode = 5, .path = "/run/netns/x"}, {.inode = 6, .pid = 7}}};
+	struct handover_netns_entry e = {.pid = (uint32_t)getpid()};
+	struct stat st;
+	int fds[2], null[4];
+
+	pair(fds);
+	for (unsigned i = 0; i < 4; i++)
+		null[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	tap_is_int(handover_send(fds[0], HANDOVER_NETNS, &sent, sizeof(sent), null, 4), 0,
+		"send two namespaces");
+	tap_is_int(handover_send(fds[0], HANDOVER_NETNS, &sent, sizeof(sent), null, 3), -EINVAL,
+		"not with a descriptor too few");
+	tap_is_int(handover_recv(fds[1], &m), 0, "receive them");
+	tap_ok(m.n_fds == 4 && !memcmp(m.payload, &sent, sizeof(sent)), "as sent");
+	handover_message_close(&m);
+	memset(sent.entry[1].path, 'x', sizeof(sent.entry[1].path));
+	tap_is_int(handover_send(fds[0], HANDOVER_NETNS, &sent, sizeof(sent), null, 4), -EINVAL,
+		"a path without an end is none");
+	for (unsigned i = 0; i < 4; i++)
+		close(null[i]);
+	close(fds[0]);
+	close(fds[1]);
+
+	tap_ok(handover_netns_alive(&e), "a namespace is alive with its process");
+	e.pid = INT32_MAX;
+	tap_ok(!handover_netns_alive(&e), "and gone with it");
+	if (stat("/proc/self/ns/net", &st) < 0)
+		tap_bail("no /proc");
+	strcpy(e.path, "/proc/self/ns/net");
+	e.inode = st.st_ino;
+	tap_ok(handover_netns_alive(&e), "alive while it is at its path");
+	e.inode++;
+	tap_ok(!handover_netns_alive(&e), "not if another one is");
+	strcpy(e.path, "/proc/no-such/ns/net");
+	tap_ok(!handover_netns_alive(&e), "nor if nothing is");
+}
+
 static void test_malformed(void)
 {
 	struct {
@@ -165,6 +206,7 @@ static void test_malformed(void)
 		union {
 			uint8_t bytes[HANDOVER_PAYLOAD_MAX + 64];
 			struct tap_cpus cpus;
+			struct handover_netns netns;
 		};
 	} raw = {.magic = MAGIC};
 	static const struct {
@@ -197,7 +239,12 @@ static void test_malformed(void)
 		{"a filter with a descriptor", HANDOVER_FILTER, sizeof(struct tap_filter), 1, 0},
 		{"a filter that is neither yes nor no", HANDOVER_FILTER, sizeof(struct tap_filter),
 			0, 2},
-		{"an unknown type", 6, 0, 0, 0},
+		{"namespaces without one", HANDOVER_NETNS, sizeof(struct handover_netns), 0, 0},
+		{"a namespace with one descriptor", HANDOVER_NETNS, sizeof(struct handover_netns),
+			1, 1},
+		{"more namespaces than fit", HANDOVER_NETNS, sizeof(struct handover_netns), 34, 17},
+		{"namespaces cut short", HANDOVER_NETNS, sizeof(struct handover_netns) - 8, 2, 1},
+		{"an unknown type", 7, 0, 0, 0},
 		{"an unknown type with descriptors", 77, 16, 3, 0},
 		{"a huge type", UINT32_MAX, 16, 3, 0},
 		{"the largest payload", HANDOVER_DONE, HANDOVER_PAYLOAD_MAX, 0, 0},
@@ -211,6 +258,8 @@ static void test_malformed(void)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		raw.type = wrong[i].type;
 		raw.cpus.count = wrong[i].count;
+		if (wrong[i].type == HANDOVER_NETNS)
+			raw.netns.count = wrong[i].count;
 		send_raw(fds[0], &raw, 8 + wrong[i].len, wrong[i].n_fds);
 		memset(&m, 0x5a, sizeof(m));
 		tap_is_int(handover_recv(fds[1], &m), -EPROTO, "%s", wrong[i].name);
@@ -403,6 +452,7 @@ int main(void)
 		tap_bail("no folder");
 	snprintf(path, sizeof(path), "%s/socket", folder);
 	test_good();
+	test_netns();
 	test_wrong_use();
 	test_malformed();
 	test_no_room();
