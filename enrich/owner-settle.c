@@ -96,6 +96,30 @@ static void take_socket(struct owner *a, const struct diag_socket *s)
 	}
 }
 
+/*
+ * A closed connection's socket has no inode any more, but keeps its cookie: by it the sweep knows
+ * whose it was, unless it changed hands unseen.
+ */
+static bool take_swept(struct owners *o, struct owners_pending *w)
+{
+	uint64_t from = w->q.start_ns ? w->q.start_ns : w->q.t_ns;
+	const struct socket_claim *c;
+	struct socket_key k;
+
+	if (w->match != DIAG_MATCH_EXACT || w->socket.inode || !w->socket.cookie)
+		return false;
+	owners_query_key(&w->q, &k);
+	c = sockets_connection(o->sockets, &k, owners_scope(o, &w->q), from, w->q.t_ns);
+	if (!c || c->method != RECORD_METHOD_SEED || c->cookie != w->socket.cookie)
+		return false;
+	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_SEED,
+		o->tap && !c->shared ? RECORD_CONFIDENCE_EXACT : RECORD_CONFIDENCE_PROBABLE,
+		c->cgroup_id);
+	w->answer->cookie = c->cookie;
+	w->answer = NULL;
+	return true;
+}
+
 /* What the kernel's answers about the socket of @w lead to. */
 static void take_reply(struct owners *o, struct owners_pending *w)
 {
@@ -109,6 +133,8 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		return;
 	if (w->match == DIAG_MATCH_EXACT)
 		take_socket(w->answer, s);
+	if (take_swept(o, w))
+		return;
 	sender = owners_filter_holder(o, &w->q, s->cookie);
 	if (sender) {
 		owners_answer(&w->q, w->answer, sender, RECORD_METHOD_TAP_SEND,
