@@ -74,6 +74,23 @@ while s.recv(10000):
 """], timeout=20)
 tap.is_(talker.returncode, 0, "a consumer that talks is disconnected")
 tap.ok(tap.wait_for(lambda: "sent something" in c.text()), "the log says so")
+asker = tap.run(["setpriv", f"--reuid={capture.NOBODY}", "--clear-groups", "python3", "-c", f"""
+import socket, struct
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect({path!r})
+ask = lambda senders, closers: s.send(struct.pack("=II4H32H", 0x31764f48, 5, senders, 0, closers, 0, *[53] * 32))
+ask(1, 1)
+s.settimeout(1)
+try:
+    while s.recv(10000):
+        pass
+    print("thrown out for a filter")
+except TimeoutError:
+    ask(17, 0)
+    s.settimeout(10)
+    print("stays,", "then goes" if s.recv(10000) == b"" else "and stays")
+"""], timeout=20)
+tap.is_(asker.stdout.strip(), "stays, then goes", "it may ask for a filter, not for more ports than there is room for")
 reader = c.reader()
 tap.is_(int(reader.taps), len(os.sched_getaffinity(0)), "the right one gets the ring, and a perf ring of each CPU")
 tap.is_(c.stop(signal.SIGTERM), 0, "it still stops in good order")
