@@ -51,12 +51,11 @@ class Degraded(pipeline.Flowner):
         with open(f"/proc/{self.p.pid}/task/{self.p.pid}/children") as f:
             return int(f.read().split()[0])
 
+    def says(self, line):
+        return any(line in " ".join(s.split()) for s in self.status().splitlines())
+
     def status(self):
         return tap.run([tap.program("flowner"), "status", "--runtime-dir", self.runtime()]).stdout
-
-
-def pid_of(process):
-    return process.get("pid")
 
 
 def check(name, sets, prefix, tiers, named, log=(), where=None, env=None, clients_in=(), inside=False):
@@ -73,9 +72,9 @@ def check(name, sets, prefix, tiers, named, log=(), where=None, env=None, client
     srv.server_pid = int(srv.stdout.readline().split()[1])
     f = Degraded(where, "-v", "-i", "lo", "-o", f"ecs:{path}", *[x for s in sets for x in ("--set", s)],
                  f"tcp port {PORT}", prefix=prefix, env=env)
-    status = f.status()
+    tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
     for line in tiers:
-        tap.ok(any(line in " ".join(s.split()) for s in status.splitlines()), f"{name}: status says {line}", status)
+        tap.ok(f.says(line), f"{name}: status says {line}", f.status())
     for part in log:
         tap.has(f.log(), part, f"{name}: the log says so")
     if inside:  # as the pids of that namespace
@@ -106,7 +105,7 @@ def judge(name, ends, reports, srv, named):
         client, user = r.get("process", {}), r.get("user", {})
         server = r["flowner"].get("responder", {}).get("process", {})
         t = reports.get(r["source"]["port"])
-        if pid_of(client) == srv.server_pid and not server:
+        if client.get("pid") == srv.server_pid and not server:
             client, server, user = {}, client, {}  # the only end that is known
         if "pid" in client:
             bad = client["pid"] != t["pid"] or client.get("executable", t["exe"]) != t["exe"]

@@ -52,6 +52,7 @@ def share(name, n, answer_ms, at_least):
     tap.has(srv.stdout.readline(), b"ready", f"{name}: the server listens")
     f = pipeline.Flowner("-i", "lo", "-o", f"ecs:{path}", "--set", "enrich.tap=off", "--set", "enrich.procfs=keep",
                          f"tcp port {PORT}")
+    tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
     reports = {}  # a port may serve twice: both clients could be meant
     for r in pipeline.truth("ask", n, 1, "tcp", "127.0.0.1", PORT):
         reports.setdefault(r["port"], []).append(r)

@@ -69,14 +69,15 @@ def check(name, make, prefix, knows_old, keep=False):
     """@make starts flowner; @knows_old: its sweep can see the sockets of root's processes."""
     path = os.path.join(tap.tmpdir(), "out.ndjson")
     os.chown(os.path.dirname(path), 65534, 65534)
-    servers = [tap.spawn([pipeline.TRUTH, "answer", "100", "127.0.0.1", str(PORT + n)], stdout=subprocess.PIPE)
-               for n in range(3)]
+    servers = [tap.spawn([pipeline.TRUTH, "answer", ms, "127.0.0.1", str(PORT + n)], stdout=subprocess.PIPE)
+               for n, ms in enumerate(("100", "2000", "2000"))]
     for srv in servers:
         srv.stdout.readline()
     stays, stays_port, stays_pid = old_connection(PORT + 1, 0)
     passes, passes_port, passes_pid = old_connection(PORT + 2, 1)
     f = make("-i", "lo", "-o", f"ecs:{path}", "--set", "enrich.tap=off",
              "--set", f"enrich.procfs={'keep' if keep else 'seed'}", f"tcp portrange {PORT}-{PORT + 2}", prefix=prefix)
+    tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
     go_on(stays)
     go_on(passes)
     child = [int(passes.stdout.readline()) for _ in range(2)]
