@@ -39,7 +39,7 @@ static struct {
 	int channel[2];
 	bool foreign;
 	struct report report;
-} c = {.fd = -1};
+} c = {.proto = "", .addr = "", .port = "", .fd = -1};
 
 static void steps(char **step);
 
@@ -123,13 +123,14 @@ static size_t raw_packet(char *buf)
 		.protocol = IPPROTO_UDP,
 		.saddr = c.to.v4.sin_addr.s_addr,
 		.daddr = c.to.v4.sin_addr.s_addr};
+	const char text[] = {'r', 'a', 'w', '\n'};
 	struct udphdr udp = {.dest = c.to.v4.sin_port, .len = htons(sizeof(udp) + 4)};
 
 	c.report.local = c.to;
 	udp.source = c.report.local.v4.sin_port = htons((uint16_t)(1024 + getpid() % 30000));
 	memcpy(buf, &ip, sizeof(ip));
 	memcpy(buf + sizeof(ip), &udp, sizeof(udp));
-	memcpy(buf + sizeof(ip) + sizeof(udp), "raw\n", 4);
+	memcpy(buf + sizeof(ip) + sizeof(udp), text, sizeof(text));
 	return sizeof(ip) + sizeof(udp) + 4;
 }
 

@@ -42,7 +42,7 @@ static struct {
 	int workers;
 	long delay_ms;
 	char **argv;
-} s = {.workers = 1};
+} s = {.kind = "", .proto = "", .workers = 1};
 
 static int open_socket(bool reuseport)
 {
@@ -237,7 +237,7 @@ static void receive_loop(int channel)
 
 static void pass(void)
 {
-	int channel[WORKERS_MAX][2], listener;
+	int channel[WORKERS_MAX][2] = {0}, listener;
 
 	/* The workers are there before the listener: nothing but the passing joins them to it. */
 	for (int i = 0; i < s.workers; i++) {
