@@ -116,6 +116,15 @@ static bool is_close(const struct perf_record *r)
 		       (s->oldstate == TCP_ESTABLISHED || s->oldstate == TCP_CLOSE_WAIT));
 }
 
+/* Where the process acting in @r is; 0 = not known. */
+static uint64_t netns_of(struct owners *o, const struct perf_record *r)
+{
+	const struct process *p =
+		r->softirq ? NULL : process_cache_find(o->processes, r->pid, r->t_ns);
+
+	return p ? p->netns : 0;
+}
+
 static void on_state(struct owners *o, const struct perf_record *r)
 {
 	const struct perf_record_state *s = &r->state;
@@ -132,13 +141,8 @@ static void on_state(struct owners *o, const struct perf_record *r)
 	/* The port of an earlier connect: whoever runs now, the socket says whose it is. */
 	if (s->oldstate == TCP_SYN_SENT && s->sport)
 		sockets_connected(o->sockets, s->skaddr, &k, r->t_ns);
-	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE) {
-		sockets_remove_listener(o->sockets, s->skaddr);
-		p = r->softirq ? NULL : process_cache_find(o->processes, r->pid, r->t_ns);
-		if (p)
-			sockets_remove_seed_listener(o->sockets, &k, p->netns);
-		p = NULL;
-	}
+	if (s->oldstate == TCP_LISTEN && s->newstate == TCP_CLOSE)
+		sockets_end_listener(o->sockets, s->skaddr, &k, netns_of(o, r), r->t_ns);
 	/* SCTP's other states are of its own numbering; its associations come as on_route(). */
 	if (!r->softirq &&
 		(s->newstate == TCP_LISTEN ||
@@ -241,6 +245,14 @@ static void on_exec(struct owners *o, const struct perf_record *r)
 	}
 }
 
+void owners_lost(struct owners *o, uint64_t t_ns)
+{
+	if (t_ns > o->lost_ns)
+		o->lost_ns = t_ns;
+	process_cache_lost(o->processes, t_ns);
+	sockets_lost(o->sockets);
+}
+
 void owners_apply(void *owners, const struct perf_record *r)
 {
 	struct owners *o = owners;
@@ -274,8 +286,7 @@ void owners_apply(void *owners, const struct perf_record *r)
 		cgroups_add(o->cgroups, r->cgroup.id, r->cgroup.path.bytes, r->cgroup.path.len);
 		break;
 	case PERF_KIND_DROPPED:
-		o->lost_ns = r->t_ns;
-		process_cache_lost(o->processes, r->t_ns);
+		owners_lost(o, r->t_ns);
 		break;
 	case PERF_KIND_EXEC:
 		on_exec(o, r);

@@ -28,9 +28,10 @@
 /* A question that could not be answered without asking the kernel. */
 struct owners_pending {
 	struct owner_query q;
-	struct owner *answer; /* NULL = withdrawn or answered */
-	uint64_t inode;       /* its socket, when only the process is missing */
-	uint64_t cookie;      /* of that socket */
+	struct owner *answer;              /* NULL = withdrawn or answered */
+	const struct socket_claim *peeked; /* whose port waits in the ring */
+	uint64_t inode;                    /* its socket, when only the process is missing */
+	uint64_t cookie;                   /* of that socket */
 	enum diag_match match;
 	bool ambiguous;            /* several could be meant */
 	bool twice;                /* and each has exactly this connection */
@@ -125,6 +126,7 @@ struct owners {
 	uint32_t recent[OWNERS_RECENT_MAX];
 	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
 	uint64_t search_spent_ns, search_refill_ns;
+	bool peek_lost; /* events are missing among those that wait in the rings */
 	size_t n_pending;
 	struct owners_pending pending[OWNERS_PENDING_MAX];
 	struct diag_query lookups[OWNERS_PENDING_MAX];
@@ -142,6 +144,8 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 
 /* owner-events.c: takes one event of the tap into the tables. */
 void owners_apply(void *owners, const struct perf_record *r);
+/* Events up to @t_ns may be missing. */
+void owners_lost(struct owners *o, uint64_t t_ns);
 
 /* owner-filter.c: what the tap is to leave unrecorded. */
 void owners_filter_init(struct owners *o);
@@ -222,6 +226,12 @@ enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim
 /* owner.c: gives @answer this owner, unless it already has a better one. */
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
 	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id);
+
+/* owner-trust.c: whether @c is the last word about @q, so that it needs no proof. */
+bool owners_trusts(
+	const struct owners *o, const struct owner_query *q, const struct socket_claim *c);
+/* What was told of @q's socket, believed or not, of a process still there; NULL = nothing. */
+const struct socket_claim *owners_candidate(struct owners *o, const struct owner_query *q);
 
 /* owner-tables.c: answers from the tables alone. */
 bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,

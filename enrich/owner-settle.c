@@ -23,23 +23,37 @@ static void peek_port(void *arg, const struct perf_record *r)
 {
 	const struct perf_record_state *s = &r->state;
 	struct owners *o = arg;
-	const struct socket_claim *c;
 
+	o->peek_lost |= r->kind == PERF_KIND_DROPPED;
 	if (r->kind != PERF_KIND_STATE || s->oldstate != TCP_SYN_SENT || !s->sport)
 		return;
 	for (size_t i = 0; i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 		const struct owner_query *q = &w->q;
+		struct socket_key k;
 
-		if (!is_connect6(w) || q->local_port != s->sport || q->remote_port != s->dport ||
-			memcmp(q->local_addr, s->src, 16) != 0 ||
+		if (!is_connect6(w) || w->peeked || q->local_port != s->sport ||
+			q->remote_port != s->dport || memcmp(q->local_addr, s->src, 16) != 0 ||
 			memcmp(q->remote_addr, s->dst, 16) != 0)
 			continue;
-		c = sockets_connecting(o->sockets, s->skaddr, q->t_ns);
-		if (!c || c->key.remote_port != q->remote_port ||
-			memcmp(c->key.remote_addr, q->remote_addr, 16) != 0)
+		owners_query_key(q, &k);
+		w->peeked =
+			sockets_connecting(o->sockets, s->skaddr, &k, owners_scope(o, q), q->t_ns);
+	}
+}
+
+static void peek_ports(struct owners *o)
+{
+	o->peek_lost = false;
+	tap_reader_peek(o->tap, peek_port, o);
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+		const struct socket_claim *c = w->peeked;
+
+		/* Behind a loss the socket may be another one at the same place. */
+		if (!c || o->peek_lost || !owners_trusts(o, &w->q, c))
 			continue;
-		owners_answer(q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
+		owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
 			RECORD_CONFIDENCE_EXACT, c->cgroup_id);
 		w->answer = NULL;
 	}
@@ -54,7 +68,7 @@ static void guess_port(struct owners *o, struct owners_pending *w)
 	owners_query_key(&w->q, &k);
 	c = sockets_connecting_to(
 		o->sockets, &k, owners_scope(o, &w->q), w->q.t_ns, CONNECT_WINDOW_NS);
-	if (!c)
+	if (!c || !owners_trusts(o, &w->q, c))
 		return;
 	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
 		RECORD_CONFIDENCE_PROBABLE, c->cgroup_id);
@@ -75,9 +89,9 @@ static void settle_from_tap(struct owners *o)
 	}
 	if (!connect6 || !o->tap)
 		return;
-	tap_reader_peek(o->tap, peek_port, o);
+	peek_ports(o);
 	for (size_t i = 0; i < o->n_pending; i++)
-		if (is_connect6(&o->pending[i]))
+		if (is_connect6(&o->pending[i]) && !o->peek_lost)
 			guess_port(o, &o->pending[i]);
 }
 
@@ -120,6 +134,17 @@ static bool take_swept(struct owners *o, struct owners_pending *w)
 	return true;
 }
 
+/* The kernel shows a socket of the cgroup whose process claimed it, only not for certain. */
+static void take_candidate(struct owners *o, struct owners_pending *w, const struct diag_socket *s)
+{
+	const struct socket_claim *c = s->cgroup_id ? owners_candidate(o, &w->q) : NULL;
+
+	if (!c || c->cgroup_id != s->cgroup_id)
+		return;
+	if (owners_take_claim(o, &w->q, w->answer, c, RECORD_CONFIDENCE_PROBABLE))
+		w->answer->cookie = s->cookie;
+}
+
 /* What the kernel's answers about the socket of @w lead to. */
 static void take_reply(struct owners *o, struct owners_pending *w)
 {
@@ -158,6 +183,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 			take_socket(w->answer, s);
 		w->inode = s->inode;
 		w->cookie = s->cookie;
+		take_candidate(o, w, s);
 		return;
 	}
 	if (w->match == DIAG_MATCH_EXACT && !holder->shared && holds == OWNERS_HOLDS)

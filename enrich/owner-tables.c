@@ -49,29 +49,6 @@ static bool is_stale(struct owners *o, const struct owner_query *q, const struct
 }
 
 /*
- * Whether @c still is the latest word on its tuple or port at the time of @q: not when events that
- * could contradict it were lost, or not recorded.
- */
-static bool is_current(
-	const struct owners *o, const struct owner_query *q, const struct socket_claim *c)
-{
-	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-
-	if (c->method == RECORD_METHOD_TAP_CLOSE)
-		return true; /* about this connection and no other */
-	if (q->proto == IPPROTO_UDP) {
-		if (c->seen_ns <= o->lost_ns && o->lost_ns <= q->t_ns)
-			return false;
-		return owners_filter_trusts(o, c);
-	}
-	/* Whoever accepted a connection did not open it. */
-	if (q->responder && c->method == RECORD_METHOD_TAP_CONNECT)
-		return false;
-	return c->method != RECORD_METHOD_TAP_CONNECT || c->seen_ns > o->lost_ns ||
-	       from < o->lost_ns;
-}
-
-/*
  * No event tells that a socket of the sweep was closed, unless it listens, and its port or tuple
  * may be another's by now. The kernel knows, by its cookie.
  */
@@ -96,22 +73,20 @@ bool owners_try_tables(struct owners *o, const struct owner_query *q, struct own
 		return owners_try_icmp(o, q, answer);
 	owners_query_key(q, &k);
 	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
-	if (c && !is_stale(o, q, &k, c) && is_current(o, q, c)) {
+	if (c && !is_stale(o, q, &k, c) && owners_trusts(o, q, c)) {
 		if (is_to_verify(o, q, c))
 			return false;
 		if (owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_EXACT))
 			return true;
 	}
-	if (q->proto == IPPROTO_UDP) {
-		c = sockets_port(o->sockets, &k, scope, q->t_ns);
-		return c && !is_to_verify(o, q, c) && is_current(o, q, c) &&
-		       owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_PROBABLE);
-	}
-	if ((q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)
-		return owners_take_claim(o, q, answer,
-			sockets_listener(o->sockets, &k, scope, q->t_ns),
-			RECORD_CONFIDENCE_PROBABLE);
-	return false;
+	if (q->proto == IPPROTO_UDP) /* needs a proof, but notes when several could be meant */
+		(void)sockets_port(o->sockets, &k, scope, q->t_ns);
+	if ((q->proto != IPPROTO_TCP && q->proto != IPPROTO_SCTP) || q->initiator)
+		return false;
+	/* Whoever listened when it began: others may by now. */
+	c = sockets_listener(o->sockets, &k, scope, from);
+	return c && owners_trusts(o, q, c) &&
+	       owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_PROBABLE);
 }
 
 /* ---- without ports ---- */

@@ -272,8 +272,13 @@ void owners_set_tree(struct owners *o, uint32_t pid)
 void owners_advance(struct owners *o, uint64_t t_ns)
 {
 	owners_closed_read(o, t_ns);
-	if (o->tap)
+	if (o->tap) {
+		uint64_t full = tap_reader_stats(o->tap)->full;
+
 		tap_reader_advance(o->tap, t_ns, owners_apply, o);
+		if (tap_reader_stats(o->tap)->full != full)
+			owners_lost(o, t_ns);
+	}
 	owners_apply_changes(o, t_ns);
 }
 

@@ -45,6 +45,7 @@ struct owner_query {
 	uint8_t netns;  /* where it was seen: packet_head.netns, 0 = our own namespace */
 	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
 	bool responder; /* the other end did, or would have: of two ends one says so */
+	bool begun;     /* its first packet was seen: it is no older than start_ns */
 	uint8_t local_addr[16];
 	uint8_t remote_addr[16];
 	uint16_t local_port;

@@ -65,6 +65,7 @@ static struct owner_query query_of(const struct flow *f, enum flow_side side, ui
 		/* Mid-stream the roles are a guess: nobody is known to have opened it. */
 		.initiator = side == FLOW_ORIG && !f->midstream,
 		.responder = side == FLOW_RESP,
+		.begun = !f->midstream,
 		.local_port = f->key.port[side],
 		.remote_port = f->key.port[!side],
 		.t_ns = t_ns,

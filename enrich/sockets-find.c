@@ -186,6 +186,12 @@ static bool listener_in_scope(const struct socket_claim *c, const struct socket_
 	return !scope.holds || scope.holds(scope.arg, c->netns, k->local_addr) != 0;
 }
 
+/* By itself, or by an heir: the end of a socket seen in listen(2) would have been told. */
+static bool may_listen(const struct socket_claim *c, uint64_t t_ns)
+{
+	return c->end_ns ? t_ns < c->end_ns : c->number || process_alive_at(c->process, t_ns);
+}
+
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns)
 {
@@ -201,7 +207,7 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 		int rank = listener_rank(c, k);
 
 		if (c->key.local_port != k->local_port || c->t_ns > t_ns || !rank ||
-			rank < best_rank || !process_alive_at(c->process, t_ns))
+			rank < best_rank || !may_listen(c, t_ns))
 			continue;
 		if (!listener_in_scope(c, k, scope, rank))
 			continue;
@@ -214,7 +220,7 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 		best_rank = rank;
 		best = newer(best, c, &ambiguous);
 	}
-	return only(best, ambiguous, scope);
+	return only(best, ambiguous || (best && !process_alive_at(best->process, t_ns)), scope);
 }
 
 const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie)
@@ -233,17 +239,23 @@ struct entry *sockets_find_connecting(const struct sockets *s, uint64_t number, 
 {
 	uint32_t hash = sockets_hash_number(s, number);
 
-	for_each(e, &s->table[CONNECTING],
-		hash) if (e->claim.number == number && e->claim.t_ns <= t_ns) return e;
+	for_each(e, &s->table[CONNECTING], hash)
+	{
+		if (e->claim.number == number && e->claim.t_ns <= t_ns)
+			return sockets_certain(s, &e->claim) ? e : NULL;
+	}
 	return NULL;
 }
 
-const struct socket_claim *sockets_connecting(
-	const struct sockets *s, uint64_t number, uint64_t t_ns)
+const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t number,
+	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns)
 {
 	const struct entry *e = sockets_find_connecting(s, number, t_ns);
 
-	return e ? &e->claim : NULL;
+	return e && same_remote(&e->claim.key, k) && addr_fits(&e->claim, k) &&
+			       in_scope(&e->claim, k, scope)
+		       ? &e->claim
+		       : NULL;
 }
 
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
@@ -281,5 +293,5 @@ const struct socket_claim *sockets_connecting_to(const struct sockets *s,
 			return NULL;
 		found = c;
 	}
-	return found;
+	return found && sockets_certain(s, found) ? found : NULL;
 }

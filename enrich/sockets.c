@@ -89,13 +89,14 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 
 	process_ref(c->process);
 	if (e->claim.process) {
-		if (!e->claim.process->exit_ns)
+		if (!e->claim.process->exit_ns && !e->claim.end_ns)
 			t->evicted++;
 		unlink_entry(t, e);
 	}
 	bucket = &t->bucket[hash & (t->buckets - 1)];
 	*e = (struct entry){.claim = *c, .hash = hash, .next = *bucket};
 	e->claim.seen_ns = c->t_ns;
+	e->claim.losses = t->losses;
 	*bucket = (uint32_t)t->at;
 	t->at = (t->at + 1) % t->max;
 	if (t->alike)
@@ -188,14 +189,30 @@ uint64_t sockets_takeovers(const struct sockets *s)
 	return s->takeovers;
 }
 
+void sockets_lost(struct sockets *s)
+{
+	for (int i = 0; i < TABLES; i++)
+		s->table[i].losses++;
+}
+
+bool sockets_certain(const struct sockets *s, const struct socket_claim *c)
+{
+	return c->losses == s->table[CONNECTIONS].losses;
+}
+
 /* ---- telling ---- */
 
-/* Told again: a sender's every datagram. True = @e stays; false = it is old enough to move up. */
+/*
+ * Told again: a sender's every datagram. True = @e stays; false = it is old enough to move up, or
+ * somebody else may have had its place in between.
+ */
 static bool refresh(struct table *t, struct entry *e, const struct socket_claim *c)
 {
 	size_t i = (size_t)(e - t->entries);
 	size_t age = (t->at + t->max - i) % t->max;
 
+	if (e->claim.losses != t->losses)
+		return false;
 	e->claim.seen_ns = c->t_ns;
 	if (c->cgroup_id)
 		e->claim.cgroup_id = c->cgroup_id;
@@ -254,43 +271,31 @@ void sockets_add_listener(struct sockets *s, const struct socket_claim *c)
 
 	for_each(e, t, hash)
 	{
-		if (e->claim.key.local_port == c->key.local_port && same_source(e, c) &&
-			!memcmp(e->claim.key.local_addr, c->key.local_addr, 16) &&
-			refresh(t, e, c)) {
-			e->claim.number = c->number;
+		/* Each socket of its own: a process may have several at one port. */
+		if (e->claim.number == c->number && !e->claim.end_ns &&
+			e->claim.key.local_port == c->key.local_port && same_source(e, c) &&
+			!memcmp(e->claim.key.local_addr, c->key.local_addr, 16) && refresh(t, e, c))
 			return;
-		}
 	}
 	table_add(t, hash, c);
 }
 
-void sockets_remove_listener(struct sockets *s, uint64_t number)
+void sockets_end_listener(struct sockets *s, uint64_t number, const struct socket_key *k,
+	uint64_t netns, uint64_t t_ns)
 {
 	struct table *t = &s->table[LISTENERS];
 
 	/* Listeners come and go rarely, and few of them are there. */
 	for (size_t i = 0; number && i < t->max; i++) {
-		struct entry *e = &t->entries[i];
+		struct socket_claim *c = &t->entries[i].claim;
+		bool here = !netns || !c->netns || c->netns == netns;
 
-		if (e->claim.process && e->claim.number == number)
-			unlink_entry(t, e);
-	}
-}
-
-void sockets_remove_seed_listener(struct sockets *s, const struct socket_key *k, uint64_t netns)
-{
-	struct table *t = &s->table[LISTENERS];
-	uint32_t i = t->bucket[sockets_hash_port(s, k) & (t->buckets - 1)];
-
-	while (i != NONE) {
-		struct entry *e = &t->entries[i];
-
-		i = e->next;
-		if (e->claim.method == RECORD_METHOD_SEED && e->claim.netns == netns &&
-			e->claim.key.proto == k->proto &&
-			e->claim.key.local_port == k->local_port &&
-			!memcmp(e->claim.key.local_addr, k->local_addr, 16))
-			unlink_entry(t, e);
+		if (!c->process || c->end_ns)
+			continue;
+		if (c->number == number || (!c->number && here && c->key.proto == k->proto &&
+						   c->key.local_port == k->local_port &&
+						   !memcmp(c->key.local_addr, k->local_addr, 16)))
+			c->end_ns = t_ns;
 	}
 }
 

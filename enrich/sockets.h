@@ -53,12 +53,14 @@ struct socket_claim {
 	enum record_method method; /* TAP_*, SEED */
 	uint64_t t_ns;             /* from when on it holds */
 	uint64_t seen_ns;          /* last time it was told again */
+	uint64_t end_ns;           /* until when; 0 = not ended as far as known */
 	uint64_t netns;            /* 0 = unknown */
 	uint64_t cgroup_id;
 	uint64_t cookie;         /* of an inode's socket; 0 = unknown */
 	uint64_t number;         /* inode, or the kernel's address of the socket */
 	unsigned fd;             /* of an inode: the process's descriptor it was seen at */
 	struct process *process; /* a reference held by the table */
+	uint64_t losses;         /* the table's own: of how many losses of events it knows */
 	bool shared;             /* several processes hold the socket */
 	bool v6only;             /* listener that takes no IPv4 */
 };
@@ -88,10 +90,21 @@ void sockets_add_inode(struct sockets *s, const struct socket_claim *c);
 /* Whoever was seen to hold it holds it no more. */
 void sockets_remove_inode(struct sockets *s, uint64_t inode);
 
-/* The socket at @number left LISTEN. */
-void sockets_remove_listener(struct sockets *s, uint64_t number);
-/* So did one at k's local end in @netns: those of the sweep there, whose number is not known. */
-void sockets_remove_seed_listener(struct sockets *s, const struct socket_key *k, uint64_t netns);
+/*
+ * Events were lost: whatever was told before may have been contradicted since. Sockets that were
+ * connecting are as good as forgotten.
+ */
+void sockets_lost(struct sockets *s);
+/* Whether nothing was lost since @c was told, or last told again. */
+bool sockets_certain(const struct sockets *s, const struct socket_claim *c);
+
+/*
+ * The socket at @number, bound to k's local end in @netns (0 = unknown), left LISTEN; one of the
+ * sweep, whose number is not known, is told by the latter. Of connections that began earlier it
+ * stays the listener.
+ */
+void sockets_end_listener(struct sockets *s, uint64_t number, const struct socket_key *k,
+	uint64_t netns, uint64_t t_ns);
 /*
  * Its port became known: takes the latest connect of the socket at @number to k's remote end, begun
  * by @t_ns, out of the table into the connections, with k's local end. False = not known.
@@ -129,13 +142,14 @@ const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t
  */
 const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several);
+/* NULL also when the process that began to listen is gone, and left the socket to another. */
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
 /* @cookie (0 = unknown) tells a socket from an earlier one whose inode number it has. */
 const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie);
-/* By the kernel's address of the socket: its latest connect begun by @t_ns. */
-const struct socket_claim *sockets_connecting(
-	const struct sockets *s, uint64_t number, uint64_t t_ns);
+/* By the kernel's address of the socket: its latest connect, if to k's remote end by @t_ns. */
+const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t number,
+	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns);
 /* Whether anybody began to connect to k's remote end after @since_ns, up to @t_ns. */
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);

@@ -24,6 +24,7 @@
 #include "shm/cleanup.h"
 
 #define RECORD_MAX     65536u /* header.size has 16 bits */
+#define LARGEST        16384u /* more than the kernel writes at once: new programs and their stacks */
 #define LOOK_AGAIN     64u    /* advances without a look at the rings' heads, at most */
 #define DATA_PAGES_MAX (1u << 16)
 
@@ -52,6 +53,8 @@ struct tap_reader {
 	uint64_t offset_error_ns;
 	uint64_t looked_ns; /* everything published before then has been seen */
 	uint64_t oldest_ns; /* time of the oldest record in hand, UINT64_MAX = none */
+	uint64_t full_ns;   /* a ring was found full; it has had room since then. 0 = no */
+	uint64_t (*now)(clockid_t id);
 	unsigned skipped;
 	int *fds;
 	struct ring *rings;
@@ -61,6 +64,14 @@ struct tap_reader {
 static bool pow2(uint64_t v)
 {
 	return v && !(v & (v - 1));
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
@@ -82,6 +93,7 @@ int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
 		return -ENOMEM;
 	t->layout = *l;
 	t->oldest_ns = UINT64_MAX;
+	t->now = clock_ns;
 	t->page_size = (size_t)sysconf(_SC_PAGESIZE);
 	t->rings = calloc(l->cpus, sizeof(*t->rings));
 	t->fds = calloc(l->cpus, sizeof(*t->fds));
@@ -157,14 +169,6 @@ int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[T
 	return ring_init(t, page, ids, -1);
 }
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * The two clocks run at one rate and part only when somebody sets the time: a measurement counts
  * when it is finer than the last one, or when it shows such a step. Returns the time now.
@@ -174,10 +178,10 @@ static uint64_t measure_clock(struct tap_reader *t)
 	uint64_t before, real, after, offset, error, moved;
 
 	if (t->layout.clockid == CLOCK_REALTIME)
-		return clock_ns(CLOCK_REALTIME);
-	before = clock_ns(CLOCK_MONOTONIC);
-	real = clock_ns(CLOCK_REALTIME);
-	after = clock_ns(CLOCK_MONOTONIC);
+		return t->now(CLOCK_REALTIME);
+	before = t->now(CLOCK_MONOTONIC);
+	real = t->now(CLOCK_REALTIME);
+	after = t->now(CLOCK_MONOTONIC);
 	error = after - before;
 	offset = real - (before + error / 2);
 	moved = offset - t->offset_ns;
@@ -265,6 +269,18 @@ static void fetch(struct tap_reader *t, struct ring *r)
 	give_back(r);
 }
 
+/*
+ * A record that found no room is told of only with the next one that does, which may come much
+ * later than the questions it would have answered. So a ring too full for the largest record counts
+ * as a loss, too.
+ */
+static bool was_full(const struct ring *r, uint64_t head)
+{
+	uint64_t spare = r->size / 4 < LARGEST ? r->size / 4 : LARGEST;
+
+	return r->size - (head - r->told) < spare;
+}
+
 static void look(struct tap_reader *t)
 {
 	uint64_t now_ns = measure_clock(t);
@@ -282,6 +298,8 @@ static void look(struct tap_reader *t)
 			give_back(r);
 			continue;
 		}
+		if (was_full(r, head))
+			t->full_ns = UINT64_MAX;
 		r->head = head;
 		if (!r->len)
 			fetch(t, r);
@@ -322,7 +340,7 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 
 	if (t_ns > t->looked_ns || ++t->skipped >= LOOK_AGAIN)
 		look(t);
-	else if (t_ns < t->oldest_ns)
+	else if (t_ns < t->oldest_ns && !t->full_ns)
 		return;
 	forced = pressed(t);
 	while ((r = oldest(t)) && (r->record.t_ns <= t_ns || forced)) {
@@ -341,6 +359,12 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 	for (size_t i = 0; i < t->n; i++)
 		give_back(&t->rings[i]);
 	t->oldest_ns = r ? r->record.t_ns : UINT64_MAX;
+	if (t->full_ns == UINT64_MAX)
+		t->full_ns = t->now(CLOCK_REALTIME); /* all were given back just now */
+	if (t->full_ns)
+		t->stats.full++;
+	if (t_ns > t->full_ns)
+		t->full_ns = 0;
 }
 
 /* Hands what is in @r from @at on to @fn; returns where it ends. */
@@ -381,6 +405,11 @@ void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
 			r->previewed = r->tail;
 		r->previewed = peek_ring(t, r, r->previewed, fn, arg);
 	}
+}
+
+void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id))
+{
+	t->now = now;
 }
 
 const struct tap_layout *tap_reader_layout(const struct tap_reader *t)

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "enrich/perf-record.h"
 #include "shm/tap.h"
@@ -23,6 +24,7 @@ struct tap_reader_stats {
 	uint64_t events;    /* records read */
 	uint64_t lost;      /* records the kernel dropped */
 	uint64_t malformed; /* records that made no sense, skipped */
+	uint64_t full;      /* advances up to which records may be missing, told or not */
 	uint64_t forced;    /* applied before their time because a ring was filling up */
 };
 
@@ -55,3 +57,5 @@ const int *tap_reader_fds(const struct tap_reader *t, size_t *ret_n);
  * perf_event_mmap_page followed by the data pages, and stays the caller's.
  */
 int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_IDS]);
+/* For tests: asks @now for the time. */
+void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id));

@@ -186,6 +186,24 @@ static inline void pb_fib(struct pb *b, uint32_t pid, uint8_t flags, uint8_t pro
 	pb_end(b);
 }
 
+/* Addresses of 16 bytes, as they stand in the record. */
+static inline void pb_fib6(struct pb *b, uint32_t pid, uint8_t flags, uint8_t proto,
+	const uint8_t src[16], uint16_t sport, const uint8_t dst[16], uint16_t dport, uint64_t t_ns)
+{
+	uint8_t raw[76] = {0};
+
+	raw[2] = flags;
+	raw[68] = proto;
+	memcpy(raw + 31, src, 16);
+	memcpy(raw + 47, dst, 16);
+	memcpy(raw + 64, &sport, 2);
+	memcpy(raw + 66, &dport, 2);
+	pb_sample(b, TAP_FIB6, pid, t_ns);
+	pb_raw(b, raw, sizeof(raw));
+	pb_u64(b, 77);
+	pb_end(b);
+}
+
 static inline void pb_state(struct pb *b, uint32_t pid, uint8_t flags, uint64_t skaddr,
 	int32_t oldstate, int32_t newstate, uint16_t family, const uint8_t src[16], uint16_t sport,
 	const uint8_t dst[16], uint16_t dport, uint64_t t_ns)

@@ -267,12 +267,12 @@ static void test_seed_listener(void)
 	begin();
 	c.process = process_cache_get(cache, 47, 1);
 	sockets_add_listener(s, &c);
-	sockets_remove_seed_listener(s, &any, BOX);
+	sockets_end_listener(s, 77, &any, BOX, 2 * S);
 	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 47,
 		"one closed in another namespace is another");
-	sockets_remove_seed_listener(s, &in, HOST);
+	sockets_end_listener(s, 77, &in, HOST, 2 * S);
 	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 47, "so is another address");
-	sockets_remove_seed_listener(s, &any, HOST);
+	sockets_end_listener(s, 77, &any, HOST, 2 * S);
 	tap_is_int(pid_of(sockets_listener(s, &in, local, 2 * S)), 0, "closed: it is gone");
 	end();
 }
@@ -313,8 +313,10 @@ static void test_listener(void)
 	tap_is_int(pid_of(sockets_listener(s, &in6, local, 2 * S)), 41, "and takes no IPv6");
 	listens(key(6, "127.0.0.1", 80, "0.0.0.0", 0), 43, HOST, 1 * S);
 	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 43, "the exact address wins");
-	sockets_remove_listener(s, 1043);
+	sockets_end_listener(s, 1043, &in4, HOST, 3 * S / 2);
 	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 42, "until it is closed");
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, S + 1)), 43,
+		"of what began before that it stays the listener");
 	tap_is_int(pid_of(sockets_listener(s, &in4, local, S / 2)), 0, "none before it listened");
 	listens(key(6, "0.0.0.0", 80, "0.0.0.0", 0), 44, BOX, 1 * S);
 	tap_is_int(pid_of(sockets_listener(s, &in4, local, 2 * S)), 42,
@@ -325,7 +327,10 @@ static void test_listener(void)
 	tap_is_int(pid_of(sockets_listener(s, &in4, local, 3 * S)), 0,
 		"two that share a port: either could accept");
 	process_cache_exit(cache, 42, 4 * S);
-	tap_is_int(pid_of(sockets_listener(s, &in4, local, 5 * S)), 45, "until one is gone");
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 5 * S)), 0,
+		"one is gone, but its socket was not closed: another holds it");
+	sockets_end_listener(s, 1042, &in4, HOST, 4 * S);
+	tap_is_int(pid_of(sockets_listener(s, &in4, local, 5 * S)), 45, "until it is closed");
 	end();
 }
 

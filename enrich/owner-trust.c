@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How far a claim can be believed: a later event may have contradicted it, had it not been lost,
+ *and of some changes the kernel tells nothing. What is not the last word for certain needs a proof
+ *from the kernel; without one there is no answer.
+ *
+ *	claim			last word when
+ *	connect(2), TCP		the connection is its own: told just before the first packet
+ *	send, within the flow	always
+ *	send, before it		asked for the sender, as any other would have told by sending; a
+ *				receiver can have closed and another bound the port, untold
+ *	close, within the flow	always
+ *	listen(2)		its end would have been told
+ *	start-up sweep		the connection is older than flowner; of a listener as above
+ *	UDP port alone		never
+ *
+ * and never across a loss of events.
+ */
+#include <netinet/in.h>
+
+#include "enrich/owner-internal.h"
+
+bool owners_trusts(
+	const struct owners *o, const struct owner_query *q, const struct socket_claim *c)
+{
+	const bool certain = sockets_certain(o->sockets, c);
+	/* Told again only after the packet, it says nothing about then. */
+	const uint64_t seen_ns = c->seen_ns <= q->t_ns ? c->seen_ns : c->t_ns;
+
+	/* Met anew after a loss: it may be of any namespace. */
+	if (!c->netns && c->process->sure_ns)
+		return false;
+	switch (c->method) {
+	case RECORD_METHOD_TAP_CONNECT:
+		/* Whoever accepted a connection did not open it. */
+		return certain && !q->responder;
+	case RECORD_METHOD_TAP_LISTEN:
+		return certain;
+	case RECORD_METHOD_TAP_SEND:
+		return seen_ns >= (q->start_ns ? q->start_ns : q->t_ns) ||
+		       (q->initiator && certain && owners_filter_trusts(o, c));
+	case RECORD_METHOD_TAP_CLOSE:
+		return true;
+	case RECORD_METHOD_SEED:
+		if (q->proto != IPPROTO_UDP && !c->key.remote_port)
+			return certain; /* a listener */
+		return certain && (q->proto == IPPROTO_UDP ? q->initiator : !q->begun);
+	case RECORD_METHOD_NONE:
+	case RECORD_METHOD_SOCK_DIAG:
+	case RECORD_METHOD_PROCFS:
+	case RECORD_METHOD_KERNEL:
+	case RECORD_METHODS:
+		break;
+	}
+	return false;
+}
+
+const struct socket_claim *owners_candidate(struct owners *o, const struct owner_query *q)
+{
+	struct socket_scope scope = owners_scope(o, q);
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
+	const struct socket_claim *c;
+	struct socket_key k;
+
+	owners_query_key(q, &k);
+	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (!c && q->proto == IPPROTO_UDP)
+		c = sockets_port(o->sockets, &k, scope, q->t_ns);
+	if (!c && (q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)
+		c = sockets_listener(o->sockets, &k, scope, from);
+	return c && process_alive_at(c->process, q->t_ns) ? c : NULL;
+}
