@@ -101,7 +101,7 @@ static inline void build_details(struct record *r, struct record_process *o)
 	o->netns = 4026532001;
 	o->pidns = 4026532002;
 	o->runtime = RECORD_RUNTIME_PODMAN;
-	build_str(r, &o->cwd, "/home/ann", 9);
+	build_str(r, &o->cwd, "/srv/annie", 10);
 	build_str(r, &o->ancestors, ancestors, sizeof(ancestors));
 	build_str(r, &o->user, "ann", 3);
 	build_str(r, &o->group, "users", 5);

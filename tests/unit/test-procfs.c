@@ -59,7 +59,7 @@ static void build(void)
 	put("123/cmdline", "prog\0two words\0", 15);
 	put_text("123/cgroup", "4:memory:/a\n1:cpu:/\n0::/user.slice/s 1.scope\n");
 	point("123/exe", "/opt/prog (deleted)");
-	point("123/cwd", "/home/ann");
+	point("123/cwd", "/srv/annie");
 	make("124");
 	put_text("124/stat", "124 (b) S 1 1 -1 -1 -1 0 1 0 0 0 1 2 0 0 20 0 1 0 42 1 2 3\n");
 	put_text("124/status", "Name:\tNSpid:\t9\t8\nUid:\t1\nNSpid:\t124\n");
@@ -114,7 +114,7 @@ int main(void)
 	tap_ok(p.ruid == 1000, "real user");
 	tap_is_int(p.inner_pid, 5, "the pid in the innermost namespace");
 	tap_is_int(p.loginuid, 1005, "login");
-	tap_ok(p.cwd_len == 9 && !memcmp(p.cwd, "/home/ann", 9), "working directory");
+	tap_ok(p.cwd_len == 10 && !memcmp(p.cwd, "/srv/annie", 10), "working directory");
 	tap_ok(p.netns == 0, "what cannot be read stays unknown");
 	tap_is_int(procfs_read(fs, 124, PROCFS_ALL, &p), 0, "read another");
 	tap_ok(!p.cwd_len && !p.exe_len && !p.args_len && !p.cgroup_len,

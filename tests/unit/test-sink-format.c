@@ -114,7 +114,7 @@ static void test_ecs_details(void)
 	line(&format_ecs);
 	tap_ok(strstr(buf, "\"process\":{\"pid\":1234,\"vpid\":7,\"entity_id\":") != NULL,
 		"ECS: the pid inside");
-	tap_ok(strstr(buf, "],\"working_directory\":\"/home/ann\",\"start\":") != NULL,
+	tap_ok(strstr(buf, "],\"working_directory\":\"/srv/annie\",\"start\":") != NULL,
 		"ECS: working directory");
 	tap_ok(strstr(buf,
 		       "\"real_user\":{\"id\":\"1001\"},\"session_leader\":{\"pid\":1000},"

@@ -99,7 +99,7 @@ int main(void)
 				    "nocolon:x\n"
 				    "big:x:5000000000:8:::\n"
 				    "max:x:4294967295:8:::\n"
-				    "ann:x:1000:1000:Ann:/home/ann:/bin/sh\n"
+				    "ann:x:1000:1000:Ann:/srv/annie:/bin/sh\n"
 				    "www\xff:x:33:33:::\n"
 				    "short:x:5\n"
 				    "last:x:6:6";
