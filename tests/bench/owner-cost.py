@@ -125,6 +125,7 @@ class Bench:
         """Packet to owner known, ns, of every end of a connection whose owner is known."""
         path = os.path.join(tap.tmpdir(), "out.ndjson")
         f = self.start("tap", path)
+        time.sleep(1.5)  # the sweep at the start
         self.load("tcp", rate, self.seconds, PORT)
         f.settle()
         f.stop()
