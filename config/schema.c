@@ -105,8 +105,9 @@ const struct schema_key schema_keys[] = {
 	{KEY(enrich, netns, netns), .type = SCHEMA_BOOL, .initial = "true",
 		.help = "Ask for sockets also in the other network namespaces there are at start."},
 	{KEY(enrich, tcp_info, tcp_info), .type = SCHEMA_BOOL, .initial = "false",
-		.help = "Hear from the kernel of every socket closed, with its own figures; costs "
-			"busy hosts up to 5 % of their connections."},
+		.help = "Hear of every closed socket with the kernel's own figures; it costs a "
+			"busy "
+			"host 5 %."},
 	{KEY(enrich, first_info, first_info_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
 		.help = "Write a first record of a connection still open after this time; 0s means "
 			"none."},
