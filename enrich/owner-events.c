@@ -6,6 +6,18 @@
 
 #include "enrich/owner-internal.h"
 
+/* Whether /proc shows what is known of @p: an exec of the same by the same name may pass for none.
+ */
+static bool runs_the_same(const struct process *p, const struct procfs_process *found)
+{
+	const struct text *args = p->args;
+
+	return args && found->args_len >= args->len &&
+	       (found->args_len == args->len || p->flags & PROCESS_ARGS_CUT) &&
+	       !memcmp(args->bytes, found->args, args->len) &&
+	       !memcmp(p->comm, found->comm, sizeof(p->comm));
+}
+
 /*
  * Events were lost since @p was last heard of: its pid may be another process's by now, or it may
  * run another program. /proc knows, while it is there.
@@ -18,10 +30,12 @@ static struct process *identify(struct owners *o, struct process *p, uint64_t t_
 		o->found.start_ns > t_ns + PROCESS_START_SLACK_NS)
 		p = process_cache_replace(o->processes, p->pid, t_ns);
 	else if (start && o->found.start_ns <= start + PROCESS_START_SLACK_NS &&
-		 o->found.start_ns + PROCESS_START_SLACK_NS >= start)
-		process_exec(p, o->found.comm, process_comm_len(o->found.comm));
-	else
+		 o->found.start_ns + PROCESS_START_SLACK_NS >= start) {
+		if (!runs_the_same(p, &o->found))
+			process_exec(p, o->found.comm, process_comm_len(o->found.comm), 0);
+	} else {
 		p = process_cache_found(o->processes, p->pid, o->found.start_ns);
+	}
 	if (!p)
 		return NULL;
 	p->sure_ns = t_ns;
@@ -196,7 +210,7 @@ static void on_named(struct owners *o, const struct perf_record *r)
 	if (!p)
 		return;
 	if (r->named.exec)
-		process_exec(p, r->named.comm.bytes, r->named.comm.len);
+		process_exec(p, r->named.comm.bytes, r->named.comm.len, r->t_ns);
 	else
 		process_rename(p, r->named.comm.bytes, r->named.comm.len);
 }

@@ -28,9 +28,9 @@ static void forget(struct owners *o, uint32_t pid)
 }
 
 /* What is known of the program that was there before; the new one's is read while it lives. */
-static void on_exec(struct owners *o, struct process *p)
+static void on_exec(struct owners *o, struct process *p, uint64_t t_ns)
 {
-	process_exec(p, "", 0);
+	process_exec(p, "", 0, t_ns);
 	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
 	if (!o->procfs || !o->life_reads)
 		return;
@@ -65,7 +65,7 @@ static void on_event(void *arg, const struct connector_event *e)
 	case CONNECTOR_EXEC:
 		p = process_cache_get(o->processes, e->pid, e->t_ns);
 		if (p)
-			on_exec(o, p);
+			on_exec(o, p, e->t_ns);
 		remember(o, e->pid);
 		return;
 	case CONNECTOR_COMM:

@@ -56,7 +56,7 @@ static void recheck(struct owners *o, struct process *p)
 		return; /* the pid is another process's by now */
 	if (!memcmp(p->comm, o->found.comm, sizeof(p->comm)))
 		return;
-	process_exec(p, o->found.comm, process_comm_len(o->found.comm));
+	process_exec(p, o->found.comm, process_comm_len(o->found.comm), 0);
 	p->flags &= ~(unsigned)PROCESS_EXE_NEXT; /* no event will bring it */
 }
 
@@ -134,23 +134,29 @@ static void put_ids(const struct owners *o, const struct process *p, struct reco
 	}
 	ret->netns = p->netns == o->netns ? 0 : p->netns;
 	ret->pidns = p->pidns == o->pidns ? 0 : p->pidns;
-	if (p->flags & PROCESS_ARGS_CUT)
-		ret->flags |= RECORD_PROCESS_ARGS_CUT;
-	if (p->flags & PROCESS_EXE_DELETED)
-		ret->flags |= RECORD_PROCESS_EXE_DELETED;
 	if (p->flags & PROCESS_IN_TREE)
 		ret->flags |= RECORD_PROCESS_IN_TREE;
 }
 
-/* Short before long: should the area ever be full, the command line is what is cut. */
+/*
+ * What it ran at the time of @r: it may have gone on to another program since. Short before long:
+ * should the area ever be full, the command line is what is cut.
+ */
 static void put_strings(const struct process *p, struct record *r, struct record_process *ret)
 {
-	record_put_str(r, p->comm, process_comm_len(p->comm), &ret->name);
+	struct program run = {0};
+
+	(void)process_program(p, r->t_ns, &run);
+	if (run.flags & PROCESS_ARGS_CUT)
+		ret->flags |= RECORD_PROCESS_ARGS_CUT;
+	if (run.flags & PROCESS_EXE_DELETED)
+		ret->flags |= RECORD_PROCESS_EXE_DELETED;
+	record_put_str(r, run.comm, process_comm_len(run.comm), &ret->name);
 	record_put_str(r, p->parent_comm, process_comm_len(p->parent_comm), &ret->parent_name);
 	put_whole(r, p->ancestors, &ret->ancestors);
-	put_text(r, p->exe, &ret->exe);
+	put_text(r, run.exe, &ret->exe);
 	put_text(r, p->cwd, &ret->cwd);
-	if (p->args && !record_put_str(r, p->args->bytes, p->args->len, &ret->args))
+	if (run.args && !record_put_str(r, run.args->bytes, run.args->len, &ret->args))
 		ret->flags |= RECORD_PROCESS_ARGS_CUT;
 }
 

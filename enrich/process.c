@@ -13,6 +13,8 @@
 /* Bytes of all ancestors: a pid of ten digits, a blank, a name and a NUL each. */
 #define ANCESTORS_SIZE (RECORD_ANCESTORS_MAX * (12u + PROCESS_COMM_MAX))
 
+#define PROGRAM_FLAGS ((unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED))
+
 struct list {
 	struct process *first, *last; /* first = least recently used */
 };
@@ -53,6 +55,8 @@ void process_unref(struct process *p)
 	text_unref(p->cwd);
 	text_unref(p->ancestors);
 	text_unref(p->offspring);
+	text_unref(p->former.exe);
+	text_unref(p->former.args);
 	free(p);
 }
 
@@ -75,14 +79,46 @@ void process_rename(struct process *p, const char *comm, size_t len)
 	text_replace(&p->offspring, NULL);
 }
 
-void process_exec(struct process *p, const char *comm, size_t comm_len)
+static struct program current(const struct process *p)
 {
+	struct program c = {p->exe, p->args, .flags = p->flags & PROGRAM_FLAGS};
+
+	memcpy(c.comm, p->comm, sizeof(c.comm));
+	return c;
+}
+
+/* Its program becomes the former one. */
+static void retire(struct process *p, uint64_t t_ns)
+{
+	text_unref(p->former.exe);
+	text_unref(p->former.args);
+	p->former = current(p);
+	p->former_ns = p->exec_ns;
+	p->exec_ns = t_ns;
+	p->exe = p->args = NULL;
+	if (t_ns)
+		return;
+	text_replace(&p->former.exe, NULL);
+	text_replace(&p->former.args, NULL);
+}
+
+bool process_program(const struct process *p, uint64_t t_ns, struct program *ret)
+{
+	if (t_ns >= p->exec_ns)
+		*ret = current(p);
+	else if (t_ns >= p->former_ns)
+		*ret = p->former;
+	else
+		return false;
+	return true;
+}
+
+void process_exec(struct process *p, const char *comm, size_t comm_len, uint64_t t_ns)
+{
+	retire(p, t_ns);
 	process_rename(p, comm, comm_len);
-	text_replace(&p->exe, NULL);
-	text_replace(&p->args, NULL);
 	text_replace(&p->cwd, NULL); /* it may have changed before, too */
-	p->flags &= ~(unsigned)(PROCESS_ARGS_CUT | PROCESS_EXE_DELETED | PROCESS_COMPLETED |
-				PROCESS_KERNEL);
+	p->flags &= ~(unsigned)(PROGRAM_FLAGS | PROCESS_COMPLETED | PROCESS_KERNEL);
 	p->flags |= PROCESS_EXE_NEXT;
 }
 

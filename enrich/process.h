@@ -36,6 +36,14 @@ enum process_flag {
 	PROCESS_KERNEL = 1 << 9,       /* a thread of the kernel's, no process */
 };
 
+/* What a process runs. */
+struct program {
+	struct text *exe;
+	struct text *args;           /* argv, each followed by NUL */
+	char comm[PROCESS_COMM_MAX]; /* NUL-padded, not always terminated */
+	unsigned flags;              /* of enum process_flag: ARGS_CUT, EXE_DELETED */
+};
+
 struct process {
 	uint32_t refs;
 	uint32_t pid;
@@ -49,6 +57,7 @@ struct process {
 	uint64_t seen_ns;   /* first event that named it: it ran then */
 	uint64_t exit_ns;   /* 0 = alive as far as known */
 	uint64_t fork_ns;   /* its latest child, where that is told; 0 = none */
+	uint64_t exec_ns;   /* its latest exec, where that was told; 0 = none known */
 	uint64_t sure_ns;   /* all of its events up to here are known, or made up for */
 	uint64_t cgroup_id;
 	uint64_t netns; /* inode numbers, 0 = unknown */
@@ -61,6 +70,9 @@ struct process {
 	struct text *ancestors;             /* as in struct record_process, as of the fork */
 	char comm[PROCESS_COMM_MAX];        /* NUL-padded, not always terminated */
 	char parent_comm[PROCESS_COMM_MAX]; /* the parent's as it was at the fork */
+
+	struct program former; /* what it ran before exec_ns ... */
+	uint64_t former_ns;    /* ... and since */
 
 	/* The cache's own. */
 	struct text *offspring; /* the ancestors of the children it makes now; NULL = to make */
@@ -78,8 +90,14 @@ size_t process_comm_len(const char comm[PROCESS_COMM_MAX]);
 void process_set_comm(char comm[PROCESS_COMM_MAX], const char *bytes, size_t len);
 /* Another name, for itself and as an ancestor of children to come. */
 void process_rename(struct process *p, const char *comm, size_t len);
-/* A new program: what belonged to the old one is forgotten. */
-void process_exec(struct process *p, const char *comm, size_t comm_len);
+/*
+ * A new program since @t_ns; what belonged to the old one is asked for by process_program() only.
+ * 0 = nobody knows since when: the old one is forgotten.
+ */
+void process_exec(struct process *p, const char *comm, size_t comm_len, uint64_t t_ns);
+/* What it ran at @t_ns; the references stay the process's. False = neither this one nor the former.
+ */
+bool process_program(const struct process *p, uint64_t t_ns, struct program *ret);
 /* It leads a session of its own now, without a terminal. */
 void process_lead_session(struct process *p);
 /* @path as the kernel prints it; a trailing " (deleted)" becomes the flag. */

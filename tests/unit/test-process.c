@@ -38,7 +38,7 @@ static void test_inheritance(void)
 	tap_ok(child->uids.now.effective == 1000 && child->netns == 70 && child->cgroup_id == 7 &&
 			child->ppid == 10 && child->start_ns == 10 * S,
 		"with its ids, namespace, cgroup and its own start");
-	process_exec(child, "curl", 4);
+	process_exec(child, "curl", 4, 0);
 	tap_ok(named(child, "curl") && !child->exe && !child->args, "exec forgets the old program");
 	tap_ok(parent->exe && parent->args, "and leaves the parent's strings");
 	tap_ok(!memcmp(child->parent_comm, "shell", 6), "the parent's name stays");
@@ -62,6 +62,47 @@ static bool ancestors(const struct process *p, const char *want, size_t len)
 
 #define ANCESTORS(p, want) ancestors((p), (want), sizeof(want))
 
+/* @want_exe NULL: not known what it ran then. */
+static void ran(const struct process *p, uint64_t t_ns, const char *want_exe, const char *want_comm)
+{
+	struct program run;
+	bool known = process_program(p, t_ns, &run);
+
+	tap_ok(known == (want_exe != NULL) &&
+			(!known || (!strcmp(run.comm, want_comm) && run.exe &&
+					   run.exe->len == strlen(want_exe) &&
+					   !memcmp(run.exe->bytes, want_exe, run.exe->len))),
+		"what it ran at %u s", (unsigned)(t_ns / S));
+}
+
+static void test_programs(void)
+{
+	struct process_cache *c = new_cache(100);
+	struct process *p = process_cache_found(c, 10, 5 * S);
+	struct program run;
+
+	process_rename(p, "one", 3);
+	process_set_exe(p, "/bin/one", 8);
+	ran(p, 1 * S, "/bin/one", "one");
+	process_exec(p, "two", 3, 10 * S);
+	tap_ok(process_program(p, 10 * S, &run) && !run.exe && !strcmp(run.comm, "two"),
+		"a new program, its file not told yet");
+	process_set_exe(p, "/bin/two (deleted)", 18);
+	ran(p, 10 * S, "/bin/two", "two");
+	ran(p, 9 * S, "/bin/one", "one");
+	tap_ok(process_program(p, 9 * S, &run) && !(run.flags & PROCESS_EXE_DELETED),
+		"its flags are its own");
+	process_exec(p, "three", 5, 20 * S);
+	process_set_exe(p, "/bin/three", 10);
+	ran(p, 20 * S, "/bin/three", "three");
+	ran(p, 15 * S, "/bin/two", "two");
+	ran(p, 9 * S, NULL, NULL);
+	process_exec(p, "four", 4, 0);
+	process_set_exe(p, "/bin/four", 9);
+	ran(p, 9 * S, "/bin/four", "four");
+	process_cache_free(c);
+}
+
 static void test_ancestors(void)
 {
 	struct process_cache *c = new_cache(100);
@@ -73,14 +114,14 @@ static void test_ancestors(void)
 	sibling = process_cache_fork(c, 10, 12, 10 * S);
 	tap_ok(ANCESTORS(p, "10 init"), "the parent is the first ancestor");
 	tap_ok(p->ancestors == sibling->ancestors, "siblings share theirs");
-	process_exec(p, "sh", 2);
+	process_exec(p, "sh", 2, 0);
 	tap_ok(ANCESTORS(p, "10 init"), "an exec leaves them");
 	sibling = process_cache_fork(c, 11, 13, 11 * S);
 	process_rename(p, "a b\n", 4);
 	p = process_cache_fork(c, 11, 14, 12 * S);
 	tap_ok(ANCESTORS(sibling, "11 sh\00010 init"), "a grandchild has both");
 	tap_ok(ANCESTORS(p, "11 a b\n\00010 init"), "names are as of the fork");
-	process_exec(top, "systemd", 7);
+	process_exec(top, "systemd", 7, 0);
 	process_cache_exit(c, 11, 13 * S);
 	p = process_cache_fork(c, 14, 15, 14 * S);
 	tap_ok(ANCESTORS(p, "14 a b\n\00011 a b\n\00010 init"), "also those that have exited");
@@ -146,7 +187,7 @@ static void test_passed_on(void)
 		"its parent's session is its own, where new ones are told");
 	process_lead_session(child);
 	tap_ok(child->sid == 12 && !child->tty, "until it leads one");
-	process_exec(parent, "x", 1);
+	process_exec(parent, "x", 1, 0);
 	tap_ok(!parent->cwd && !(parent->flags & PROCESS_COMPLETED), "a new program is read again");
 	tap_ok(parent->inner_pid == 3 && parent->loginuid == 2 && parent->flags & PROCESS_SESSION,
 		"it is the same process in the same session");
@@ -257,6 +298,7 @@ static void test_tree(void)
 int main(void)
 {
 	test_inheritance();
+	test_programs();
 	test_ancestors();
 	test_found_ancestors();
 	test_passed_on();
