@@ -110,6 +110,18 @@ static void take_socket(struct owner *a, const struct diag_socket *s)
 	}
 }
 
+/* How sure it is that @p, which had a socket at the start, had it to its end. */
+static enum record_confidence kept(struct owners *o, const struct process *p)
+{
+	if (o->tap)
+		return p->fork_ns ? RECORD_CONFIDENCE_PROBABLE : RECORD_CONFIDENCE_EXACT;
+	owners_hear(o);
+	/* A child may have had it in the end, and nobody would have told. */
+	if (!o->connector || p->fork_ns || o->life_lost_ns)
+		return RECORD_CONFIDENCE_UNKNOWN;
+	return RECORD_CONFIDENCE_PROBABLE;
+}
+
 /*
  * A closed connection's socket has no inode any more, but keeps its cookie: by it the sweep knows
  * whose it was, unless it changed hands unseen.
@@ -117,6 +129,7 @@ static void take_socket(struct owner *a, const struct diag_socket *s)
 static bool take_swept(struct owners *o, struct owners_pending *w)
 {
 	uint64_t from = w->q.start_ns ? w->q.start_ns : w->q.t_ns;
+	enum record_confidence sure;
 	const struct socket_claim *c;
 	struct socket_key k;
 
@@ -126,9 +139,11 @@ static bool take_swept(struct owners *o, struct owners_pending *w)
 	c = sockets_connection(o->sockets, &k, owners_scope(o, &w->q), from, w->q.t_ns);
 	if (!c || c->method != RECORD_METHOD_SEED || c->cookie != w->socket.cookie)
 		return false;
+	sure = kept(o, c->process);
+	if (sure == RECORD_CONFIDENCE_UNKNOWN)
+		return false;
 	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_SEED,
-		o->tap && !c->shared ? RECORD_CONFIDENCE_EXACT : RECORD_CONFIDENCE_PROBABLE,
-		c->cgroup_id);
+		c->shared ? RECORD_CONFIDENCE_PROBABLE : sure, c->cgroup_id);
 	w->answer->cookie = c->cookie;
 	w->answer = NULL;
 	return true;
