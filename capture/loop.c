@@ -284,7 +284,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 			(struct pollfd){.fd = source_fd(s->l->source[i]), .events = POLLIN};
 	if (poll(fds, FD_SOURCES + n, timeout_ms(s, now)) < 0)
 		return errno == EINTR ? 0 : -errno;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; ready && i < n; i++)
 		ready[i] =
 			fds[FD_SOURCES + i].revents || s->more || source_restless(s->l->source[i]);
 	s->more = false;

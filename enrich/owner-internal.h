@@ -209,6 +209,8 @@ void owners_apply_changes(struct owners *o, uint64_t t_ns);
 
 /* owner-life.c: takes what the process connector has to say. */
 void owners_hear(struct owners *o);
+/* The same without a look at /proc: o->found stays. */
+void owners_hear_only(struct owners *o);
 
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);

@@ -84,7 +84,7 @@ static void on_event(void *arg, const struct connector_event *e)
 	}
 }
 
-void owners_hear(struct owners *o)
+static void hear(struct owners *o, unsigned reads)
 {
 	uint64_t overruns, now = owners_now_ns();
 
@@ -92,7 +92,7 @@ void owners_hear(struct owners *o)
 	if (!o->connector)
 		return;
 	overruns = connector_stats(o->connector)->overruns;
-	o->life_reads = READ_MAX;
+	o->life_reads = reads;
 	if (connector_read(o->connector, BATCH_MAX, on_event, o) < BATCH_MAX)
 		o->heard_ns = now;
 	if (connector_stats(o->connector)->overruns != overruns) {
@@ -100,4 +100,14 @@ void owners_hear(struct owners *o)
 		process_cache_sessions_told(o->processes, false);
 		process_cache_lost(o->processes, o->life_lost_ns);
 	}
+}
+
+void owners_hear(struct owners *o)
+{
+	hear(o, READ_MAX);
+}
+
+void owners_hear_only(struct owners *o)
+{
+	hear(o, 0);
 }

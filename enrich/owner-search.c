@@ -51,6 +51,9 @@ static struct process *process_at(struct owners *o, uint32_t pid, uint64_t t_ns)
 	/* Younger than the connection: the pid is another's by now. */
 	if (o->found.start_ns > t_ns + PROCESS_START_SLACK_NS)
 		return NULL;
+	/* It may have gone on to this program since the connection. */
+	if (o->connector)
+		owners_hear_only(o);
 	p = process_cache_found(o->processes, pid, o->found.start_ns);
 	if (p && !(p->flags & PROCESS_COMPLETED)) {
 		owners_fill_process(o, p, &o->found);
