@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""200,000 counted packets at full speed: matched = written + counted losses, exactly, whoever is stopped meanwhile."""
+"""Counted packets at full speed: matched = written + counted losses, exactly, whoever is stopped meanwhile."""
 import json
 import os
 import re
@@ -11,7 +11,7 @@ import pipeline
 import tap
 
 tap.need_root()
-PACKETS = 200_000
+PACKETS = tap.amount(200_000, 1_000_000, 60_000)
 
 ns = tap.netns()
 here, there = tap.uplink(ns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL of each program, 20 times each under load: no torn line, no number twice, nothing published missing."""
+"""SIGKILL of each program, again and again under load: no torn line, no number twice, nothing published missing."""
 import os
 import random
 import subprocess
@@ -9,7 +9,7 @@ import pipeline
 import tap
 
 tap.need_root()
-KILLS = 200 if "FLOWNER_LONG" in os.environ else 20
+KILLS = tap.amount(12, 200, 3)
 RATE = 2000
 
 random.seed(os.environ.get("FLOWNER_SEED", "1"))

@@ -8,8 +8,7 @@ import pipeline
 import tap
 
 tap.need_root()
-LONG = "FLOWNER_LONG" in os.environ
-CONNECTIONS = 2000 if LONG else 200
+CONNECTIONS = tap.amount(100, 2000, 100)
 SERVERS = tap.program("tests/integration/servers")
 PORT = 15100
 

@@ -6,7 +6,7 @@ import pipeline
 import tap
 
 tap.need_root()
-CLIENTS = 20000 if "FLOWNER_LONG" in os.environ else 2000
+CLIENTS = tap.amount(1000, 20000, 300)
 
 
 def verdicts(reports, ends, want_exe=True):

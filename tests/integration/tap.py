@@ -82,6 +82,11 @@ def done():
     sys.exit(1 if _failed or not _count else 0)
 
 
+def amount(usual, long, brief):
+    """How much of something: by hand with FLOWNER_LONG more, under the sanitizers (FLOWNER_BRIEF) less."""
+    return long if "FLOWNER_LONG" in os.environ else brief if "FLOWNER_BRIEF" in os.environ else usual
+
+
 def need_root():
     if os.geteuid() != 0:
         skip_all("needs root")
