@@ -177,8 +177,10 @@ static void check_users_as(uid_t uid, const char *enrich_user, uid_t want_peer, 
 	int fds[2], status;
 
 	config_init(&d.config);
-	d.config.capture.user = (char[]){"60801"};
-	d.config.enrich.user = (char *)enrich_user;
+	free(d.config.capture.user);
+	free(d.config.enrich.user);
+	d.config.capture.user = strdup("60801");
+	d.config.enrich.user = strdup(enrich_user);
 	if (pipe(fds) < 0 || fork() == 0) {
 		if (uid && (setgid(uid) < 0 || setuid(uid) < 0))
 			_exit(1);
@@ -191,6 +193,7 @@ static void check_users_as(uid_t uid, const char *enrich_user, uid_t want_peer, 
 		tap_bail("the child does not answer");
 	close(fds[0]);
 	wait(&status);
+	config_deinit(&d.config);
 	tap_is_int(got.own, 0, "%s: own user", name);
 	tap_is_int(got.own_uid, uid ? uid : 60801, "%s: own uid", name);
 	tap_is_int(got.own_gid, uid ? uid : 60801, "%s: own gid", name);

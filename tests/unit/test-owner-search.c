@@ -195,6 +195,7 @@ static void start(void)
 	config.enrich.procfs = CONFIG_PROCFS_KEEP;
 	if (owners_new(&config, &ledger, &owners))
 		tap_bail("no owners");
+	config_deinit(&config);
 	server = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(listener, (struct sockaddr *)&server, sizeof(server)) || listen(listener, 128) ||
