@@ -95,6 +95,7 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	r->orig_packets = view->packets[FLOW_ORIG];
 	r->resp_packets = view->packets[FLOW_RESP];
 	r->delta_packets = delta;
+	r->connections = 1;
 	r->ifindex = view->ifindex[FLOW_ORIG] ? view->ifindex[FLOW_ORIG] : view->ifindex[FLOW_RESP];
 	r->rtt_ns = view->rtt_ns;
 	memcpy(r->history, view->history, sizeof(r->history));

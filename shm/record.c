@@ -100,9 +100,10 @@ static int process_check(const struct record *r, const struct record_process *p)
 
 static bool values_possible(const struct record *r)
 {
-	if (r->event < RECORD_START || r->event > RECORD_LOSS || r->direction > RECORD_LOCAL ||
+	if (r->event < RECORD_START || r->event > RECORD_SUMMARY || r->direction > RECORD_LOCAL ||
 		r->state >= RECORD_STATES || r->end_reason >= RECORD_END_REASONS ||
-		r->flags >= RECORD_FLAG_REPORTED << 1)
+		r->service >= RECORD_SERVICES || r->packet_resp > 1 ||
+		r->flags >= RECORD_FLAG_IP_BYTES << 1)
 		return false;
 	if (!history_possible(r->history))
 		return false;
@@ -114,6 +115,8 @@ static bool values_possible(const struct record *r)
 
 int record_check(const struct record *r, size_t len)
 {
+	const struct record_str strings[] = {r->ifname, r->netns, r->name, r->server_name, r->alpn,
+		r->dns_query, r->dns_answers, r->packet};
 	int e;
 
 	if (len < offsetof(struct record, strings) || r->strings_len > RECORD_STRINGS_MAX ||
@@ -123,8 +126,11 @@ int record_check(const struct record *r, size_t len)
 		return RECORD_E_VERSION;
 	if (!values_possible(r))
 		return RECORD_E_VALUE;
-	if (!str_possible(r, r->ifname) || !str_possible(r, r->netns))
-		return RECORD_E_STRING;
+	for (size_t i = 0; i < COUNT(strings); i++)
+		if (!str_possible(r, strings[i]))
+			return RECORD_E_STRING;
+	if (r->event == RECORD_PACKET && r->packet.len > r->packet_len)
+		return RECORD_E_VALUE;
 	e = process_check(r, &r->orig);
 	return e ? e : process_check(r, &r->resp);
 }
@@ -136,6 +142,15 @@ static const char *const event_names[] = {
 	[RECORD_INFO] = "info",
 	[RECORD_END] = "end",
 	[RECORD_LOSS] = "loss",
+	[RECORD_PACKET] = "packet",
+	[RECORD_SUMMARY] = "summary",
+};
+
+static const char *const service_names[] = {
+	[RECORD_SERVICE_NONE] = "",
+	[RECORD_SERVICE_DNS] = "dns",
+	[RECORD_SERVICE_TLS] = "tls",
+	[RECORD_SERVICE_QUIC] = "quic",
 };
 
 static const char *const direction_names[] = {
@@ -274,6 +289,11 @@ const char *record_unknown_name(enum record_unknown u)
 const char *record_runtime_name(enum record_runtime r)
 {
 	return name_of(runtime_names, COUNT(runtime_names), r);
+}
+
+const char *record_service_name(enum record_service s)
+{
+	return name_of(service_names, COUNT(service_names), s);
 }
 
 const char *record_loss_stage_name(uint32_t stage)

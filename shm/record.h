@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_VERSION     2
+#define RECORD_VERSION     3
 #define RECORD_STRINGS_MAX 6144u /* bytes of string area; a longer value is cut and flagged */
 
 enum record_event {
@@ -22,6 +22,11 @@ enum record_event {
 	RECORD_INFO = 2,  /* still open: interim totals */
 	RECORD_END = 3,   /* closed, see end_reason */
 	RECORD_LOSS = 4,  /* not a connection: `loss` says what is missing here */
+	/* One captured packet of a connection, for outputs that hold packets: see `packet`. */
+	RECORD_PACKET = 5,
+	/* Several ended connections of one process to one remote address and port: `connections`.
+	 */
+	RECORD_SUMMARY = 6,
 };
 
 enum record_direction {
@@ -99,6 +104,15 @@ enum record_unknown {
 	RECORD_UNKNOWNS,
 };
 
+/* What the payload is, as far as captured bytes tell. */
+enum record_service {
+	RECORD_SERVICE_NONE = 0,
+	RECORD_SERVICE_DNS,
+	RECORD_SERVICE_TLS,
+	RECORD_SERVICE_QUIC,
+	RECORD_SERVICES,
+};
+
 /* A string value: bytes off..off+len of the record's string area. len 0 = unknown. */
 struct record_str {
 	uint16_t off;
@@ -172,9 +186,12 @@ enum record_flag {
 				  << 5, /* packet counts are all packets, not just captured ones */
 	RECORD_FLAG_OFFLINE = 1 << 6,   /* from a capture file */
 	RECORD_FLAG_REPORTED = 1 << 7,  /* an info record of this flow came before */
+	RECORD_FLAG_KERNEL_BYTES = 1 << 8, /* byte counts are the kernel's own */
+	RECORD_FLAG_DNS_ANSWERED = 1 << 9, /* dns_rcode is that of the last answer seen */
+	RECORD_FLAG_IP_BYTES = 1 << 10,    /* *_ip_bytes are known */
 };
 
-#define RECORD_HISTORY_MAX 16
+#define RECORD_HISTORY_MAX 32
 
 struct record {
 	uint16_t version;
@@ -200,18 +217,48 @@ struct record {
 	uint16_t vlan;  /* 0 = none */
 	uint16_t flags; /* enum record_flag */
 
-	/* Cumulative over the flow; the deltas since this flow's previous record follow. */
+	/* Cumulative over the flow (SUMMARY: over its flows). */
 	uint64_t orig_bytes; /* payload bytes, valid with RECORD_FLAG_ORIG_BYTES */
 	uint64_t resp_bytes;
 	uint64_t orig_packets; /* packets captured */
 	uint64_t resp_packets;
-	uint64_t delta_packets; /* both ways: the sum over all records = every packet logged */
+	uint64_t orig_ip_bytes; /* IP headers and what they carry, of the packets captured */
+	uint64_t resp_ip_bytes;
+	/* Since this flow's previous record; the sum over all records = every packet logged. */
+	uint64_t delta_packets; /* both ways */
+	uint64_t delta_orig_packets;
+	uint64_t delta_resp_packets;
+	uint64_t delta_orig_bytes;
+	uint64_t delta_resp_bytes;
 
-	uint32_t ifindex;                 /* 0 = unknown */
-	uint32_t rtt_ns;                  /* SYN -> SYN-ACK; 0 = unknown */
+	uint32_t ifindex;     /* 0 = unknown */
+	uint32_t rtt_ns;      /* SYN -> SYN-ACK; 0 = unknown */
+	uint32_t srtt_ns;     /* the kernel's smoothed one; 0 = unknown */
+	uint32_t retransmits; /* by the kernel's count, of the local end; 0 = none, unknown */
+	uint32_t connections; /* SUMMARY: how many; else 1 */
+	uint64_t name_age_ns; /* since the answer that gave `name`, at start_ns */
+	uint16_t dns_type;    /* of the question, 0 = none seen */
+	uint8_t dns_rcode;    /* valid with RECORD_FLAG_DNS_ANSWERED */
+	uint8_t service;      /* enum record_service */
 	char history[RECORD_HISTORY_MAX]; /* Zeek's letters, NUL-padded */
 	struct record_str ifname;
 	struct record_str netns; /* network namespace it was seen in; empty = flowner's own */
+	/*
+	 * The name this host last resolved to the remote address (the responder's where both are
+	 * local), raw bytes of the DNS message in its dotted form.
+	 */
+	struct record_str name;
+	struct record_str server_name; /* TLS or QUIC SNI */
+	struct record_str alpn;        /* the protocols offered, joined by commas */
+	struct record_str dns_query;   /* the name asked for, dotted, of the last question seen */
+	struct record_str dns_answers; /* addresses and names as text, joined by commas */
+
+	/* RECORD_PACKET only: the bytes captured, `packet_len` of them on the wire, as `dlt`. */
+	struct record_str packet;
+	uint32_t packet_len;
+	uint16_t dlt;        /* DLT_* of <pcap/dlt.h> */
+	uint8_t packet_resp; /* sent by the responder */
+	uint8_t reserved;
 
 	struct record_process orig;
 	struct record_process resp;
@@ -276,4 +323,5 @@ const char *record_method_name(enum record_method m);
 const char *record_confidence_name(enum record_confidence c);
 const char *record_unknown_name(enum record_unknown u);
 const char *record_runtime_name(enum record_runtime r);
+const char *record_service_name(enum record_service s); /* "" for NONE */
 const char *record_loss_stage_name(uint32_t stage);

@@ -40,7 +40,9 @@ int format_check(const struct record *r, size_t len)
 	if (e)
 		return e;
 	/* Strings may lie inside the area and still overlap: that would multiply the output. */
-	if (r->ifname.len + r->netns.len + process_strings(&r->orig) + process_strings(&r->resp) >
+	if (r->ifname.len + r->netns.len + r->name.len + r->server_name.len + r->alpn.len +
+			r->dns_query.len + r->dns_answers.len + r->packet.len +
+			process_strings(&r->orig) + process_strings(&r->resp) >
 		RECORD_STRINGS_MAX)
 		return RECORD_E_STRING;
 	return 0;

@@ -44,6 +44,18 @@ struct format {
 	 * format_check(). Returns the number of bytes; 0 = this format has nothing to say about it.
 	 */
 	size_t (*record)(const struct record *r, const struct format_context *ctx, char *buf);
+	/*
+	 * What every new file begins with, and what one ends with that will not grow any more
+	 * (rotated, or the end of the run), at @t_ns. Both as record(); NULL: nothing.
+	 */
+	size_t (*head)(const struct format_context *ctx, uint64_t t_ns, char *buf);
+	size_t (*foot)(const struct format_context *ctx, uint64_t t_ns, char *buf);
+	/*
+	 * Not lines: finds the end of the last whole item of a regular file of @size bytes, so that
+	 * a torn one can be cut. 0; -EBADMSG: not a file of this format; -errno. NULL: lines.
+	 */
+	int (*whole)(int fd, uint64_t size, uint64_t *ret_end);
+	bool packets; /* writes RECORD_PACKET: enrich is to send them */
 	/* Where the file already has records: the last one's (epoch, seq). NULL: cannot tell. */
 	bool (*last)(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq);
 };

@@ -150,20 +150,23 @@ static inline void build_random(struct record *r, size_t strings)
 #define BUILD_STRINGS(o)                                                                           \
 	&(o).name, &(o).exe, &(o).args, &(o).cwd, &(o).cgroup, &(o).parent_name, &(o).user,        \
 		&(o).group, &(o).unit, &(o).user_unit, &(o).container, &(o).pod, &(o).ancestors
-	struct record_str *str[] = {
-		&r->ifname, &r->netns, BUILD_STRINGS(r->orig), BUILD_STRINGS(r->resp)};
+	struct record_str *str[] = {&r->ifname, &r->netns, &r->name, &r->server_name, &r->alpn,
+		&r->dns_query, &r->dns_answers, &r->packet, BUILD_STRINGS(r->orig),
+		BUILD_STRINGS(r->resp)};
 	struct record_process *o[] = {&r->orig, &r->resp};
 	size_t n = sizeof(str) / sizeof(str[0]);
 
 	for (size_t i = 0; i < sizeof(*r); i++)
 		p[i] = (uint8_t)rand();
 	r->version = RECORD_VERSION;
-	r->event = (uint8_t)(RECORD_START + rand() % 4);
+	r->event = (uint8_t)(RECORD_START + rand() % RECORD_SUMMARY);
 	r->direction = (uint8_t)(rand() % (RECORD_LOCAL + 1));
 	r->family = rand() % 2 ? 4 : 6;
 	r->state = (uint8_t)(rand() % RECORD_STATES);
 	r->end_reason = (uint8_t)(rand() % RECORD_END_REASONS);
-	r->flags %= RECORD_FLAG_REPORTED << 1;
+	r->flags %= RECORD_FLAG_IP_BYTES << 1;
+	r->service = (uint8_t)(rand() % RECORD_SERVICES);
+	r->packet_resp = (uint8_t)(rand() % 2);
 	r->start_ns %= r->end_ns + 1;
 	memset(r->history, 0, sizeof(r->history));
 	memset(r->history, 'a' + rand() % 26, (size_t)rand() % sizeof(r->history));
@@ -185,6 +188,8 @@ static inline void build_random(struct record *r, size_t strings)
 		str[i]->off = (uint16_t)(len ? (size_t)rand() % (strings - len + 1) : 0);
 		str[i]->len = (uint16_t)len;
 	}
+	if (r->packet_len < r->packet.len)
+		r->packet_len = r->packet.len;
 	build_random_ancestors(r, &r->orig.ancestors, 0);
 	build_random_ancestors(r, &r->resp.ancestors, r->orig.ancestors.len);
 }

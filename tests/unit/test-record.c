@@ -65,7 +65,7 @@ static void test_values(void)
 		uint8_t last;
 	} fields[] = {
 #define FIELD(f, last) {#f, offsetof(struct record, f), (last)}
-		FIELD(event, RECORD_INFO),
+		FIELD(event, RECORD_SUMMARY),
 		FIELD(direction, RECORD_LOCAL),
 		FIELD(state, RECORD_STATES - 1),
 		FIELD(end_reason, RECORD_END_REASONS - 1),
@@ -87,7 +87,7 @@ static void test_values(void)
 		fresh();
 		*field = fields[i].last;
 		tap_is_int(record_check(&r, record_size(&r)), 0, "%s: last value", fields[i].name);
-		*field = fields[i].offset == offsetof(struct record, event) ? RECORD_LOSS + 1
+		*field = fields[i].offset == offsetof(struct record, event) ? RECORD_SUMMARY + 1
 									    : fields[i].last + 1;
 		tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "%s: one more",
 			fields[i].name);
@@ -102,15 +102,15 @@ static void test_values(void)
 	r.end_ns = 4;
 	tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "ends before it starts");
 	fresh();
-	r.flags = 0x100;
+	r.flags = 0x800;
 	tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "an unknown flag");
 }
 
 static void test_history(void)
 {
 	fresh();
-	memcpy(r.history, "^ShADadFfRrhhhhh", RECORD_HISTORY_MAX);
-	tap_is_int(record_check(&r, record_size(&r)), 0, "a history of all 16 letters");
+	memcpy(r.history, "^ShADadFfRrhhhhhShADadFfRrhhhhhh", RECORD_HISTORY_MAX);
+	tap_is_int(record_check(&r, record_size(&r)), 0, "a history of all 32 letters");
 	r.history[3] = '\n';
 	tap_is_int(record_check(&r, record_size(&r)), RECORD_E_VALUE, "a control character in it");
 	r.history[3] = 0;
