@@ -89,6 +89,7 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 		return CONFIG_EXIT;
 	}
 	so->filter = o->filter ? o->filter : c->capture.filter;
+	so->mode = c->capture.mode;
 	so->buffer = c->capture.buffer;
 	so->batch_timeout_ns = c->capture.batch_timeout_ns;
 	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)

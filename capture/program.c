@@ -5,54 +5,116 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define FIRST_FRAGMENT "ip[6:2] & 0x1fff == 0"
-#define SCTP_V4(type)  "sctp[12] == " #type
-#define SCTP_V6(type)  "ip6[52] == " #type
-
 /*
  * `tcp[...]` never matches IPv6, hence the ip6[] forms: next header at 6, TCP flags at 40 + 13.
  * The first class that accepts decides: narrow ones with more bytes stand before broad ones. A
  * non-first fragment has no ports and is not wanted; a load it does not have would also end the
  * program, so `len`-dependent bytes are read behind a test that they are there.
  */
-static const struct program_class classes[] =
-	{
-		{"tcp",
-			"(ip and tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0)"
-			" or (ip6[6] == 6 and ip6[53] & 7 != 0)",
-			128},
-		{"dns", "udp port 53", 512},
-		{"quic",
-			"(ip and udp port 443 and udp[4:2] > 8 and udp[8] & 0x80 != 0)"
-			" or (ip6[6] == 17 and (ip6[40:2] == 443 or ip6[42:2] == 443)"
-			" and ip6[44:2] > 8 and ip6[48] & 0x80 != 0)",
-			PROGRAM_SNAPLEN_MAX},
-		{"udp", "(ip and udp and " FIRST_FRAGMENT ") or ip6[6] == 17", 96},
-		{"icmp", "(ip and icmp and " FIRST_FRAGMENT ") or ip6[6] == 58", 128},
-		/* INIT, INIT ACK, ABORT, SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE. */
-		{"sctp",
-			"(ip and sctp and " FIRST_FRAGMENT
-			" and (" SCTP_V4(1) " or " SCTP_V4(2) " or " SCTP_V4(6) " or " SCTP_V4(7) " or " SCTP_V4(8) " or " SCTP_V4(
-				14) "))"
-				    " or (ip6[6] == 132 and (" SCTP_V6(1) " or " SCTP_V6(
-					    2) " or " SCTP_V6(6) " or " SCTP_V6(7) " or " SCTP_V6(8) " or " SCTP_V6(14) "))",
-			128},
-		/* Rare enough to pass whole chains of them: hop-by-hop, routing, fragment, AH,
-		   options. */
-		{"ip6ext",
-			"ip6[6] == 0 or ip6[6] == 43 or ip6[6] == 44 or ip6[6] == 51 or ip6[6] == "
-			"60",
-			256},
+#define FIRST_FRAGMENT "ip[6:2] & 0x1fff == 0"
+
+#define TCP_EDGE                                                                                   \
+	"(ip and tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0)"                                  \
+	" or (ip6[6] == 6 and ip6[53] & 7 != 0)"
+#define TCP "(ip and tcp and " FIRST_FRAGMENT ") or ip6[6] == 6"
+
+#define DNS "udp port 53"
+#define QUIC                                                                                       \
+	"(ip and udp port 443 and udp[4:2] > 8 and udp[8] & 0x80 != 0)"                            \
+	" or (ip6[6] == 17 and (ip6[40:2] == 443 or ip6[42:2] == 443)"                             \
+	" and ip6[44:2] > 8 and ip6[48] & 0x80 != 0)"
+#define UDP  "(ip and udp and " FIRST_FRAGMENT ") or ip6[6] == 17"
+#define ICMP "(ip and icmp and " FIRST_FRAGMENT ") or ip6[6] == 58"
+
+/* INIT, INIT ACK, ABORT, SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE. */
+#define CHUNK(at)                                                                                  \
+	"(" at " == 1 or " at " == 2 or " at " == 6 or " at " == 7 or " at " == 8 or " at " == "   \
+											  "14)"
+#define SCTP_EDGE                                                                                  \
+	"(ip and sctp and " FIRST_FRAGMENT                                                         \
+	" and " CHUNK("sctp[12]") ")"                                                              \
+				  " or (ip6[6] == 132 and " CHUNK("ip6[52]") ")"
+#define SCTP "(ip and sctp and " FIRST_FRAGMENT ") or ip6[6] == 132"
+
+/* Rare enough to pass whole chains of them: hop-by-hop, routing, fragment, AH, options. */
+#define IP6_EXT "ip6[6] == 0 or ip6[6] == 43 or ip6[6] == 44 or ip6[6] == 51 or ip6[6] == 60"
+
+/*
+ * A TLS record of type handshake, version 3.x (RFC 8446, 5.1), then the type ClientHello. The load
+ * behind the end of a segment without data rejects it: where that is wanted (TLS_SURE), its length
+ * is asked for first.
+ */
+#define V4_DATA  "((tcp[12] & 0xf0) >> 2)"
+#define V6_DATA  "(40 + ((ip6[52] & 0xf0) >> 2))"
+#define HELLO_V4 "tcp[" V4_DATA ":2] == 0x1603 and tcp[5 + " V4_DATA "] == 1"
+#define HELLO_V6 "ip6[" V6_DATA ":2] == 0x1603 and ip6[5 + " V6_DATA "] == 1"
+#define TLS      "(ip and " HELLO_V4 ") or (ip6[6] == 6 and " HELLO_V6 ")"
+#define TLS_SURE                                                                                   \
+	"(ip and tcp and " FIRST_FRAGMENT " and ip[2:2] > 5 + ((ip[0] & 0xf) << 2) + " V4_DATA     \
+	" and " HELLO_V4 ") or (ip6[6] == 6 and 35 + ip6[4:2] > " V6_DATA " and " HELLO_V6 ")"
+
+static const struct program_class handshake[] = {
+	{"tcp", TCP_EDGE, 128},
+	{"dns", DNS, 512},
+	{"quic", QUIC, 1440},
+	{"udp", UDP, 96},
+	{"icmp", ICMP, 128},
+	{"sctp", SCTP_EDGE, 128},
+	{"ip6ext", IP6_EXT, 256},
 };
 
-#define N_CLASSES (sizeof(classes) / sizeof(*classes))
-#define TAGS_MAX  2u /* VLAN tags in the bytes a program sees */
-#define PARTS_MAX (2u + N_CLASSES + TAGS_MAX * (1u + N_CLASSES))
+static const struct program_class handshake_tls[] = {
+	{"tcp", TCP_EDGE, 128},
+	{"tls", TLS, PROGRAM_SNAPLEN_MAX},
+	{"dns", DNS, 512},
+	{"quic", QUIC, 1440},
+	{"udp", UDP, 96},
+	{"icmp", ICMP, 128},
+	{"sctp", SCTP_EDGE, 128},
+	{"ip6ext", IP6_EXT, 256},
+};
 
-const struct program_class *program_classes(size_t *ret_n)
+static const struct program_class headers[] = {
+	{"tls", TLS_SURE, PROGRAM_SNAPLEN_MAX},
+	{"tcp", TCP, 128},
+	{"dns", DNS, 512},
+	{"quic", QUIC, 1440},
+	{"udp", UDP, 96},
+	{"icmp", ICMP, 128},
+	{"sctp", SCTP, 128},
+	{"ip6ext", IP6_EXT, 256},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+static const struct {
+	const struct program_class *class;
+	size_t n;
+} modes[] = {
+	[CONFIG_MODE_HANDSHAKE] = {handshake, COUNT(handshake)},
+	[CONFIG_MODE_HANDSHAKE_TLS] = {handshake_tls, COUNT(handshake_tls)},
+	[CONFIG_MODE_HEADERS] = {headers, COUNT(headers)},
+};
+
+#define CLASSES_MAX COUNT(handshake_tls)
+#define TAGS_MAX    2u /* VLAN tags in the bytes a program sees */
+#define PARTS_MAX   (2u + CLASSES_MAX + TAGS_MAX * (1u + CLASSES_MAX))
+
+_Static_assert(CLASSES_MAX >= COUNT(handshake) && CLASSES_MAX >= COUNT(headers), "parts");
+
+const struct program_class *program_classes(enum config_mode mode, size_t *ret_n)
 {
-	*ret_n = N_CLASSES;
-	return classes;
+	*ret_n = modes[mode].n;
+	return modes[mode].class;
+}
+
+uint32_t program_snaplen(enum config_mode mode)
+{
+	uint32_t longest = 0;
+
+	for (size_t i = 0; i < modes[mode].n; i++)
+		if (modes[mode].class[i].snaplen > longest)
+			longest = modes[mode].class[i].snaplen;
+	return longest;
 }
 
 struct parts {
@@ -112,7 +174,10 @@ static int parts_add_user(struct parts *p, const struct program_spec *spec)
 
 static int parts_add_classes(struct parts *p, const struct program_spec *spec, const char *behind)
 {
-	for (size_t i = 0; i < N_CLASSES; i++) {
+	size_t n_classes;
+	const struct program_class *classes = program_classes(spec->mode, &n_classes);
+
+	for (size_t i = 0; i < n_classes; i++) {
 		char expression[1024];
 		int n = snprintf(
 			expression, sizeof(expression), "%s(%s)", behind, classes[i].expression);

@@ -3,6 +3,23 @@
  * Which packets flowner looks at and how many bytes of each: the table of classes, and the one
  * filter program made of it.
  *
+ * What the modes take (capture.mode), and what can be known from that:
+ *
+ * handshake	  TCP segments with SYN, FIN or RST; all UDP, ICMP and fragments' first parts; DNS
+ *and QUIC's long headers on port 443 with their contents; SCTP's handshakes. Who connected to whom,
+ *when, whether it was answered, how it ended, how many bytes TCP carried (from its sequence
+ *numbers), names by DNS. Not: packets of TCP and SCTP, retransmissions, data in `history`, the end
+ *of a TCP connection whose FIN was never sent, TLS names, DNS over TCP. handshake+tls  also TCP
+ *segments that begin with a TLS record (22, 3) that begins with a ClientHello (1), on any port: one
+ *a connection, its sender's. Server name and ALPN, if they are in that segment: what a sender hands
+ *to a card that segments is seen whole, a hello received in two segments is seen up to the end of
+ *the first. Not: encrypted ones (ECH shows its public name), TLS started later in a connection
+ *(STARTTLS) in segments that begin otherwise. headers	  every TCP, UDP, ICMP and SCTP packet up to
+ *its headers, and what handshake+tls takes of contents. Exact packet counts of all protocols, the
+ *whole history. Not: contents.
+ *
+ * Packets of 3 and more VLAN tags and later fragments (they have no ports) are in no mode.
+ *
  * Order of the program: [user's expression] [classes] [a VLAN tag?] [classes behind one tag]
  * [a second tag?] [classes behind two]. Inside the kernel one tag is already out of the way, so
  * the same program covers one tag more there. Where there is no Ethernet type (RAW, NULL) it ends
@@ -17,8 +34,9 @@
 #include <stdint.h>
 
 #include "capture/filter.h"
+#include "config/config.h"
 
-#define PROGRAM_SNAPLEN_MAX 1440u /* longest snap length of a class, bytes */
+#define PROGRAM_SNAPLEN_MAX 2000u /* longest snap length of a class, bytes */
 
 struct program_class {
 	const char *name;
@@ -26,7 +44,10 @@ struct program_class {
 	uint32_t snaplen;       /* bytes from the start of the link header */
 };
 
-const struct program_class *program_classes(size_t *ret_n);
+/* The classes of a mode in the order they are tried. */
+const struct program_class *program_classes(enum config_mode mode, size_t *ret_n);
+/* The longest snap length of a mode, bytes. */
+uint32_t program_snaplen(enum config_mode mode);
 
 /* Link header of the source. Class expressions are compiled for Ethernet or RAW, and moved to it.
  */
@@ -36,6 +57,7 @@ enum program_link { PROGRAM_ETHERNET, PROGRAM_SLL, PROGRAM_SLL2, PROGRAM_RAW, PR
 enum program_base { PROGRAM_BASE_SOURCE, PROGRAM_BASE_ETHERNET, PROGRAM_BASE_RAW };
 
 struct program_spec {
+	enum config_mode mode;
 	enum program_link link;
 	const char *user; /* user's expression, NULL or "" = everything */
 	bool cooked;      /* for the filter of a SOCK_DGRAM packet socket */

@@ -24,11 +24,11 @@
 #define PACKET_IGNORE_OUTGOING 23
 #endif
 
-#define SNAPLEN   1600 /* bytes; more than any class keeps, plus a VLAN tag put back in */
-#define MARGIN_MS 5    /* beyond the batch timeout, for the kernel's timer */
+#define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
+#define MARGIN_MS    5  /* beyond the batch timeout, for the kernel's timer */
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
-_Static_assert(SNAPLEN <= PACKET_CAPLEN_MAX && PROGRAM_SNAPLEN_MAX < SNAPLEN, "snap lengths");
+_Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
 
 struct source {
 	pcap_t *pcap;
@@ -109,9 +109,10 @@ static int link_of(int dlt, enum program_link *ret)
 	}
 }
 
-static int build(struct source *s, bool kernel, const char *filter, struct source_error *err)
+static int build(struct source *s, bool kernel, enum config_mode mode, const char *filter,
+	struct source_error *err)
 {
-	struct program_spec spec = {.user = filter, .compile = compile, .arg = s};
+	struct program_spec spec = {.mode = mode, .user = filter, .compile = compile, .arg = s};
 	int r;
 
 	if (link_of(s->dlt, &spec.link) < 0) {
@@ -168,7 +169,7 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 {
 	int r;
 
-	pcap_set_snaplen(s->pcap, SNAPLEN);
+	pcap_set_snaplen(s->pcap, (int)program_snaplen(o->mode) + SNAPLEN_MORE);
 	pcap_set_promisc(s->pcap, 0);
 	pcap_set_timeout(s->pcap, (int)s->batch_ms);
 	pcap_set_immediate_mode(s->pcap, o->immediate);
@@ -247,7 +248,7 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 		 * holds. */
 		(void)setsockopt(pcap_fileno(s->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
 			sizeof(one));
-	r = build(s, true, o->filter, err);
+	r = build(s, true, o->mode, o->filter, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
@@ -279,7 +280,7 @@ int source_open_file(const struct source_options *o, struct source **ret, struct
 	f = NULL; /* libpcap closes it now */
 	s->dlt = pcap_datalink(s->pcap);
 	s->head.dlt = (uint16_t)s->dlt;
-	r = build(s, false, o->filter, err);
+	r = build(s, false, o->mode, o->filter, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
@@ -465,8 +466,8 @@ uint64_t source_file_offset(const struct source *s)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
-int source_program(int dlt, bool kernel, const char *filter, struct filter_program *ret,
-	struct source_error *err)
+int source_program(int dlt, bool kernel, enum config_mode mode, const char *filter,
+	struct filter_program *ret, struct source_error *err)
 {
 	const struct source_options o = {.name = "test"};
 	_cleanup_(cleanup_source) struct source *s = source_new(&o);
@@ -478,7 +479,7 @@ int source_program(int dlt, bool kernel, const char *filter, struct filter_progr
 	s->pcap = pcap_open_dead(dlt, 65535);
 	if (!s->pcap)
 		return fail(err, SOURCE_FAILED, "out of memory");
-	r = build(s, kernel, filter, err);
+	r = build(s, kernel, mode, filter, err);
 	if (r < 0)
 		return r;
 	*ret = s->program;

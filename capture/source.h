@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "shm/packet.h"
 
 struct source;
@@ -41,6 +42,7 @@ struct source_options {
 	const char *name;          /* interface, "any", or file ("-" = standard input) */
 	const char *netns;         /* for messages: the namespace we are in now, "" = our own */
 	uint16_t netns_number;     /* what packet_head.netns shall say */
+	enum config_mode mode;     /* which packets, and how much of each */
 	const char *filter;        /* pcap-filter(7), "" = everything */
 	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
 	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
@@ -103,5 +105,5 @@ uint64_t source_file_offset(const struct source *s);
  * attaches it, else as a file is filtered. 0 or -EINVAL with @err.
  */
 struct filter_program;
-int source_program(int dlt, bool kernel, const char *filter, struct filter_program *ret,
-	struct source_error *err);
+int source_program(int dlt, bool kernel, enum config_mode mode, const char *filter,
+	struct filter_program *ret, struct source_error *err);

@@ -26,6 +26,8 @@
 #define CONFIG_LIST_MAX     64u        /* entries of one list */
 #define CONFIG_EXIT         78         /* EX_CONFIG of sysexits.h: exit status for a bad one */
 
+/* Which packets capture takes; what each can know: capture/program.h. */
+enum config_mode { CONFIG_MODE_HANDSHAKE, CONFIG_MODE_HANDSHAKE_TLS, CONFIG_MODE_HEADERS };
 enum config_tap { CONFIG_TAP_OFF, CONFIG_TAP_CONNECT, CONFIG_TAP_FULL };
 enum config_procfs { CONFIG_PROCFS_OFF, CONFIG_PROCFS_SEED, CONFIG_PROCFS_KEEP };
 enum config_io_uring { CONFIG_IO_URING_OFF, CONFIG_IO_URING_AUTO };
@@ -39,11 +41,12 @@ struct config {
 	struct {
 		struct config_list interfaces; /* names, or the one entry "any" */
 		struct config_list netns;      /* names, paths, or "self": where these are */
-		char *filter;                  /* pcap-filter(7) expression, "" = everything */
-		uint64_t buffer;               /* kernel packet buffer, bytes */
-		uint64_t batch_timeout_ns;     /* libpcap's to_ms */
-		uint64_t ring;                 /* capture -> enrich ring, bytes, a power of two */
-		char *user;                    /* name or number to run as */
+		enum config_mode mode;
+		char *filter;              /* pcap-filter(7) expression, "" = everything */
+		uint64_t buffer;           /* kernel packet buffer, bytes */
+		uint64_t batch_timeout_ns; /* libpcap's to_ms */
+		uint64_t ring;             /* capture -> enrich ring, bytes, a power of two */
+		char *user;                /* name or number to run as */
 	} capture;
 	struct {
 		enum config_tap tap;

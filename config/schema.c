@@ -14,6 +14,10 @@
 #define H   (3600 * S)
 #define D   (24 * H)
 
+static const char *const mode_names[] = {[CONFIG_MODE_HANDSHAKE] = "handshake",
+	[CONFIG_MODE_HANDSHAKE_TLS] = "handshake+tls",
+	[CONFIG_MODE_HEADERS] = "headers",
+	NULL};
 static const char *const tap_names[] = {[CONFIG_TAP_OFF] = "off",
 	[CONFIG_TAP_CONNECT] = "connect",
 	[CONFIG_TAP_FULL] = "full",
@@ -75,6 +79,9 @@ const struct schema_key schema_keys[] = {
 		.check = check_netns,
 		.help = "Network namespaces to capture in, by name or path; self is flowner's "
 			"own."},
+	{KEY(capture, mode, mode), .type = SCHEMA_NAME, .names = mode_names, .initial = "handshake",
+		.help = "Packets taken: beginnings and ends, also TLS's first (names), or all "
+			"headers."},
 	{KEY(capture, filter, filter), .type = SCHEMA_STRING, .max = 4096, .lines = true,
 		.initial = "",
 		.help = "A pcap-filter(7) expression that connections must match; empty means "

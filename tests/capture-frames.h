@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FRAMES_MAX 64
+#define FRAMES_MAX   64
+#define FRAMES_MODES 3 /* enum config_mode */
 
 struct frame {
 	char name[40];
-	const char *class;   /* name in program_classes(), NULL = must be rejected */
+	/* Name in program_classes() of the mode, "" = must be rejected. */
+	const char *class[FRAMES_MODES];
 	uint8_t bytes[1600]; /* Ethernet, untagged */
 	size_t len;
 };
@@ -43,10 +45,18 @@ static inline struct frame *frame_new(
 {
 	struct frame *f = &fs->frame[fs->n++];
 
-	*f = (struct frame){.class = class};
+	*f = (struct frame){.class = {class, class, class}};
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	frame_put(f, "\x02\0\0\0\0\x02\x02\0\0\0\0\x01", 12);
 	frame_put16(f, ethertype);
+	return f;
+}
+
+/* For a frame whose class depends on the mode. */
+static inline struct frame *frame_modes(struct frame *f, const char *tls, const char *headers)
+{
+	f->class[1] = tls;
+	f->class[2] = headers;
 	return f;
 }
 
@@ -113,6 +123,19 @@ static inline void frame_udp(
 	f->len += payload;
 }
 
+/* A segment whose data is a TLS record: @hello is the message's type, 1 for a ClientHello. */
+static inline void frame_tls(struct frame *f, const char *flags, uint8_t hello, size_t options)
+{
+	uint8_t *h = f->bytes + f->len;
+
+	frame_tcp(f, flags, 8443, options);
+	memset(f->bytes + f->len - options, 1, options);
+	h[12] = (uint8_t)((20 + options) << 2);
+	frame_put(f, (const uint8_t[]){0x16, 3, 1, 2, 0, hello, 0, 1, 0xfc}, 9);
+	memset(f->bytes + f->len, 0x77, 500);
+	f->len += 500;
+}
+
 static inline void frame_sctp(struct frame *f, uint8_t chunk)
 {
 	frame_put(
@@ -121,17 +144,48 @@ static inline void frame_sctp(struct frame *f, uint8_t chunk)
 	f->len += 200;
 }
 
+/* As the beginning of TLS, and what must not be taken for one. */
+static inline void frames_tls(struct frames *fs)
+{
+	struct frame *f;
+
+	frame_tls(frame_modes(frame_v4(fs, "v4 ClientHello", "", 6, 0, 0), "tls", "tls"), "P.", 1,
+		12);
+	frame_tls(frame_modes(
+			  frame_v4(fs, "v4 ClientHello, all options", "", 6, 0, 40), "tls", "tls"),
+		"P.", 1, 40);
+	frame_tls(frame_modes(frame_v4(fs, "v4 ServerHello", "", 6, 0, 0), "", "tcp"), "P.", 2, 12);
+	frame_tls(
+		frame_modes(frame_v4(fs, "v4 ClientHello with SYN", "tcp", 6, 0, 0), "tcp", "tls"),
+		"S", 1, 0);
+	frame_tls(frame_v4(fs, "v4 later fragment, ClientHello", "", 6, 0x0010, 0), "P.", 1, 0);
+	frame_tls(frame_modes(frame_v6(fs, "v6 ClientHello", "", 6), "tls", "tls"), "P.", 1, 12);
+	frame_tls(frame_modes(frame_v6(fs, "v6 ClientHello, all options", "", 6), "tls", "tls"),
+		"P.", 1, 40);
+	frame_tls(frame_modes(frame_v6(fs, "v6 ServerHello", "", 6), "", "tcp"), "P.", 2, 12);
+	for (size_t n = 1; n <= 5; n++) {
+		f = frame_modes(
+			frame_v4(fs, "v4 cut in its record header", "", 6, 0, 0), "", "tcp");
+		frame_tcp(f, "P.", 8443, 0);
+		frame_put(f, "\x16\3\1\2\0", n);
+		f = frame_modes(frame_v6(fs, "v6 cut in its record header", "", 6), "", "tcp");
+		frame_tcp(f, "P.", 8443, 0);
+		frame_put(f, "\x16\3\1\2\0", n);
+	}
+}
+
 static inline void frames_v4(struct frames *fs)
 {
 	frame_tcp(frame_v4(fs, "v4 SYN", "tcp", 6, 0, 0), "S", 80, 0);
 	frame_tcp(frame_v4(fs, "v4 SYN with IP options", "tcp", 6, 0, 40), "S", 80, 0);
 	frame_tcp(frame_v4(fs, "v4 SYN in a first fragment", "tcp", 6, 0x2000, 0), "S", 80, 40);
-	frame_tcp(frame_v4(fs, "v4 SYN-like later fragment", NULL, 6, 0x0010, 0), "S", 80, 40);
+	frame_tcp(frame_v4(fs, "v4 SYN-like later fragment", "", 6, 0x0010, 0), "S", 80, 40);
 	frame_tcp(frame_v4(fs, "v4 RST", "tcp", 6, 0, 0), "R", 80, 0);
 	frame_tcp(frame_v4(fs, "v4 FIN with data", "tcp", 6, 0, 0), "FP.", 80, 1000);
-	frame_tcp(frame_v4(fs, "v4 plain ACK", NULL, 6, 0, 0), ".", 80, 0);
-	frame_tcp(frame_v4(fs, "v4 data", NULL, 6, 0, 0), "P.", 80, 1000);
-	frame_tcp(frame_v4(fs, "v4 DNS over TCP", NULL, 6, 0, 0), "P.", 53, 40);
+	frame_tcp(frame_modes(frame_v4(fs, "v4 plain ACK", "", 6, 0, 0), "", "tcp"), ".", 80, 0);
+	frame_tcp(frame_modes(frame_v4(fs, "v4 data", "", 6, 0, 0), "", "tcp"), "P.", 80, 1000);
+	frame_tcp(
+		frame_modes(frame_v4(fs, "v4 DNS over TCP", "", 6, 0, 0), "", "tcp"), "P.", 53, 40);
 	frame_udp(frame_v4(fs, "v4 DNS", "dns", 17, 0, 0), 4000, 53, 0x12, 700);
 	frame_udp(frame_v4(fs, "v4 DNS answer", "dns", 17, 0, 0), 53, 4000, 0x12, 40);
 	frame_udp(frame_v4(fs, "v4 QUIC long", "quic", 17, 0, 0), 4000, 443, 0xc3, 1200);
@@ -140,13 +194,13 @@ static inline void frames_v4(struct frames *fs)
 	frame_udp(frame_v4(fs, "v4 UDP", "udp", 17, 0, 0), 4000, 9999, 0xff, 300);
 	frame_udp(frame_v4(fs, "v4 UDP empty", "udp", 17, 0, 0), 4000, 9999, 0, 0);
 	frame_udp(frame_v4(fs, "v4 UDP first fragment", "udp", 17, 0x2000, 0), 4000, 9999, 1, 300);
-	frame_udp(frame_v4(fs, "v4 UDP later fragment", NULL, 17, 0x0010, 0), 4000, 443, 0xff, 300);
+	frame_udp(frame_v4(fs, "v4 UDP later fragment", "", 17, 0x0010, 0), 4000, 443, 0xff, 300);
 	frame_put(frame_v4(fs, "v4 ICMP", "icmp", 1, 0, 0), "\x08\0\0\0\0\x01\0\x01", 8);
 	frame_sctp(frame_v4(fs, "v4 SCTP INIT", "sctp", 132, 0, 0), 1);
 	frame_sctp(frame_v4(fs, "v4 SCTP ABORT", "sctp", 132, 0, 0), 6);
-	frame_sctp(frame_v4(fs, "v4 SCTP DATA", NULL, 132, 0, 0), 0);
-	frame_put(frame_v4(fs, "v4 IGMP", NULL, 2, 0, 0), "\x16\0\0\0\xe0\0\0\x01", 8);
-	frame_put(frame_new(fs, "ARP", NULL, 0x0806),
+	frame_sctp(frame_modes(frame_v4(fs, "v4 SCTP DATA", "", 132, 0, 0), "", "sctp"), 0);
+	frame_put(frame_v4(fs, "v4 IGMP", "", 2, 0, 0), "\x16\0\0\0\xe0\0\0\x01", 8);
+	frame_put(frame_new(fs, "ARP", "", 0x0806),
 		"\0\1\x08\0\6\4\0\1\2\0\0\0\0\1\12\0\0\1\0\0\0\0\0\0\12\0\0\2", 28);
 }
 
@@ -161,8 +215,8 @@ static inline void frames_v6(struct frames *fs)
 	frame_tcp(frame_v6(fs, "v6 SYN", "tcp", 6), "S", 80, 0);
 	frame_tcp(frame_v6(fs, "v6 RST", "tcp", 6), "R.", 80, 0);
 	frame_tcp(frame_v6(fs, "v6 FIN with data", "tcp", 6), "FP.", 80, 1000);
-	frame_tcp(frame_v6(fs, "v6 plain ACK", NULL, 6), ".", 80, 0);
-	frame_tcp(frame_v6(fs, "v6 data", NULL, 6), "P.", 80, 1000);
+	frame_tcp(frame_modes(frame_v6(fs, "v6 plain ACK", "", 6), "", "tcp"), ".", 80, 0);
+	frame_tcp(frame_modes(frame_v6(fs, "v6 data", "", 6), "", "tcp"), "P.", 80, 1000);
 	frame_udp(frame_v6(fs, "v6 DNS", "dns", 17), 4000, 53, 0x12, 700);
 	frame_udp(frame_v6(fs, "v6 QUIC long", "quic", 17), 4000, 443, 0xc3, 1200);
 	frame_udp(frame_v6(fs, "v6 QUIC long answer", "quic", 17), 443, 4000, 0xc3, 1200);
@@ -171,7 +225,7 @@ static inline void frames_v6(struct frames *fs)
 	frame_udp(frame_v6(fs, "v6 UDP", "udp", 17), 4000, 9999, 0xff, 300);
 	frame_put(frame_v6(fs, "v6 ICMPv6", "icmp", 58), "\x80\0\0\0\0\x01\0\x01", 8);
 	frame_sctp(frame_v6(fs, "v6 SCTP SHUTDOWN", "sctp", 132), 7);
-	frame_sctp(frame_v6(fs, "v6 SCTP SACK", NULL, 132), 3);
+	frame_sctp(frame_modes(frame_v6(fs, "v6 SCTP SACK", "", 132), "", "sctp"), 3);
 	for (size_t i = 0; i < sizeof(chains) / sizeof(*chains); i++) {
 		struct frame *f = frame_v6(fs, chains[i].name, "ip6ext", chains[i].header);
 
@@ -205,6 +259,7 @@ static inline void frames_make(struct frames *fs)
 	fs->n = 0;
 	frames_v4(fs);
 	frames_v6(fs);
+	frames_tls(fs);
 	for (size_t i = 0; i < fs->n; i++)
 		frame_lengths(&fs->frame[i]);
 }

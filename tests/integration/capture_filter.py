@@ -12,8 +12,12 @@ def number(packet):
     return packet["bytes"][at + 3] if at >= 0 else None
 
 
-def send(ns, tags):
-    out = tap.run(["nsenter", f"--net=/run/netns/{ns}", tap.program("tests/integration/send-frames"), "v0", str(tags)])
+MODES = ["handshake", "handshake+tls", "headers"]
+
+
+def send(ns, tags, mode):
+    out = tap.run(["nsenter", f"--net=/run/netns/{ns}", tap.program("tests/integration/send-frames"), "v0", str(tags),
+                   str(MODES.index(mode))])
     if out.returncode:
         tap.bail(out.stderr)
     frames = {}
@@ -23,14 +27,14 @@ def send(ns, tags):
     return frames
 
 
-def check(interface, tags, extra):
+def check(interface, tags, extra, mode="handshake"):
     """@extra: bytes a captured packet may have beyond its class's snap length (put back or cooked header)."""
     a, b = tap.netns("cf"), tap.netns("cf")
     tap.veth(a, b)
-    c = capture.Capture(b).start("-i", interface, "--set", "enrich.tap=off")
+    c = capture.Capture(b).start("-i", interface, "--set", "enrich.tap=off", "--set", f"capture.mode={mode}")
     reader = c.reader("-v")
-    frames = send(a, tags)
-    tap.is_(c.stop(), 0, f"{interface}, {tags} tags: stops in good order")
+    frames = send(a, tags, mode)
+    tap.is_(c.stop(), 0, f"{mode} on {interface}, {tags} tags: stops in good order")
     packets, totals = capture.parse(reader)
     tap.is_(totals["end"], 1, "the end mark came")
     got = {}
@@ -45,7 +49,7 @@ def check(interface, tags, extra):
         for p in seen:
             if not min(f["len"], f["keep"]) <= p["caplen"] <= f["keep"] + extra:
                 wrong.append(f"{f['name']}: {p['caplen']} bytes kept, class keeps {f['keep']} of {f['len']}")
-    tap.ok(not wrong, f"{interface}, {tags} tags: {len(frames)} frames, each as its class says", *wrong)
+    tap.ok(not wrong, f"{mode} on {interface}, {tags} tags: {len(frames)} frames, each as its class says", *wrong)
     ledger = c.ledger()
     tap.is_(ledger["matched"], ledger["delivered"] + ledger["dropped"], "matched = delivered + dropped")
     tap.is_(ledger["published"], totals["packets"], "published = read")
@@ -57,4 +61,7 @@ check("v0", 2, 4)
 check("any", 0, 20)
 check("any", 1, 20)
 check("any", 2, 20)
+for m in MODES[1:]:
+    check("v0", 0, 4, m)
+    check("any", 1, 20, m)
 tap.done()

@@ -2,9 +2,10 @@
 /*
  * Sends crafted Ethernet frames on an interface, for tests of capture:
  *
- *	send-frames IFACE TAGS		the table of capture-frames.h, each with TAGS VLAN tags;
- *prints "frame NUMBER KEEP TAGGED-HEX NAME" with what must be kept send-frames IFACE flood COUNT
- *COUNT SYNs as fast as they go; prints "sent COUNT"
+ *	send-frames IFACE TAGS MODE	the table of capture-frames.h, each with TAGS VLAN tags;
+ *		prints "frame NUMBER KEEP TAGGED-HEX NAME" with what mode number MODE must keep
+ *	send-frames IFACE flood COUNT
+ *		COUNT SYNs as fast as they go; prints "sent COUNT"
  */
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -32,18 +33,18 @@ static int open_on(const char *interface)
 	return s;
 }
 
-static unsigned keep_of(const struct frame *f)
+static unsigned keep_of(const struct frame *f, enum config_mode mode)
 {
 	size_t n;
-	const struct program_class *c = program_classes(&n);
+	const struct program_class *c = program_classes(mode, &n);
 
-	for (size_t i = 0; f->class && i < n; i++)
-		if (!strcmp(c[i].name, f->class))
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(c[i].name, f->class[mode]))
 			return c[i].snaplen;
 	return 0;
 }
 
-static void send_table(int s, unsigned tags)
+static void send_table(int s, unsigned tags, enum config_mode mode)
 {
 	static struct frames fs;
 
@@ -56,7 +57,7 @@ static void send_table(int s, unsigned tags)
 			perror(fs.frame[i].name);
 			exit(1);
 		}
-		printf("frame %zu %u ", i, keep_of(&fs.frame[i]));
+		printf("frame %zu %u ", i, keep_of(&fs.frame[i], mode));
 		for (size_t j = 0; j < len; j++)
 			printf("%02x", bytes[j]);
 		printf(" %s\n", fs.frame[i].name);
@@ -93,11 +94,11 @@ int main(int argc, char **argv)
 {
 	int s;
 
-	if (argc < 3 || (!strcmp(argv[2], "flood") && argc < 4))
+	if (argc < 4)
 		return 64;
 	s = open_on(argv[1]);
 	if (strcmp(argv[2], "flood") != 0)
-		send_table(s, (unsigned)atoi(argv[2]));
+		send_table(s, (unsigned)atoi(argv[2]), (enum config_mode)atoi(argv[3]));
 	else
 		flood(s, strtoul(argv[3], NULL, 10));
 	return 0;

@@ -26,13 +26,13 @@ static unsigned run(const struct filter_program *p, const uint8_t *bytes, size_t
 	return bpf_filter(p->insn, bytes, (unsigned)len, (unsigned)len);
 }
 
-static unsigned keep_of(const struct frame *f)
+static unsigned keep_of(const struct frame *f, enum config_mode mode)
 {
 	size_t n;
-	const struct program_class *c = program_classes(&n);
+	const struct program_class *c = program_classes(mode, &n);
 
-	for (size_t i = 0; f->class && i < n; i++)
-		if (!strcmp(c[i].name, f->class))
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(c[i].name, f->class[mode]))
 			return c[i].snaplen;
 	return 0;
 }
@@ -71,20 +71,22 @@ static size_t frame_as(const struct frame *f, int dlt, unsigned tags, uint8_t *o
 	return 0;
 }
 
-static void check_link(int dlt, const char *name, unsigned tags, bool may_pass)
+static void check_link(
+	int dlt, const char *name, enum config_mode mode, unsigned tags, bool may_pass)
 {
 	struct filter_program p = {0};
 	struct source_error err;
 	static struct frames fs;
 	unsigned wrong = 0, seen = 0;
 
-	if (!tap_ok(source_program(dlt, false, "", &p, &err) == 0, "%s: the program builds", name))
+	if (!tap_ok(source_program(dlt, false, mode, "", &p, &err) == 0,
+		    "%s, mode %d: the program builds", name, mode))
 		return;
 	frames_make(&fs);
 	for (size_t i = 0; i < fs.n; i++) {
 		uint8_t bytes[1800];
 		size_t len = frame_as(&fs.frame[i], dlt, tags, bytes);
-		unsigned got, want = may_pass ? keep_of(&fs.frame[i]) : 0;
+		unsigned got, want = may_pass ? keep_of(&fs.frame[i], mode) : 0;
 
 		if (!len)
 			continue;
@@ -95,7 +97,8 @@ static void check_link(int dlt, const char *name, unsigned tags, bool may_pass)
 			wrong++;
 		}
 	}
-	tap_ok(seen && !wrong, "%s, %u tags: %u frames, each in its class", name, tags, seen);
+	tap_ok(seen && !wrong, "%s, mode %d, %u tags: %u frames, each in its class", name, mode,
+		tags, seen);
 	filter_deinit(&p);
 }
 
@@ -125,7 +128,8 @@ static void check_user(void)
 		struct source_error err;
 		unsigned got = 0;
 
-		if (source_program(EN10MB, false, rows[i].expression, &p, &err) == 0)
+		if (source_program(EN10MB, false, CONFIG_MODE_HANDSHAKE, rows[i].expression, &p,
+			    &err) == 0)
 			for (size_t j = 0; j < fs.n; j++)
 				if (!strcmp(fs.frame[j].name, rows[i].frame))
 					got = run(&p, fs.frame[j].bytes, fs.frame[j].len);
@@ -157,7 +161,8 @@ static void check_errors(void)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct filter_program p = {0};
 		struct source_error err = {0};
-		int r = source_program(rows[i].dlt, rows[i].kernel, rows[i].expression, &p, &err);
+		int r = source_program(rows[i].dlt, rows[i].kernel, CONFIG_MODE_HANDSHAKE,
+			rows[i].expression, &p, &err);
 
 		tap_ok(r == -EINVAL && err.status == (enum source_status)rows[i].status &&
 				strstr(err.text, rows[i].text) && !strchr(err.text, '\n'),
@@ -167,16 +172,16 @@ static void check_errors(void)
 }
 
 /* Any socket may attach a filter: the kernel's checker has the last word. */
-static void check_kernel(int dlt, const char *name)
+static void check_kernel(int dlt, const char *name, enum config_mode mode)
 {
 	struct filter_program p = {0};
 	struct source_error err;
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
-	bool ok = source_program(dlt, true, "port 80 or port 443", &p, &err) == 0;
+	bool ok = source_program(dlt, true, mode, "port 80 or port 443", &p, &err) == 0;
 	struct sock_fprog fprog = {(unsigned short)p.n, (struct sock_filter *)p.insn};
 
 	tap_ok(ok && setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &fprog, sizeof(fprog)) == 0,
-		"%s: the kernel accepts the program of %zu instructions", name, p.n);
+		"%s, mode %d: the kernel accepts the program of %zu instructions", name, mode, p.n);
 	close(s);
 	filter_deinit(&p);
 }
@@ -263,21 +268,23 @@ int main(void)
 {
 	check_chain();
 	check_move();
-	check_link(EN10MB, "EN10MB", 0, true);
-	check_link(EN10MB, "EN10MB", 1, true);
-	check_link(EN10MB, "EN10MB", 2, true);
-	check_link(EN10MB, "EN10MB", 3, false);
-	check_link(SLL, "SLL", 0, true);
-	check_link(SLL, "SLL", 1, true);
-	check_link(SLL2, "SLL2", 0, true);
-	check_link(SLL2, "SLL2", 1, true);
-	check_link(RAW, "RAW", 0, true);
-	check_link(NUL, "NULL", 0, true);
-	check_link(LOOP, "LOOP", 0, true);
+	for (enum config_mode mode = 0; mode < FRAMES_MODES; mode++) {
+		check_link(EN10MB, "EN10MB", mode, 0, true);
+		check_link(EN10MB, "EN10MB", mode, 1, true);
+		check_link(EN10MB, "EN10MB", mode, 2, true);
+		check_link(EN10MB, "EN10MB", mode, 3, false);
+		check_link(SLL, "SLL", mode, 0, true);
+		check_link(SLL, "SLL", mode, 1, true);
+		check_link(SLL2, "SLL2", mode, 0, true);
+		check_link(SLL2, "SLL2", mode, 1, true);
+		check_link(RAW, "RAW", mode, 0, true);
+		check_link(NUL, "NULL", mode, 0, true);
+		check_link(LOOP, "LOOP", mode, 0, true);
+		check_kernel(EN10MB, "EN10MB", mode);
+		check_kernel(SLL2, "SLL2", mode);
+		check_kernel(RAW, "RAW", mode);
+	}
 	check_user();
 	check_errors();
-	check_kernel(EN10MB, "EN10MB");
-	check_kernel(SLL2, "SLL2");
-	check_kernel(RAW, "RAW");
 	return tap_done();
 }
