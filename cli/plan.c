@@ -50,26 +50,14 @@ static bool replace(char **where, const char *value)
 	return true;
 }
 
-static bool replace_list(struct config_list *l, const char *const *item, size_t n)
+static int set_outputs(struct config *c, const char *const *text, size_t n)
 {
-	char **copy = calloc(n + 1, sizeof(*copy));
+	struct config_error err = {0};
+	int r = config_set_outputs(c, "-o", text, n, &err);
 
-	if (!copy)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		copy[i] = strdup(item[i]);
-		if (!copy[i]) {
-			while (i)
-				free(copy[--i]);
-			free(copy);
-			return false;
-		}
-	}
-	for (size_t i = 0; i < l->n; i++)
-		free(l->item[i]);
-	free(l->item);
-	*l = (struct config_list){.item = copy, .n = n};
-	return true;
+	if (r == CONFIG_E_INVALID)
+		log_error("%s", err.text);
+	return r == CONFIG_E_INVALID ? CONFIG_EXIT : r ? out_of_memory() : 0;
 }
 
 static char **user_of(struct config *c, unsigned program)
@@ -87,11 +75,12 @@ static int set_defaults(struct config *c)
 {
 	static const char *const output[] = {"text:-"};
 	char self[16];
+	int r = set_outputs(c, output, 1);
 	uid_t uid;
 	gid_t gid;
 
-	if (!replace_list(&c->output.files, output, 1))
-		return out_of_memory();
+	if (r)
+		return r;
 	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++) {
 		char **user = user_of(c, i);
 		const char *value = numeric_user[i];
@@ -115,14 +104,13 @@ static int apply_options(struct plan *p)
 	const struct arguments *o = p->options;
 	bool text = false;
 
-	if (o->outputs.n && !replace_list(&c->output.files, o->outputs.item, o->outputs.n))
-		return out_of_memory();
-	for (size_t i = 0; i < c->output.files.n; i++) {
-		const char *file = c->output.files.item[i], *colon = strchr(file, ':');
+	int r = o->outputs.n ? set_outputs(c, o->outputs.item, o->outputs.n) : 0;
 
-		text |= !strncmp(file, "text:", 5);
-		if (colon && !strcmp(colon, ":-"))
-			p->to_stdout = true;
+	if (r)
+		return r;
+	for (size_t i = 0; i < c->output.files.n; i++) {
+		text |= !strcmp(c->output.files.item[i].format, "text");
+		p->to_stdout |= !strcmp(c->output.files.item[i].path, "-");
 	}
 	if (c->enrich.first_info_ns == UNSET_NS)
 		c->enrich.first_info_ns =

@@ -24,11 +24,11 @@
 static int set_text(struct config *c, const struct schema_key *k, const struct error_place *place,
 	const char *text, struct config_error *err)
 {
-	struct config_list list = {0};
+	union value_list list = {0};
 	struct value_complaint why;
 	int r = 0;
 
-	if (k->type != SCHEMA_LIST) {
+	if (k->type != SCHEMA_LIST && k->type != SCHEMA_OUTPUTS) {
 		r = value_set(c, k, text, strlen(text), &why);
 	} else if (text[0] == '[') {
 		return yaml_apply_list(c, k, place->source, text, strlen(text), err);
@@ -43,9 +43,26 @@ static int set_text(struct config *c, const struct schema_key *k, const struct e
 		}
 		if (r == 0)
 			r = value_set_list(c, k, &list, &why);
-		value_list_clear(&list);
+		value_list_clear(&list, k);
 	}
 	return r == CONFIG_E_INVALID ? error_complain(err, place, k->path, "%s", why.text) : r;
+}
+
+int config_set_outputs(struct config *c, const char *source, const char *const *text, size_t n,
+	struct config_error *err)
+{
+	const struct schema_key *k = &schema_keys[schema_find("output", "files", 5)];
+	const struct error_place place = {.source = source};
+	union value_list list = {0};
+	struct value_complaint why;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = value_append(&list, k, text[i], strlen(text[i]), &why);
+	if (r == 0)
+		r = value_set_list(c, k, &list, &why);
+	value_list_clear(&list, k);
+	return r == CONFIG_E_INVALID ? error_complain(err, &place, k->path, "%s", why.text) : r;
 }
 
 /* Sets the key "section.name" with @len bytes. */

@@ -7,7 +7,7 @@
  * defaults, FILE, FILE's conf.d/ *.yaml in lexical order, environment FLOWNER_SECTION__KEY, --set.
  * A later list replaces an earlier one; in the environment and in --set a list is written "a,b" or
  * "[a, b]". conf.d is read only if it belongs to root or the caller and is not writable by
- * everyone.
+ * everyone. The keys of one output are a second table of the same kind.
  *
  * Threads: start-up only. Blocks: reads files. Logs: no; every complaint is a struct config_error.
  * Errors: 0; CONFIG_E_INVALID with the complaint in @err; -errno.
@@ -31,9 +31,29 @@ enum config_mode { CONFIG_MODE_HANDSHAKE, CONFIG_MODE_HANDSHAKE_TLS, CONFIG_MODE
 enum config_tap { CONFIG_TAP_OFF, CONFIG_TAP_CONNECT, CONFIG_TAP_FULL };
 enum config_procfs { CONFIG_PROCFS_OFF, CONFIG_PROCFS_SEED, CONFIG_PROCFS_KEEP };
 enum config_io_uring { CONFIG_IO_URING_OFF, CONFIG_IO_URING_AUTO };
+enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_ZSTD };
 
 struct config_list {
 	char **item; /* NUL-terminated strings, owned */
+	size_t n;
+};
+
+/* One output: written "FORMAT:PATH", the rest by default, or as a mapping of its keys. */
+struct config_output {
+	char *format;                /* a name; which there are is known to the sink */
+	char *path;                  /* "-" = standard output */
+	struct config_list include;  /* expressions: records that match one of them; empty = all */
+	struct config_list exclude;  /* expressions: records that match none of them */
+	uint64_t rotate_size;        /* bytes; 0 = not by size */
+	uint64_t rotate_interval_ns; /* 0 = not by time */
+	enum config_compress compress;
+	uint64_t keep_files; /* rotated files; 0 = not by number */
+	uint64_t keep_time_ns;
+	uint64_t keep_bytes;
+};
+
+struct config_outputs {
+	struct config_output *item;
 	size_t n;
 };
 
@@ -60,10 +80,10 @@ struct config {
 		char *user;
 	} enrich;
 	struct {
-		struct config_list files; /* "FORMAT:PATH"; path "-" = standard output */
-		uint64_t flush_ns;        /* oldest unwritten record */
-		uint64_t sync_ns;         /* fdatasync interval, 0 = leave it to the kernel */
-		uint64_t buffer;          /* bytes of one write */
+		struct config_outputs files;
+		uint64_t flush_ns; /* oldest unwritten record */
+		uint64_t sync_ns;  /* fdatasync interval, 0 = leave it to the kernel */
+		uint64_t buffer;   /* bytes of one write */
 		enum config_io_uring io_uring;
 		char *user;
 	} output;
@@ -101,6 +121,10 @@ struct config_sources {
 
 /* Loads and checks all sources into @c (freshly initialised). */
 int config_load(struct config *c, const struct config_sources *s, struct config_error *err);
+
+/* Makes "FORMAT:PATH" texts the only outputs, as --set would. */
+int config_set_outputs(struct config *c, const char *source, const char *const *text, size_t n,
+	struct config_error *err);
 
 /* The merged configuration as YAML that config_load() reads back to the same values. */
 int config_print(const struct config *c, FILE *f);

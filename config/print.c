@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "config/outputs.h"
 #include "config/schema.h"
 #include "config/text.h"
 #include "config/value.h"
@@ -28,12 +29,11 @@ void value_print_number(const struct schema_key *k, uint64_t n, FILE *f)
 		fprintf(f, "%" PRIu64 "%s", n / best->factor, best->name);
 }
 
-/* A double-quoted YAML scalar; what could disturb a terminal is written as an escape. */
-static void print_quoted(const char *s, FILE *f)
+/* Inside a double-quoted YAML scalar; what could disturb a terminal is written as an escape. */
+static void print_escaped(const char *s, FILE *f)
 {
 	size_t len = strlen(s);
 
-	fputc('"', f);
 	for (size_t i = 0; i < len;) {
 		char escaped[16];
 		uint32_t code = 0;
@@ -50,7 +50,6 @@ static void print_quoted(const char *s, FILE *f)
 			fwrite(s + i, 1, n, f);
 		i += n;
 	}
-	fputc('"', f);
 }
 
 /* Plain where no YAML reader could take the text for anything else. */
@@ -64,15 +63,58 @@ static void print_string(const char *s, FILE *f)
 
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		plain = plain && strcasecmp(s, taken[i]) != 0;
-	if (plain)
+	if (plain) {
 		fputs(s, f);
-	else
-		print_quoted(s, f);
+		return;
+	}
+	fputc('"', f);
+	print_escaped(s, f);
+	fputc('"', f);
 }
 
-void value_print(const struct config *c, const struct schema_key *k, FILE *f)
+/* An output as FORMAT:PATH, or as a flow mapping of what is not as by default. */
+static void print_output(const struct config_output *o, FILE *f)
 {
-	const void *at = (const char *)c + k->offset;
+	const char *comma = "";
+
+	if (outputs_is_text(o)) {
+		fputc('"', f);
+		print_escaped(o->format, f);
+		fputc(':', f);
+		print_escaped(o->path, f);
+		fputc('"', f);
+		return;
+	}
+	fputc('{', f);
+	for (size_t i = 0; i < schema_n_output_keys; i++) {
+		const struct schema_key *k = &schema_output_keys[i];
+
+		if (outputs_is_default(o, k))
+			continue;
+		fprintf(f, "%s%s: ", comma, k->name);
+		value_print(o, k, f);
+		comma = ", ";
+	}
+	fputc('}', f);
+}
+
+/* Texts stand on one line; as soon as one is a mapping, each has its own. */
+static void print_outputs(const struct config_outputs *list, FILE *f)
+{
+	bool texts = true;
+
+	for (size_t i = 0; i < list->n; i++)
+		texts = texts && outputs_is_text(&list->item[i]);
+	for (size_t i = 0; i < list->n; i++) {
+		fputs(!texts ? "\n    - " : i ? ", " : "[", f);
+		print_output(&list->item[i], f);
+	}
+	fputs(texts ? "]" : "", f);
+}
+
+void value_print(const void *base, const struct schema_key *k, FILE *f)
+{
+	const void *at = (const char *)base + k->offset;
 	const struct config_list *list = at;
 
 	switch (k->type) {
@@ -86,6 +128,9 @@ void value_print(const struct config *c, const struct schema_key *k, FILE *f)
 			print_string(list->item[i], f);
 		}
 		fputc(']', f);
+		break;
+	case SCHEMA_OUTPUTS:
+		print_outputs(at, f);
 		break;
 	case SCHEMA_SIZE:
 	case SCHEMA_DURATION:
@@ -126,8 +171,11 @@ static void print_range(const struct schema_key *k, FILE *f)
 		fprintf(f, "Text of at most %" PRIu64 " bytes", k->max);
 		break;
 	case SCHEMA_LIST:
-		fprintf(f, "List of 1 to %u texts of at most %" PRIu64 " bytes", CONFIG_LIST_MAX,
-			k->max);
+		fprintf(f, "List of %d to %u texts of at most %" PRIu64 " bytes", !k->empty,
+			CONFIG_LIST_MAX, k->max);
+		break;
+	case SCHEMA_OUTPUTS:
+		fprintf(f, "List of 1 to %u texts FORMAT:PATH or mappings", CONFIG_LIST_MAX);
 		break;
 	case SCHEMA_SIZE:
 	case SCHEMA_DURATION:
@@ -156,6 +204,31 @@ static void print_range(const struct schema_key *k, FILE *f)
 	fputs(".\n", f);
 }
 
+/* What a mapping may hold: in a comment, as it stands for no value of its own. */
+static void print_output_keys(FILE *f)
+{
+	struct config_output o;
+
+	fputs("  #\n  # As a mapping an output has more keys than format and path, such as\n"
+	      "  #   - format: ecs\n"
+	      "  #     path: /var/log/flowner/flowner.ndjson\n"
+	      "  #     rotate_size: 64MiB\n"
+	      "  #     keep_files: 14\n",
+		f);
+	if (outputs_init(&o))
+		return;
+	for (size_t i = 0; i < schema_n_output_keys; i++) {
+		const struct schema_key *k = &schema_output_keys[i];
+
+		fprintf(f, "  #\n  #   %s:%s", k->name, k->initial ? " " : "");
+		if (k->initial)
+			value_print(&o, k, f);
+		fprintf(f, "\n  #     %s\n  #     ", k->help);
+		print_range(k, f);
+	}
+	outputs_deinit(&o);
+}
+
 int config_print_keys(FILE *f)
 {
 	struct config c;
@@ -173,6 +246,8 @@ int config_print_keys(FILE *f)
 			 * it. */
 			fprintf(f, "\n  # %s\n  # ", k->help);
 			print_range(k, f);
+			if (k->type == SCHEMA_OUTPUTS)
+				print_output_keys(f);
 			fprintf(f, "  #%s: ", k->name);
 			value_print(&c, k, f);
 			fputc('\n', f);

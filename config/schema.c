@@ -28,6 +28,8 @@ static const char *const procfs_names[] = {[CONFIG_PROCFS_OFF] = "off",
 	NULL};
 static const char *const io_uring_names[] = {
 	[CONFIG_IO_URING_OFF] = "off", [CONFIG_IO_URING_AUTO] = "auto", NULL};
+static const char *const compress_names[] = {
+	[CONFIG_COMPRESS_NONE] = "none", [CONFIG_COMPRESS_ZSTD] = "zstd", NULL};
 
 /* Only the form: which formats there are is known to the sink. */
 static const char *check_output(const char *value)
@@ -37,6 +39,13 @@ static const char *check_output(const char *value)
 	if (!colon || colon == value || colon[1] == '\0')
 		return "is not of the form FORMAT:PATH, such as "
 		       "ecs:/var/log/flowner/flowner.ndjson";
+	return NULL;
+}
+
+static const char *check_format(const char *value)
+{
+	if (value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+		return "is not the name of a format, such as ecs";
 	return NULL;
 }
 
@@ -129,7 +138,7 @@ const struct schema_key schema_keys[] = {
 		.initial = "flowner-enrich",
 		.help = "User, by name or number, that flowner-enrich becomes after start-up."},
 
-	{KEY(output, files, files), .type = SCHEMA_LIST, .min = 1, .max = 4095,
+	{KEY(output, files, files), .type = SCHEMA_OUTPUTS, .min = 1, .max = 4128,
 		.check = check_output, .initial = "ecs:/var/log/flowner/flowner.ndjson",
 		.help = "Where records go, each as FORMAT:PATH; the path - means standard output."},
 	{KEY(output, flush, flush_ns), .type = SCHEMA_DURATION, .min = MS, .max = 60 * S,
@@ -171,6 +180,46 @@ const struct schema_key schema_keys[] = {
 };
 _Static_assert(sizeof(schema_keys) / sizeof(schema_keys[0]) <= SCHEMA_KEYS_MAX, "bound of readers");
 const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
+
+#define OUTPUT_KEY(n, field)                                                                       \
+	.section = "output.files", .name = #n, .path = "output.files." #n,                         \
+	.offset = offsetof(struct config_output, field)
+
+const struct schema_key schema_output_keys[] = {
+	{OUTPUT_KEY(format, format), .type = SCHEMA_STRING, .min = 1, .max = 32,
+		.check = check_format,
+		.help = "The format's name; `flowner fields` tells what each one holds."},
+	{OUTPUT_KEY(path, path), .type = SCHEMA_STRING, .min = 1, .max = 4095,
+		.help = "A file in a folder that output.user may write to; - means standard "
+			"output."},
+	{OUTPUT_KEY(include, include), .type = SCHEMA_LIST, .min = 1, .max = 1024, .empty = true,
+		.initial = "",
+		.help = "Expressions: only records that match one of them are written; none means "
+			"all."},
+	{OUTPUT_KEY(exclude, exclude), .type = SCHEMA_LIST, .min = 1, .max = 1024, .empty = true,
+		.initial = "",
+		.help = "Expressions: records that match one of them are left out, included or "
+			"not."},
+	{OUTPUT_KEY(rotate_size, rotate_size), .type = SCHEMA_SIZE, .max = 1024 * GIB,
+		.initial = "0B",
+		.help = "A file that has reached this size is put aside; 0B means never for size."},
+	{OUTPUT_KEY(rotate_interval, rotate_interval_ns), .type = SCHEMA_DURATION, .max = 366 * D,
+		.initial = "0s",
+		.help = "A file is put aside at whole multiples of this time in UTC; 0s means "
+			"never."},
+	{OUTPUT_KEY(compress, compress), .type = SCHEMA_NAME, .names = compress_names,
+		.initial = "none", .help = "How files that were put aside are compressed."},
+	{OUTPUT_KEY(keep_files, keep_files), .type = SCHEMA_COUNT, .max = MIB, .initial = "0",
+		.help = "How many files put aside are kept, the youngest; 0 means any number."},
+	{OUTPUT_KEY(keep_time, keep_time_ns), .type = SCHEMA_DURATION, .max = 3660 * D,
+		.initial = "0s", .help = "How long files put aside are kept; 0s means for ever."},
+	{OUTPUT_KEY(keep_bytes, keep_bytes), .type = SCHEMA_SIZE, .max = 1024 * 1024 * GIB,
+		.initial = "0B",
+		.help = "How many bytes of files put aside are kept; 0B means any number."},
+};
+_Static_assert(sizeof(schema_output_keys) / sizeof(schema_output_keys[0]) <= SCHEMA_OUTPUT_KEYS_MAX,
+	"bound of readers");
+const size_t schema_n_output_keys = sizeof(schema_output_keys) / sizeof(schema_output_keys[0]);
 
 const struct schema_section schema_sections[] = {
 	{"capture", "flowner-capture: where packets come from"},
@@ -221,6 +270,15 @@ int schema_find_path(const char *path, size_t len)
 {
 	for (size_t i = 0; i < schema_n_keys; i++) {
 		if (equal(schema_keys[i].path, path, len))
+			return (int)i;
+	}
+	return -1;
+}
+
+int schema_find_output(const char *name, size_t len)
+{
+	for (size_t i = 0; i < schema_n_output_keys; i++) {
+		if (equal(schema_output_keys[i].name, name, len))
 			return (int)i;
 	}
 	return -1;

@@ -90,6 +90,15 @@ const char *schema_suggest_key(const char *section, const char *name, size_t len
 	return b.answer;
 }
 
+const char *schema_suggest_output(const char *name, size_t len)
+{
+	struct best b = {0};
+
+	for (size_t i = 0; i < schema_n_output_keys; i++)
+		consider(&b, schema_output_keys[i].name, schema_output_keys[i].name, name, len);
+	return b.answer;
+}
+
 const char *schema_suggest_path(const char *path, size_t len)
 {
 	struct best b = {0};

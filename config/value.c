@@ -8,32 +8,32 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config/outputs.h"
 #include "config/text.h"
 #include "shm/cleanup.h"
 
 _Static_assert(sizeof(enum config_tap) == sizeof(int) &&
 		       sizeof(enum config_procfs) == sizeof(int) &&
-		       sizeof(enum config_io_uring) == sizeof(int),
+		       sizeof(enum config_io_uring) == sizeof(int) &&
+		       sizeof(enum config_compress) == sizeof(int),
 	"value_set() writes enums as int");
 
-static void *field(const struct config *c, const struct schema_key *k)
+static void *field(void *base, const struct schema_key *k)
 {
-	return (char *)c + k->offset;
+	return (char *)base + k->offset;
 }
 
-static void write_complaint(struct value_complaint *ret_why, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void write_complaint(struct value_complaint *ret_why, const char *format, ...)
+int value_complain(struct value_complaint *ret_why, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(ret_why->text, sizeof(ret_why->text), format, ap);
 	va_end(ap);
+	return CONFIG_E_INVALID;
 }
 
-#define complain(ret_why, ...) (write_complaint(ret_why, __VA_ARGS__), CONFIG_E_INVALID)
+#define complain(ret_why, ...) value_complain(ret_why, __VA_ARGS__)
 
 const char *value_expects(const struct schema_key *k)
 {
@@ -41,6 +41,7 @@ const char *value_expects(const struct schema_key *k)
 	case SCHEMA_STRING:
 		return "a text";
 	case SCHEMA_LIST:
+	case SCHEMA_OUTPUTS:
 		return "a list";
 	case SCHEMA_SIZE:
 		return "a size with a unit (B, KiB, MiB or GiB)";
@@ -248,10 +249,10 @@ static int copy_string(const struct schema_key *k, const char *text, size_t len,
 	return 0;
 }
 
-static int set_string(struct config *c, const struct schema_key *k, const char *text, size_t len,
+static int set_string(void *base, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
-	char **at = field(c, k), *copy = NULL;
+	char **at = field(base, k), *copy = NULL;
 	int r = copy_string(k, text, len, ret_why, &copy);
 
 	if (r)
@@ -261,7 +262,7 @@ static int set_string(struct config *c, const struct schema_key *k, const char *
 	return 0;
 }
 
-static int set_bool(struct config *c, const struct schema_key *k, const char *text, size_t len,
+static int set_bool(void *base, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
 	/* The words of YAML 1.1. */
@@ -269,14 +270,14 @@ static int set_bool(struct config *c, const struct schema_key *k, const char *te
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strlen(words[i]) == len && strncasecmp(words[i], text, len) == 0) {
-			*(bool *)field(c, k) = i & 1;
+			*(bool *)field(base, k) = i & 1;
 			return 0;
 		}
 	}
 	return complain(ret_why, "expects true or false, not %s", text_quote(text, len).text);
 }
 
-static int set_name(struct config *c, const struct schema_key *k, const char *text, size_t len,
+static int set_name(void *base, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
 	const char *meant = schema_suggest_name(k->names, text, len);
@@ -284,7 +285,7 @@ static int set_name(struct config *c, const struct schema_key *k, const char *te
 
 	for (int i = 0; k->names[i]; i++) {
 		if (strlen(k->names[i]) == len && memcmp(k->names[i], text, len) == 0) {
-			*(int *)field(c, k) = i;
+			*(int *)field(base, k) = i;
 			return 0;
 		}
 		if (i)
@@ -297,7 +298,7 @@ static int set_name(struct config *c, const struct schema_key *k, const char *te
 	return complain(ret_why, "expects %s, not %s", all, text_quote(text, len).text);
 }
 
-int value_set(struct config *c, const struct schema_key *k, const char *text, size_t len,
+int value_set(void *base, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
 	uint64_t n = 0;
@@ -305,11 +306,11 @@ int value_set(struct config *c, const struct schema_key *k, const char *text, si
 
 	switch (k->type) {
 	case SCHEMA_STRING:
-		return set_string(c, k, text, len, ret_why);
+		return set_string(base, k, text, len, ret_why);
 	case SCHEMA_BOOL:
-		return set_bool(c, k, text, len, ret_why);
+		return set_bool(base, k, text, len, ret_why);
 	case SCHEMA_NAME:
-		return set_name(c, k, text, len, ret_why);
+		return set_name(base, k, text, len, ret_why);
 	case SCHEMA_SIZE:
 	case SCHEMA_DURATION:
 	case SCHEMA_COUNT:
@@ -317,16 +318,17 @@ int value_set(struct config *c, const struct schema_key *k, const char *text, si
 		if (r == 0)
 			r = check_number(k, text, len, n, ret_why);
 		if (r == 0)
-			*(uint64_t *)field(c, k) = n;
+			*(uint64_t *)field(base, k) = n;
 		return r;
 	case SCHEMA_LIST:
+	case SCHEMA_OUTPUTS:
 		break;
 	}
 	return complain(ret_why, "expects a list, not %s", text_quote(text, len).text);
 }
 
-int value_append(struct config_list *list, const struct schema_key *k, const char *text, size_t len,
-	struct value_complaint *ret_why)
+static int append_text(struct config_list *list, const struct schema_key *k, const char *text,
+	size_t len, struct value_complaint *ret_why)
 {
 	_cleanup_free_ char *copy = NULL;
 	char **more;
@@ -350,25 +352,41 @@ int value_append(struct config_list *list, const struct schema_key *k, const cha
 	return 0;
 }
 
-int value_set_list(struct config *c, const struct schema_key *k, struct config_list *list,
+int value_append(union value_list *list, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why)
 {
-	struct config_list *at = field(c, k);
+	_cleanup_free_ char *copy = NULL;
+	int r;
 
-	if (list->n == 0)
+	if (k->type == SCHEMA_LIST)
+		return append_text(&list->texts, k, text, len, ret_why);
+	r = copy_string(k, text, len, ret_why, &copy);
+	return r ? r : outputs_append_text(&list->outputs, copy, ret_why);
+}
+
+int value_set_list(void *base, const struct schema_key *k, union value_list *list,
+	struct value_complaint *ret_why)
+{
+	size_t n = k->type == SCHEMA_LIST ? list->texts.n : list->outputs.n;
+	union value_list *at = field(base, k);
+
+	if (n == 0 && !k->empty)
 		return complain(ret_why, "must not be empty");
-	for (size_t i = 0; k->alone && list->n > 1 && i < list->n; i++) {
-		if (strcmp(list->item[i], k->alone) == 0)
+	for (size_t i = 0; k->alone && n > 1 && i < n; i++) {
+		if (strcmp(list->texts.item[i], k->alone) == 0)
 			return complain(
 				ret_why, "\"%s\" cannot stand beside other entries", k->alone);
 	}
-	value_list_clear(at);
-	*at = *list;
-	*list = (struct config_list){0};
+	value_clear(base, k);
+	if (k->type == SCHEMA_LIST)
+		at->texts = list->texts;
+	else
+		at->outputs = list->outputs;
+	*list = (union value_list){0};
 	return 0;
 }
 
-void value_list_clear(struct config_list *list)
+static void clear_texts(struct config_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		free(list->item[i]);
@@ -376,12 +394,22 @@ void value_list_clear(struct config_list *list)
 	*list = (struct config_list){0};
 }
 
-void value_clear(struct config *c, const struct schema_key *k)
+void value_list_clear(union value_list *list, const struct schema_key *k)
 {
-	char **string = field(c, k);
+	if (k->type == SCHEMA_LIST)
+		clear_texts(&list->texts);
+	else
+		outputs_clear(&list->outputs);
+}
+
+void value_clear(void *base, const struct schema_key *k)
+{
+	char **string = field(base, k);
 
 	if (k->type == SCHEMA_LIST) {
-		value_list_clear(field(c, k));
+		clear_texts(field(base, k));
+	} else if (k->type == SCHEMA_OUTPUTS) {
+		outputs_clear(field(base, k));
 	} else if (k->type == SCHEMA_STRING) {
 		free(*string);
 		*string = NULL;

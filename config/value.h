@@ -19,22 +19,35 @@ struct value_complaint {
 /* "a size with a unit (B, KiB, MiB or GiB)": what a key's value must look like. */
 const char *value_expects(const struct schema_key *k);
 
-/* Sets a key that is not a list from @len bytes of @text; the field is unchanged on error. */
-int value_set(struct config *c, const struct schema_key *k, const char *text, size_t len,
+/* A list under construction, of the key's kind; starts as {0}. */
+union value_list {
+	struct config_list texts;
+	struct config_outputs outputs;
+};
+
+/*
+ * Sets a key that is not a list from @len bytes of @text; the field is unchanged on error. @base is
+ * what holds the field: a struct config, or a struct config_output for its keys.
+ */
+int value_set(void *base, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why);
 
-/* Checks one entry of a list and appends a copy to @list, which starts as {0}. */
-int value_append(struct config_list *list, const struct schema_key *k, const char *text, size_t len,
+/* Checks one entry that is written as a text and appends it to @list. */
+int value_append(union value_list *list, const struct schema_key *k, const char *text, size_t len,
 	struct value_complaint *ret_why);
 /* Moves a finished list into its field. */
-int value_set_list(struct config *c, const struct schema_key *k, struct config_list *list,
+int value_set_list(void *base, const struct schema_key *k, union value_list *list,
 	struct value_complaint *ret_why);
-void value_list_clear(struct config_list *list);
+void value_list_clear(union value_list *list, const struct schema_key *k);
 
 /* Writes the field's value as YAML (a flow scalar or sequence), without a line end. */
-void value_print(const struct config *c, const struct schema_key *k, FILE *f);
+void value_print(const void *base, const struct schema_key *k, FILE *f);
 /* Writes a number of the key's type with the largest unit that keeps it whole: "32MiB". */
 void value_print_number(const struct schema_key *k, uint64_t n, FILE *f);
 
 /* Frees what the field owns. */
-void value_clear(struct config *c, const struct schema_key *k);
+void value_clear(void *base, const struct schema_key *k);
+
+/* "has more than 64 entries" and the like: fills in @ret_why. Returns CONFIG_E_INVALID. */
+int value_complain(struct value_complaint *ret_why, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));

@@ -17,6 +17,7 @@
 #include <yaml.h>
 
 #include "config/error.h"
+#include "config/outputs.h"
 #include "config/text.h"
 #include "config/value.h"
 
@@ -162,55 +163,6 @@ static int invalid(struct reader *r, int result, const struct value_complaint *w
 	return result == CONFIG_E_INVALID ? complain(r, "%s", why->text) : result;
 }
 
-/* The entries of a list whose SEQUENCE_START is current, up to and including its end. */
-static int read_list(struct reader *r, const struct schema_key *k)
-{
-	const yaml_mark_t start = r->event.start_mark;
-	struct config_list list = {0};
-	struct value_complaint why;
-	int result;
-
-	for (;;) {
-		result = advance(r);
-		if (result || r->event.type == YAML_SEQUENCE_END_EVENT)
-			break;
-		if (r->event.type != YAML_SCALAR_EVENT)
-			result = wrong_type(r, "texts as entries");
-		else if (is_null(r))
-			result = complain(r, "entry %zu has no value", list.n + 1);
-		else
-			result = invalid(r,
-				value_append(&list, k, (char *)r->event.data.scalar.value,
-					r->event.data.scalar.length, &why),
-				&why);
-		if (result)
-			break;
-	}
-	if (result == 0) {
-		result = value_set_list(r->config, k, &list, &why);
-		if (result == CONFIG_E_INVALID)
-			result = complain_at(r, start, "%s", why.text);
-	}
-	value_list_clear(&list);
-	return result;
-}
-
-static int read_value(struct reader *r, const struct schema_key *k)
-{
-	struct value_complaint why;
-
-	if (is_null(r))
-		return complain(r, "has no value; expects %s", value_expects(k));
-	if (k->type == SCHEMA_LIST && r->event.type == YAML_SEQUENCE_START_EVENT)
-		return read_list(r, k);
-	if (r->event.type != YAML_SCALAR_EVENT)
-		return wrong_type(r, value_expects(k));
-	return invalid(r,
-		value_set(r->config, k, (char *)r->event.data.scalar.value,
-			r->event.data.scalar.length, &why),
-		&why);
-}
-
 /* Appends the key that is the current event to the path: cut, but enough to find it. */
 static void enter(struct reader *r, size_t path_len)
 {
@@ -237,6 +189,107 @@ static int first_time(struct reader *r, size_t *line, const char *what)
 	return 0;
 }
 
+static int read_value(struct reader *r, void *base, const struct schema_key *k);
+
+/* A mapping of an output's keys whose START is current, up to and including its end. */
+static int read_output(struct reader *r, struct config_outputs *list)
+{
+	const yaml_mark_t start = r->event.start_mark;
+	const size_t path_len = strlen(r->path);
+	size_t line[SCHEMA_OUTPUT_KEYS_MAX] = {0};
+	struct value_complaint why;
+	struct config_output o;
+	int result = outputs_init(&o);
+
+	while (!result && !(result = advance(r)) && r->event.type != YAML_MAPPING_END_EVENT) {
+		const char *name = (const char *)r->event.data.scalar.value;
+		int k;
+
+		if (r->event.type != YAML_SCALAR_EVENT) {
+			result = wrong_type(r, "a key");
+			break;
+		}
+		enter(r, path_len);
+		k = schema_find_output(name, r->event.data.scalar.length);
+		if (k < 0)
+			result = unknown(
+				r, "key", schema_suggest_output(name, r->event.data.scalar.length));
+		else
+			result = first_time(r, &line[k], "key");
+		if (!result)
+			result = advance(r);
+		if (!result)
+			result = read_value(r, &o, &schema_output_keys[k]);
+		if (!result)
+			r->path[path_len] = '\0';
+	}
+	if (!result) {
+		result = outputs_append(list, &o, &why);
+		if (result == CONFIG_E_INVALID)
+			result = complain_at(r, start, "%s", why.text);
+	}
+	outputs_deinit(&o);
+	return result;
+}
+
+/* One entry of a list: the current event and what belongs to it. */
+static int read_entry(struct reader *r, const struct schema_key *k, union value_list *list)
+{
+	size_t n = k->type == SCHEMA_OUTPUTS ? list->outputs.n : list->texts.n;
+	struct value_complaint why;
+
+	if (k->type == SCHEMA_OUTPUTS && r->event.type == YAML_MAPPING_START_EVENT)
+		return read_output(r, &list->outputs);
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return wrong_type(r, k->type == SCHEMA_OUTPUTS ? "texts or mappings as entries"
+							       : "texts as entries");
+	if (is_null(r))
+		return complain(r, "entry %zu has no value", n + 1);
+	return invalid(r,
+		value_append(list, k, (char *)r->event.data.scalar.value,
+			r->event.data.scalar.length, &why),
+		&why);
+}
+
+/* The entries of a list whose SEQUENCE_START is current, up to and including its end. */
+static int read_list(struct reader *r, void *base, const struct schema_key *k)
+{
+	const yaml_mark_t start = r->event.start_mark;
+	union value_list list = {0};
+	struct value_complaint why;
+	int result;
+
+	while (!(result = advance(r)) && r->event.type != YAML_SEQUENCE_END_EVENT) {
+		result = read_entry(r, k, &list);
+		if (result)
+			break;
+	}
+	if (result == 0) {
+		result = value_set_list(base, k, &list, &why);
+		if (result == CONFIG_E_INVALID)
+			result = complain_at(r, start, "%s", why.text);
+	}
+	value_list_clear(&list, k);
+	return result;
+}
+
+static int read_value(struct reader *r, void *base, const struct schema_key *k)
+{
+	const bool list = k->type == SCHEMA_LIST || k->type == SCHEMA_OUTPUTS;
+	struct value_complaint why;
+
+	if (is_null(r))
+		return complain(r, "has no value; expects %s", value_expects(k));
+	if (list && r->event.type == YAML_SEQUENCE_START_EVENT)
+		return read_list(r, base, k);
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return wrong_type(r, value_expects(k));
+	return invalid(r,
+		value_set(base, k, (char *)r->event.data.scalar.value, r->event.data.scalar.length,
+			&why),
+		&why);
+}
+
 static int read_key(struct reader *r, const char *section)
 {
 	const char *name;
@@ -255,7 +308,7 @@ static int read_key(struct reader *r, const char *section)
 	if (result)
 		return result;
 	result = advance(r);
-	return result ? result : read_value(r, &schema_keys[k]);
+	return result ? result : read_value(r, r->config, &schema_keys[k]);
 }
 
 static int read_section(struct reader *r)
@@ -371,7 +424,7 @@ static int read_list_stream(struct reader *r)
 		r->event.type != YAML_STREAM_END_EVENT)
 		result = advance(r);
 	if (!result && r->event.type == YAML_SEQUENCE_START_EVENT)
-		result = read_list(r, k);
+		result = read_list(r, r->config, k);
 	while (!result && r->event.type != YAML_STREAM_END_EVENT) {
 		result = advance(r);
 		if (!result && r->event.type == YAML_DOCUMENT_START_EVENT)

@@ -35,13 +35,13 @@ static int set_option(void *arg, const char *name, const char *value)
 	return 0;
 }
 
-static int add_output(
-	struct spool *s, const struct daemon *d, const char *spec, const struct format_context *ctx)
+static int add_output(struct spool *s, const struct daemon *d, const struct config_output *config,
+	const struct format_context *ctx)
 {
 	bool uring = d->config.output.io_uring == CONFIG_IO_URING_AUTO;
 	struct output_error err = {0};
 	int why = 0;
-	int r = spool_add(s, spec, ctx, uring, d->config.output.buffer, &why, &err);
+	int r = spool_add(s, config, ctx, uring, d->config.output.buffer, &why, &err);
 
 	if (r > 0) {
 		log_error("%s", err.text);
@@ -52,7 +52,7 @@ static int add_output(
 		return CONFIG_EXIT;
 	}
 	if (r < 0) {
-		log_error("output %s: %s", spec, strerror(-r));
+		log_error("output %s: %s", config->path, strerror(-r));
 		return 1;
 	}
 	if (why)
@@ -67,7 +67,7 @@ static int open_outputs(struct spool *s, const struct daemon *d)
 
 	format_context_init(&ctx, FLOWNER_VERSION);
 	for (size_t i = 0; i < d->config.output.files.n; i++) {
-		int r = add_output(s, d, d->config.output.files.item[i], &ctx);
+		int r = add_output(s, d, &d->config.output.files.item[i], &ctx);
 
 		if (r)
 			return r;

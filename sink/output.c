@@ -34,26 +34,19 @@ static int complain(struct output_error *err, int e, const char *format, ...)
 
 /* Opening ----------------------------------------------------------------------------------- */
 
-static int parse(struct output *o, const char *spec, struct output_error *err)
+static int find_format(
+	struct output *o, const struct config_output *config, struct output_error *err)
 {
-	const char *colon = strchr(spec, ':');
 	char names[128] = "";
 
-	if (!colon || !colon[1])
-		return complain(err, OUTPUT_E_INVALID,
-			"output '%s': expected FORMAT:PATH, for example ecs:/var/log/flowner.json",
-			spec);
-	o->format = format_find(spec, (size_t)(colon - spec));
-	if (!o->format) {
-		for (unsigned i = 0; format_at(i); i++)
-			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
-				i ? ", " : "", format_at(i)->name);
-		return complain(err, OUTPUT_E_INVALID,
-			"output '%s': unknown format '%.*s', one of: %s", spec, (int)(colon - spec),
-			spec, names);
-	}
-	o->path = colon + 1;
-	return 0;
+	o->format = format_find(config->format, strlen(config->format));
+	if (o->format)
+		return 0;
+	for (unsigned i = 0; format_at(i); i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			i ? ", " : "", format_at(i)->name);
+	return complain(err, OUTPUT_E_INVALID, "output %s: unknown format '%s', one of: %s",
+		config->path, config->format, names);
 }
 
 static bool wants_colour(int fd)
@@ -135,17 +128,20 @@ static int open_path(struct output *o, struct stat *ret_st, struct output_error 
 	return 0;
 }
 
-int output_open(struct output *o, const char *spec, const struct format_context *ctx,
-	struct output_error *err)
+int output_open(struct output *o, const struct config_output *config,
+	const struct format_context *ctx, struct output_error *err)
 {
 	struct stat st;
 	int r;
 
 	memset(o, 0, sizeof(*o));
 	o->fd = -1;
-	r = parse(o, spec, err);
+	r = find_format(o, config, err);
 	if (r)
 		return r;
+	o->path = strdup(config->path);
+	if (!o->path)
+		return -ENOMEM;
 	if (strcmp(o->path, "-") == 0) {
 		if (fstat(STDOUT_FILENO, &st) < 0)
 			return complain(err, OUTPUT_E_OPEN, "output -: standard output is closed");
@@ -168,6 +164,8 @@ void output_deinit(struct output *o)
 	o->writer = NULL;
 	cleanup_close(&o->fd);
 	o->fd = -1;
+	free(o->path);
+	o->path = NULL;
 }
 
 int output_start(struct output *o, bool uring, uint64_t buffer, int *ret_why)

@@ -11,13 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "sink/format.h"
 #include "sink/writer.h"
 
 #define OUTPUT_QUEUE 8u /* output.buffer times this is the memory of an output */
 
 enum {
-	OUTPUT_E_INVALID = 1, /* "FORMAT:PATH" is wrong: a configuration error */
+	OUTPUT_E_INVALID = 1, /* no such format: a configuration error */
 	OUTPUT_E_OPEN = 2,    /* the file cannot be used */
 };
 
@@ -27,7 +28,7 @@ struct output_error {
 
 struct output {
 	const struct format *format;
-	const char *path; /* borrowed from the configuration; "-" = standard output */
+	char *path; /* "-" = standard output */
 	int fd;
 	enum writer_target target;
 	uint64_t id;     /* of the file (device and inode); 0 for streams */
@@ -40,12 +41,13 @@ struct output {
 };
 
 /*
- * Opens "FORMAT:PATH". A regular file is created with mode 0640 where it is missing (its folder
- * must exist), never through a symbolic link, and locked against a second writer; a predecessor
- * that was killed may hold the lock a moment longer, this is waited for. Nothing is written or cut.
+ * Opens what @config (not kept) describes. A regular file is created with mode 0640 where it is
+ * missing (its folder must exist), never through a symbolic link, and locked against a second
+ * writer; a predecessor that was killed may hold the lock a moment longer, this is waited for.
+ * Nothing is written or cut.
  */
-int output_open(struct output *o, const char *spec, const struct format_context *ctx,
-	struct output_error *err);
+int output_open(struct output *o, const struct config_output *config,
+	const struct format_context *ctx, struct output_error *err);
 void output_deinit(struct output *o);
 
 /* Makes the writer, io_uring if wanted and possible. *ret_why: 0 or why there is no io_uring. */

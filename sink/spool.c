@@ -17,15 +17,15 @@ void spool_deinit(struct spool *s)
 	s->n = 0;
 }
 
-int spool_add(struct spool *s, const char *spec, const struct format_context *ctx, bool uring,
-	uint64_t buffer, int *ret_why, struct output_error *err)
+int spool_add(struct spool *s, const struct config_output *config, const struct format_context *ctx,
+	bool uring, uint64_t buffer, int *ret_why, struct output_error *err)
 {
 	struct output *o = &s->output[s->n];
 	int r;
 
 	if (s->n == CHECKPOINT_OUTPUTS)
 		return -E2BIG;
-	r = output_open(o, spec, ctx, err);
+	r = output_open(o, config, ctx, err);
 	if (r == 0)
 		r = output_start(o, uring, buffer, ret_why);
 	if (r) {

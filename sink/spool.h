@@ -53,8 +53,8 @@ void spool_init(struct spool *s);
 void spool_deinit(struct spool *s);
 
 /* Adds an output (output_open(), output_start()). -E2BIG: there are CHECKPOINT_OUTPUTS already. */
-int spool_add(struct spool *s, const char *spec, const struct format_context *ctx, bool uring,
-	uint64_t buffer, int *ret_why, struct output_error *err);
+int spool_add(struct spool *s, const struct config_output *config, const struct format_context *ctx,
+	bool uring, uint64_t buffer, int *ret_why, struct output_error *err);
 
 /*
  * Finds every file's place, with the slot of the ring's tail or NULL, before the first record.

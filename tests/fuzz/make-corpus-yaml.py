@@ -37,6 +37,15 @@ FORMS = {
     'escape-cut': b'capture:\n  filter: "\\U0001', 'duplicate': b'limits: {flows: 64, flows: 65}\n',
     'dotted': b'capture.buffer: 1MiB\n', 'typo': b'captrue:\n  bufer: 1\n', 'list': b'- a\n- - b\n  - {c: d}\n',
     'flow-list': b'[ecs:/a, "text:-", \'x:y\']', 'flow-list-behind': b'[ecs:/a] b', 'flow-commas': b'[,,a:b]',
+    'outputs': b'output:\n  files:\n    - format: zeek\n      path: /var/log/flowner/conn.log\n      include: ["process:curl port:443", a]\n'
+               b'      exclude: [loopback]\n      rotate_size: 64MiB\n      rotate_interval: 1d\n      compress: zstd\n'
+               b'      keep_files: 14\n      keep_time: 30d\n      keep_bytes: 1GiB\n    - text:-\n    - {format: ecs, path: "/x, y"}\n',
+    'outputs-empty': b'output: {files: [{format: ecs, path: /x, include: [], exclude: []}]}\n',
+    'outputs-wrong': b'output: {files: [{format: ecs, pth: /x}]}\n', 'outputs-half': b'output: {files: [{format: ecs}]}\n',
+    'outputs-twice': b'output: {files: [{format: ecs, path: a, path: b}]}\n', 'outputs-nested': b'output: {files: [{format: {a: b}}]}\n',
+    'outputs-null': b'output: {files: [{format: ~, path: }]}\n', 'outputs-key': b'output: {files: [{[a]: b}]}\n',
+    'outputs-same': b'output: {files: [{format: ecs, path: a}, ecs:a]}\n', 'flow-mapping': b'[{format: ecs, path: a, rotate_size: 1MiB}]',
+    'outputs-stdout': b'output: {files: [{format: ecs, path: "-", rotate_size: 1MiB}]}\n',
     'alias-bomb': b'a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]\n',
 }
 SHAPES = ['[', '{', '[{', '{a: ', '- ', '? ', ': ', '! ', '&a ', '"', "'", '|', '%', '#', '[? ', '- ? ', 'a: ', '\n', '---\n', '...\n',

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "config/outputs.h"
 #include "config/schema.h"
 #include "config/value.h"
 #include "tap.h"
@@ -79,28 +80,57 @@ static uint64_t random_number(const struct schema_key *k)
 	return n;
 }
 
-/* Fills one field past all parsing; false if the random text is one the key refuses. */
-static bool randomise(struct config *c, const struct schema_key *k)
+static bool randomise(void *base, const struct schema_key *k);
+
+/* Some as texts, some as mappings with a part of their keys set. */
+static bool randomise_outputs(void *base, const struct schema_key *k)
 {
 	struct value_complaint why;
-	struct config_list list = {0};
+	union value_list list = {0};
+	bool ok;
+
+	for (size_t n = 1 + below(4); n; n--) {
+		struct config_output o;
+
+		if (outputs_init(&o))
+			tap_bail("no memory");
+		for (size_t i = 0; i < schema_n_output_keys; i++) {
+			if (!schema_output_keys[i].initial || below(3) == 0)
+				(void)randomise(&o, &schema_output_keys[i]);
+		}
+		if (value_set(&o, &schema_output_keys[0], "ecs", 3, &why) == 0)
+			(void)outputs_append(&list.outputs, &o, &why);
+		outputs_deinit(&o);
+	}
+	ok = value_set_list(base, k, &list, &why) == 0;
+	value_list_clear(&list, k);
+	return ok;
+}
+
+/* Fills one field past all parsing; false if the random text is one the key refuses. */
+static bool randomise(void *base, const struct schema_key *k)
+{
+	struct value_complaint why;
+	union value_list list = {0};
 	char text[128];
-	void *at = (char *)c + k->offset;
+	void *at = (char *)base + k->offset;
 	size_t len;
 	int names = 0;
 
 	switch (k->type) {
 	case SCHEMA_STRING:
 		len = random_text(text, k->max < 100 ? k->max : 100, k->lines);
-		return value_set(c, k, text, len, &why) == 0;
+		return value_set(base, k, text, len, &why) == 0;
 	case SCHEMA_LIST:
 		for (size_t n = 1 + below(below(10) ? 4 : CONFIG_LIST_MAX); n; n--) {
 			len = random_text(text, k->max < 100 ? k->max : 100, false);
 			(void)value_append(&list, k, text, len, &why);
 		}
-		names = value_set_list(c, k, &list, &why);
-		value_list_clear(&list);
+		names = value_set_list(base, k, &list, &why);
+		value_list_clear(&list, k);
 		return names == 0;
+	case SCHEMA_OUTPUTS:
+		return randomise_outputs(base, k);
 	case SCHEMA_SIZE:
 	case SCHEMA_DURATION:
 	case SCHEMA_COUNT:
@@ -118,7 +148,20 @@ static bool randomise(struct config *c, const struct schema_key *k)
 	return false;
 }
 
-static bool equal(const struct config *a, const struct config *b, const struct schema_key *k)
+static bool equal(const void *a, const void *b, const struct schema_key *k);
+
+static bool equal_outputs(const struct config_outputs *a, const struct config_outputs *b)
+{
+	bool ok = a->n == b->n;
+
+	for (size_t i = 0; ok && i < a->n; i++) {
+		for (size_t j = 0; ok && j < schema_n_output_keys; j++)
+			ok = equal(&a->item[i], &b->item[i], &schema_output_keys[j]);
+	}
+	return ok;
+}
+
+static bool equal(const void *a, const void *b, const struct schema_key *k)
 {
 	const void *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
 	const struct config_list *list = x, *other = y;
@@ -134,6 +177,8 @@ static bool equal(const struct config *a, const struct config *b, const struct s
 				return false;
 		}
 		return true;
+	case SCHEMA_OUTPUTS:
+		return equal_outputs(x, y);
 	case SCHEMA_SIZE:
 	case SCHEMA_DURATION:
 	case SCHEMA_COUNT:
@@ -280,9 +325,30 @@ static void test_schema(void)
 	tap_ok(ok, "the table is in order");
 }
 
+/* The same for the keys of an output. */
+static void test_output_schema(void)
+{
+	bool ok = schema_n_output_keys > 0;
+
+	for (size_t i = 0; ok && i < schema_n_output_keys; i++) {
+		const struct schema_key *k = &schema_output_keys[i];
+		size_t len = strlen(k->help);
+
+		ok = len > 20 && len < 90 && k->help[len - 1] == '.' && !strchr(k->name, '.') &&
+		     k->offset < sizeof(struct config_output);
+		for (size_t j = 0; ok && j < i; j++)
+			ok = strcmp(k->path, schema_output_keys[j].path) != 0 &&
+			     k->offset != schema_output_keys[j].offset;
+		if (!ok)
+			printf("# %s\n", k->path);
+	}
+	tap_ok(ok, "so is that of an output's keys");
+}
+
 int main(void)
 {
 	test_schema();
+	test_output_schema();
 	test_round_trips();
 	test_numbers();
 	test_suggestions();

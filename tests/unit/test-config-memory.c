@@ -92,7 +92,8 @@ int main(void)
 		tap_bail("no folder");
 	snprintf(file, sizeof(file), "%s/f.yaml", folder);
 	write_file(file, "capture:\n  interfaces: [eth0, eth1]\n  filter: |\n    tcp\n    or udp\n"
-			 "limits: {flows: 1000}\n");
+			 "limits: {flows: 1000}\n"
+			 "output:\n  files: [ecs:/x, {format: a, path: /b, include: [c, d]}]\n");
 	for (n = 1; !last && n < 100000; n++) {
 		long before = live;
 		int r;

@@ -58,8 +58,8 @@ static void test_defaults(void)
 	tap_is_int(c.enrich.sock_diag, true, "default sock_diag");
 	tap_is_int(c.enrich.first_info_ns, 0, "default first_info");
 	tap_is_int(c.enrich.active_timeout_ns, 300000000000, "default active timeout");
-	tap_ok(c.output.files.n == 1 &&
-			!strcmp(c.output.files.item[0], "ecs:/var/log/flowner/flowner.ndjson"),
+	tap_ok(c.output.files.n == 1 && !strcmp(c.output.files.item[0].format, "ecs") &&
+			!strcmp(c.output.files.item[0].path, "/var/log/flowner/flowner.ndjson"),
 		"default files");
 	tap_is_int(c.output.flush_ns, 200000000, "default flush");
 	tap_is_int(c.output.sync_ns, 0, "default sync");
@@ -120,14 +120,65 @@ static void test_values(void)
 	tap_is_int(c.enrich.sock_diag, false, "a word for false");
 	tap_is_int(c.enrich.first_info_ns, 1500000000, "milliseconds");
 	tap_is_int(c.enrich.active_timeout_ns, 86400000000000, "days");
-	tap_ok(c.output.files.n == 2 && !strcmp(c.output.files.item[0], "ecs:/a") &&
-			!strcmp(c.output.files.item[1], "text:-"),
+	tap_ok(c.output.files.n == 2 && !strcmp(c.output.files.item[0].path, "/a") &&
+			!strcmp(c.output.files.item[1].format, "text"),
 		"a list with commas");
 	tap_is_int(c.output.sync_ns, 60000000000, "minutes");
 	tap_is_int(c.output.io_uring, CONFIG_IO_URING_OFF, "off is a name, not a boolean");
 	tap_is_int(c.limits.tcp_attempt_timeout_ns, 100000000, "nanoseconds");
 	tap_is_int(c.limits.args, 0, "zero needs no unit");
 	tap_is_str(c.capture.user, "4711", "a user by number");
+	config_deinit(&c);
+}
+
+static void test_outputs(void)
+{
+	static const char *const set[] = {"output.files=[{format: ecs, path: /b}, text:-]"};
+	struct config_sources s = {.file = file};
+	const struct config_output *o;
+	struct config c;
+
+	write_file(file, "output:\n"
+			 "  files:\n"
+			 "  - text:/a:b\n"
+			 "  - format: zeek\n"
+			 "    path: /var/log/flowner/conn.log\n"
+			 "    include: [\"process:curl port:443\", a]\n"
+			 "    exclude: [loopback]\n"
+			 "    rotate_size: 64MiB\n"
+			 "    rotate_interval: 1d\n"
+			 "    compress: zstd\n"
+			 "    keep_files: 14\n"
+			 "    keep_time: 30d\n"
+			 "    keep_bytes: 1GiB\n"
+			 "  - {path: '/x, y', format: ecs, include: []}\n");
+	tap_is_int(load(&c, &s), 0, "outputs as texts and as mappings");
+	tap_is_int(c.output.files.n, 3, "all of them");
+	o = c.output.files.item;
+	tap_is_str(o[0].format, "text", "a text's format");
+	tap_is_str(o[0].path, "/a:b", "a text's path");
+	tap_ok(o[0].include.n == 0 && o[0].exclude.n == 0 && o[0].rotate_size == 0 &&
+			o[0].rotate_interval_ns == 0 && o[0].compress == CONFIG_COMPRESS_NONE &&
+			o[0].keep_files == 0 && o[0].keep_time_ns == 0 && o[0].keep_bytes == 0,
+		"and the defaults");
+	tap_is_str(o[1].format, "zeek", "a mapping's format");
+	tap_is_str(o[1].path, "/var/log/flowner/conn.log", "a mapping's path");
+	tap_ok(o[1].include.n == 2 && !strcmp(o[1].include.item[0], "process:curl port:443"),
+		"include");
+	tap_ok(o[1].exclude.n == 1 && !strcmp(o[1].exclude.item[0], "loopback"), "exclude");
+	tap_is_int(o[1].rotate_size, 64 << 20, "rotate_size");
+	tap_is_int(o[1].rotate_interval_ns, 86400000000000, "rotate_interval");
+	tap_is_int(o[1].compress, CONFIG_COMPRESS_ZSTD, "compress");
+	tap_is_int(o[1].keep_files, 14, "keep_files");
+	tap_is_int(o[1].keep_time_ns, 30 * 86400000000000, "keep_time");
+	tap_is_int(o[1].keep_bytes, 1 << 30, "keep_bytes");
+	tap_is_str(o[2].path, "/x, y", "a flow mapping");
+	config_deinit(&c);
+	s.set = set;
+	s.n_set = 1;
+	tap_is_int(load(&c, &s), 0, "--set takes mappings, too");
+	tap_ok(c.output.files.n == 2 && !strcmp(c.output.files.item[0].path, "/b"),
+		"and replaces the list");
 	config_deinit(&c);
 }
 
@@ -148,7 +199,7 @@ static void test_yaml_forms(void)
 	tap_ok(c.capture.interfaces.n == 2 && !strcmp(c.capture.interfaces.item[1], "eth1"),
 		"flow list");
 	tap_is_int(c.capture.buffer, 1 << 20, "single quotes");
-	tap_ok(c.output.files.n == 2 && !strcmp(c.output.files.item[0], "ecs:/x"), "block list");
+	tap_ok(c.output.files.n == 2 && !strcmp(c.output.files.item[0].path, "/x"), "block list");
 	tap_is_int(c.metrics.interval_ns, 5000000000, "explicit key");
 	tap_is_int(c.limits.flows, 65536, "an empty section keeps the defaults");
 	config_deinit(&c);
@@ -193,7 +244,7 @@ static void test_order(void)
 	tap_is_str(c.output.user, "b", "in the order of names");
 	tap_is_int(c.output.sync_ns, 1000000000, "what no fragment says stays");
 	tap_is_int(c.output.io_uring, CONFIG_IO_URING_OFF, "an earlier fragment counts too");
-	tap_ok(c.output.files.n == 1 && !strcmp(c.output.files.item[0], "ecs:/3"),
+	tap_ok(c.output.files.n == 1 && !strcmp(c.output.files.item[0].path, "/3"),
 		"a list replaces the whole list");
 	tap_is_int(c.limits.flows, 1000, "another section stays");
 	config_deinit(&c);
@@ -314,6 +365,7 @@ int main(void)
 	snprintf(fragments, sizeof(fragments), "%s/conf.d", folder);
 	test_defaults();
 	test_values();
+	test_outputs();
 	test_yaml_forms();
 	test_lengths();
 	test_escapes();
