@@ -274,6 +274,7 @@ static enum decode_result decode_v4(struct network *n, struct decoded *ret)
 	n->first_fragment = frag & 0x2000;
 	ret->proto = p[9];
 	n->left = total;
+	ret->ip_len = (uint32_t)total;
 	r = take(n, head);
 	if (r || ret->proto != IPPROTO_AH)
 		return r;
@@ -295,6 +296,7 @@ static enum decode_result decode_v6(struct network *n, struct decoded *ret)
 	/* 0: a jumbogram (RFC 2675) or the kernel's BIG TCP; the length on the wire is the real
 	 * one. */
 	n->left = body ? body : n->c.wire;
+	ret->ip_len = (uint32_t)n->left + 40;
 	n->first_fragment = false;
 	return skip_extensions(n, p[6], true, &ret->proto);
 }

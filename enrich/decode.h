@@ -50,6 +50,7 @@ struct decoded {
 	 * chunks.
 	 */
 	uint32_t payload_len;
+	uint32_t ip_len;         /* IP header, extension headers and all behind them (GSO: real) */
 	uint16_t payload_off;    /* where those bytes start in the capture */
 	uint16_t payload_caplen; /* and how many of them were captured; 0 if TCP options were cut */
 };

@@ -53,6 +53,13 @@ size_t diag_request(void *buf, const struct socket_key *k, uint32_t seq)
 	return DIAG_REQUEST_SIZE;
 }
 
+void diag_request_info(void *request)
+{
+	struct inet_diag_req_v2 *r = mnl_nlmsg_get_payload(request);
+
+	r->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+}
+
 size_t diag_dump_request(void *buf, uint8_t family, uint8_t proto, uint32_t states, uint32_t seq)
 {
 	struct inet_diag_req_v2 *r = put_request(buf, NLM_F_DUMP, seq);

@@ -61,6 +61,8 @@ enum {
 
 /* Appends an exact lookup of @k as the kernel wants it. @buf has DIAG_REQUEST_SIZE bytes. */
 size_t diag_request(void *buf, const struct socket_key *k, uint32_t seq);
+/* Turns a request made by it into one that is answered with figures (struct diag_info) as well. */
+void diag_request_info(void *request);
 /* Appends a dump of all sockets of @family (AF_*) and @proto in @states (bit per TCP_*). */
 size_t diag_dump_request(void *buf, uint8_t family, uint8_t proto, uint32_t states, uint32_t seq);
 

@@ -113,8 +113,13 @@ static int lookup_batch(struct diag *d, struct diag_query *q, size_t n)
 	size_t len = 0, answered = 0;
 	ssize_t got;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		size_t at = len;
+
 		len += diag_request(requests + len, &q[i].key, ++d->seq);
+		if (q[i].want_info)
+			diag_request_info(requests + at);
+	}
 	d->stats.requests += n;
 	if (mnl_socket_sendto(d->nl, requests, len) < 0)
 		return -errno;

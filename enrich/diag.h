@@ -34,6 +34,7 @@ const struct diag_stats *diag_stats(const struct diag *d);
 /* A lookup and its answer. */
 struct diag_query {
 	struct socket_key key;
+	bool want_info;        /* socket.info, too: TCP */
 	enum diag_match match; /* NONE: no such socket, or no answer came */
 	struct diag_socket socket;
 };

@@ -54,13 +54,41 @@ static uint16_t flags(const struct emit *e, const struct flow *v)
 		flags |= RECORD_FLAG_RESP_BYTES;
 	if (v->loss_window)
 		flags |= RECORD_FLAG_LOSS_WINDOW;
-	if (v->key.proto != IPPROTO_TCP)
+	if (v->key.proto != IPPROTO_TCP || e->all_packets)
 		flags |= RECORD_FLAG_ALL_PACKETS;
+	if (v->kernel_bytes)
+		flags |= RECORD_FLAG_KERNEL_BYTES;
+	flags |= RECORD_FLAG_IP_BYTES;
 	if (v->reported)
 		flags |= RECORD_FLAG_REPORTED;
 	if (!e->owners)
 		flags |= RECORD_FLAG_OFFLINE;
 	return flags;
+}
+
+/* What @side has sent since the flow's last record, as far as that is known. */
+static uint64_t delta_bytes(const struct flow *v, enum flow_side side)
+{
+	if (!v->have_bytes[side] || v->bytes[side] < v->reported_bytes[side])
+		return 0;
+	return v->bytes[side] - v->reported_bytes[side];
+}
+
+static void put_counts(struct record *r, const struct flow *v, uint64_t delta)
+{
+	r->orig_bytes = v->have_bytes[FLOW_ORIG] ? v->bytes[FLOW_ORIG] : 0;
+	r->resp_bytes = v->have_bytes[FLOW_RESP] ? v->bytes[FLOW_RESP] : 0;
+	r->orig_packets = v->packets[FLOW_ORIG];
+	r->resp_packets = v->packets[FLOW_RESP];
+	r->orig_ip_bytes = v->ip_bytes[FLOW_ORIG];
+	r->resp_ip_bytes = v->ip_bytes[FLOW_RESP];
+	r->delta_packets = delta;
+	r->delta_orig_packets = v->packets[FLOW_ORIG] - v->reported_packets[FLOW_ORIG];
+	r->delta_resp_packets = v->packets[FLOW_RESP] - v->reported_packets[FLOW_RESP];
+	r->delta_orig_bytes = delta_bytes(v, FLOW_ORIG);
+	r->delta_resp_bytes = delta_bytes(v, FLOW_RESP);
+	if (!delta && !r->delta_orig_bytes && !r->delta_resp_bytes)
+		r->flags |= RECORD_FLAG_UNCHANGED;
 }
 
 static void build(struct emit *e, const struct flow *view, const struct flow *live,
@@ -87,17 +115,12 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	r->resp_port = view->key.port[FLOW_RESP];
 	r->vlan = view->key.vlan;
 	r->flags = flags(e, view);
-	if (!delta && view->reported_bytes[FLOW_ORIG] == view->bytes[FLOW_ORIG] &&
-		view->reported_bytes[FLOW_RESP] == view->bytes[FLOW_RESP])
-		r->flags |= RECORD_FLAG_UNCHANGED;
-	r->orig_bytes = view->bytes[FLOW_ORIG];
-	r->resp_bytes = view->bytes[FLOW_RESP];
-	r->orig_packets = view->packets[FLOW_ORIG];
-	r->resp_packets = view->packets[FLOW_RESP];
-	r->delta_packets = delta;
+	put_counts(r, view, delta);
 	r->connections = 1;
 	r->ifindex = view->ifindex[FLOW_ORIG] ? view->ifindex[FLOW_ORIG] : view->ifindex[FLOW_RESP];
 	r->rtt_ns = view->rtt_ns;
+	r->srtt_ns = view->srtt_ns;
+	r->retransmits = view->retransmits;
 	memcpy(r->history, view->history, sizeof(r->history));
 	put_owner(e, &live->owner[FLOW_ORIG], r, &r->orig);
 	put_owner(e, &live->owner[FLOW_RESP], r, &r->resp);
@@ -154,8 +177,9 @@ static int wait_for_room(struct emit *e, size_t size)
 int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 	enum flow_event event, uint64_t t_ns)
 {
-	const uint64_t delta =
-		view->packets[FLOW_ORIG] + view->packets[FLOW_RESP] - view->reported_packets;
+	const uint64_t delta = view->packets[FLOW_ORIG] + view->packets[FLOW_RESP] -
+			       view->reported_packets[FLOW_ORIG] -
+			       view->reported_packets[FLOW_RESP];
 	struct record *r = &e->record;
 	struct ledger *l = e->ledger;
 	int result;

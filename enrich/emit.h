@@ -30,6 +30,7 @@ struct emit {
 	void (*wait)(void *arg); /* with patience: sleeps EMIT_WAIT_NS, serving sink meanwhile */
 	void *wait_arg;
 	bool only_tree;
+	bool all_packets;     /* of TCP, too, all headers are captured */
 	uint64_t put_records; /* in the ring, not yet committed */
 	uint64_t put_packets;
 	struct record record; /* scratch */

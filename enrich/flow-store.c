@@ -68,7 +68,7 @@ struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *i
 	return e;
 }
 
-static void disarm(struct flow_store *s, struct flow_entry *e, enum flow_timer timer)
+void flow_store_disarm(struct flow_store *s, struct flow_entry *e, enum flow_timer timer)
 {
 	struct flow_link *l = &e->link[timer];
 
@@ -85,16 +85,23 @@ static void disarm(struct flow_store *s, struct flow_entry *e, enum flow_timer t
 	l->queue = FLOW_QUEUES;
 }
 
+static enum flow_timer timer_of(enum flow_queue q)
+{
+	if (q < FLOW_QUEUES_IDLE)
+		return FLOW_TIMER_IDLE;
+	return q < FLOW_QUEUES_TIME ? FLOW_TIMER_REPORT : FLOW_TIMER_TRAFFIC;
+}
+
 void flow_store_arm(
 	struct flow_store *s, struct flow_entry *e, enum flow_queue q, uint64_t clock_ns)
 {
-	enum flow_timer timer = q < FLOW_QUEUES_IDLE ? FLOW_TIMER_IDLE : FLOW_TIMER_REPORT;
+	enum flow_timer timer = timer_of(q);
 	uint64_t timeout = s->queue[q].timeout_ns;
 	uint32_t tail = s->queue[q].tail, n = number_of(s, e);
 	struct flow_link *l = &e->link[timer];
 
 	if (tail != n || l->queue != q) {
-		disarm(s, e, timer);
+		flow_store_disarm(s, e, timer);
 		if (!timeout)
 			return;
 		tail = s->queue[q].tail;
@@ -113,8 +120,9 @@ void flow_store_arm(
 void flow_store_end(struct flow_store *s, struct flow_entry *e)
 {
 	flow_slots_remove(&s->slots, e->hash, number_of(s, e));
-	disarm(s, e, FLOW_TIMER_IDLE);
-	disarm(s, e, FLOW_TIMER_REPORT);
+	flow_store_disarm(s, e, FLOW_TIMER_IDLE);
+	flow_store_disarm(s, e, FLOW_TIMER_REPORT);
+	flow_store_disarm(s, e, FLOW_TIMER_TRAFFIC);
 	e->next = s->ended;
 	s->ended = number_of(s, e);
 	s->open--;
@@ -138,8 +146,8 @@ enum flow_queue flow_store_due(const struct flow_store *s, uint64_t *ret_deadlin
 	enum flow_queue due = FLOW_QUEUES;
 	uint64_t earliest = UINT64_MAX;
 
-	for (unsigned q = 0; q < FLOW_QUEUES; q++) {
-		unsigned timer = q < FLOW_QUEUES_IDLE ? FLOW_TIMER_IDLE : FLOW_TIMER_REPORT;
+	for (unsigned q = 0; q < FLOW_QUEUES_TIME; q++) {
+		enum flow_timer timer = timer_of(q);
 		uint32_t head = s->queue[q].head;
 
 		if (head != FLOW_ENTRY_NONE && s->entry[head].link[timer].deadline_ns < earliest) {

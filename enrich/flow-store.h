@@ -27,12 +27,16 @@ enum flow_queue {
 	FLOW_QUEUE_UDP,
 	FLOW_QUEUE_FIRST, /* info records: and in at most one of these two */
 	FLOW_QUEUE_ACTIVE,
+	FLOW_QUEUES_TIME,
+	/* The kernel is to be asked: deadlines are bytes of traffic, the caller looks at the head.
+	 */
+	FLOW_QUEUE_TRAFFIC = FLOW_QUEUES_TIME,
 	FLOW_QUEUES, /* not armed */
 };
 
 #define FLOW_QUEUES_IDLE 3
 
-enum flow_timer { FLOW_TIMER_IDLE, FLOW_TIMER_REPORT, FLOW_TIMERS };
+enum flow_timer { FLOW_TIMER_IDLE, FLOW_TIMER_REPORT, FLOW_TIMER_TRAFFIC, FLOW_TIMERS };
 
 struct flow_link {
 	uint64_t deadline_ns;
@@ -47,6 +51,7 @@ struct flow_entry {
 	struct flow_link link[FLOW_TIMERS];
 	uint64_t armed_ns; /* the clock at the latest packet */
 	uint64_t event_ns; /* time of the latest event */
+	uint64_t traffic;  /* the table's when it began or the kernel was asked last */
 	uint64_t loss;     /* the table's loss count at its start */
 	uint32_t hash;
 	uint32_t next; /* in the list of ended, or of free entries */
@@ -83,6 +88,8 @@ void flow_store_end(struct flow_store *s, struct flow_entry *e);
 /* The next ended entry, which then is free, or NULL: to be used before anything else is called. */
 struct flow_entry *flow_store_take_ended(struct flow_store *s);
 
+/* Takes @e out of that timer's queue. */
+void flow_store_disarm(struct flow_store *s, struct flow_entry *e, enum flow_timer timer);
 /* (Re)arms @e in @q, @clock_ns + the queue's timeout from now; disarms it if that timeout is 0. */
 void flow_store_arm(
 	struct flow_store *s, struct flow_entry *e, enum flow_queue q, uint64_t clock_ns);

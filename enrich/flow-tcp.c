@@ -10,6 +10,12 @@
 #define LETTER_H 0x04
 #define LETTER_R 0x08
 
+/*
+ * How far beyond what is known a sequence number may be; the rest of the 32 bits is for old
+ * segments (RFC 7323: windows are at most 1 GiB).
+ */
+#define FORWARD UINT32_C(0xc0000000)
+
 void flow_history(struct flow *f, enum flow_side side, char c)
 {
 	size_t n = strnlen(f->history, sizeof(f->history));
@@ -24,6 +30,19 @@ static void letter_once(
 	if (s->letters & bit)
 		return;
 	s->letters |= bit;
+	flow_history(f, side, c);
+}
+
+/* These repeat on a new sequence number. */
+static void letter_at(struct flow *f, enum flow_side side, struct flow_tcp_side *s, uint8_t bit,
+	char c, uint32_t seq)
+{
+	uint32_t *last = bit == LETTER_H ? &s->h_seq : &s->r_seq;
+
+	if (s->letters & bit && *last == seq)
+		return;
+	s->letters |= bit;
+	*last = seq;
 	flow_history(f, side, c);
 }
 
@@ -51,6 +70,17 @@ bool flow_tcp_is_new(const struct flow_tcp *t, enum flow_side side, const struct
 	return s->flags & FLOW_TCP_HAVE_ISN || peer->state != FLOW_TCP_SYN_SENT;
 }
 
+/* Moves the 64-bit count @n up to where its low half is @offset, unless that is further back. */
+static void count_up(struct flow_tcp_side *s, uint64_t *n, uint32_t offset)
+{
+	uint32_t more = offset - (uint32_t)*n;
+
+	if (!more || more >= FORWARD)
+		return;
+	*n += more;
+	s->flags &= (uint8_t)~FLOW_TCP_KERNEL;
+}
+
 /* The side has sent everything below sequence number @end. */
 static void saw_sent(struct flow_tcp_side *s, uint32_t end)
 {
@@ -61,8 +91,8 @@ static void saw_sent(struct flow_tcp_side *s, uint32_t end)
 	if (!(s->flags & FLOW_TCP_HAVE_SENT)) {
 		s->flags |= FLOW_TCP_HAVE_SENT;
 		s->sent = offset == UINT32_MAX ? 0 : offset; /* a keep-alive stands one before */
-	} else if ((int32_t)(offset - (uint32_t)s->sent) > 0) {
-		s->sent += offset - (uint32_t)s->sent;
+	} else {
+		count_up(s, &s->sent, offset);
 	}
 }
 
@@ -72,12 +102,11 @@ static void saw_acked(struct flow_tcp_side *s, uint32_t ack)
 
 	if (!(s->flags & FLOW_TCP_HAVE_ISN))
 		return;
-	if (!(s->flags & FLOW_TCP_HAVE_ACKED)) {
-		s->flags |= FLOW_TCP_HAVE_ACKED;
+	if (!(s->flags & FLOW_TCP_HAVE_ACKED) && !s->acked)
 		s->acked = offset;
-	} else if ((int32_t)(offset - (uint32_t)s->acked) > 0) {
-		s->acked += offset - (uint32_t)s->acked;
-	}
+	else
+		count_up(s, &s->acked, offset);
+	s->flags |= FLOW_TCP_HAVE_ACKED;
 }
 
 static void on_syn(struct flow_tcp *t, struct flow *f, enum flow_side side, const struct decoded *d,
@@ -89,8 +118,11 @@ static void on_syn(struct flow_tcp *t, struct flow *f, enum flow_side side, cons
 
 	if (is_ack && peer->flags & FLOW_TCP_HAVE_ISN && !acks_syn(peer, d->ack))
 		return;
-	if (known && s->isn != d->seq)
-		return; /* somebody else's answer to the same SYN */
+	if (known && s->isn != d->seq) { /* somebody else's answer to the same SYN */
+		if (is_ack)
+			letter_at(f, side, s, LETTER_H, 'h', d->seq);
+		return;
+	}
 	s->isn = d->seq;
 	s->flags |= FLOW_TCP_HAVE_ISN;
 	if (!is_ack) {
@@ -108,7 +140,7 @@ static void on_syn(struct flow_tcp *t, struct flow *f, enum flow_side side, cons
 		}
 		return;
 	}
-	letter_once(f, side, s, LETTER_H, 'h');
+	letter_at(f, side, s, LETTER_H, 'h', d->seq);
 	if (s->state < FLOW_TCP_ESTABLISHED)
 		s->state = FLOW_TCP_ESTABLISHED;
 	t->answered = true;
@@ -129,13 +161,13 @@ static bool on_rst(struct flow_tcp *t, struct flow *f, enum flow_side side, cons
 	struct flow_tcp_side *s = &t->side[side], *peer = &t->side[!side];
 	bool is_ack = d->tcp_flags & DECODE_TCP_ACK;
 
-	letter_once(f, side, s, LETTER_R, 'r');
+	letter_at(f, side, s, LETTER_R, 'r', d->seq);
 	if (s->state == FLOW_TCP_INACTIVE && peer->state == FLOW_TCP_SYN_SENT &&
 		(!is_ack || !acks_syn(peer, d->ack)))
 		return false;
 	/* 0 with an acknowledgement is what an end without a connection answers, not a count. */
-	if (d->seq || !is_ack)
-		saw_sent(s, d->seq);
+	if ((d->seq || !is_ack) && !(s->flags & FLOW_TCP_HAVE_FIN))
+		saw_sent(s, d->seq); /* after a FIN it counts that, too */
 	if (is_ack)
 		saw_acked(peer, d->ack);
 	s->state = FLOW_TCP_RESET;
@@ -163,6 +195,7 @@ static bool on_segment(
 		return false;
 	flow_history(f, side, 'f');
 	s->fin = end;
+	s->flags |= FLOW_TCP_HAVE_FIN;
 	s->state = FLOW_TCP_CLOSED;
 	return peer->state == FLOW_TCP_CLOSED;
 }
@@ -220,22 +253,57 @@ static enum record_state conn_state(const struct flow_tcp *t, const struct flow 
 	return RECORD_STATE_OTH;
 }
 
-void flow_tcp_settle(const struct flow_tcp *t, struct flow *f)
+/* A last word @n whose upper half may be missing, seen after the kernel had counted @least. */
+static uint64_t above(uint64_t n, uint64_t least)
+{
+	uint32_t more = (uint32_t)n - (uint32_t)least;
+
+	return n >= least ? n : more < FORWARD ? least + more : least;
+}
+
+void flow_tcp_figures(struct flow_tcp *t, const struct flow_figures *k)
+{
+	bool reset = t->side[0].state == FLOW_TCP_RESET || t->side[1].state == FLOW_TCP_RESET;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct flow_tcp_side *s = &t->side[i];
+		uint64_t least = k->bytes[i] > k->slack[i] ? k->bytes[i] - k->slack[i] : 0;
+		bool sent = s->flags & FLOW_TCP_HAVE_SENT, acked = s->flags & FLOW_TCP_HAVE_ACKED;
+
+		if (!k->have[i] || !(s->flags & FLOW_TCP_HAVE_ISN))
+			continue;
+		if (s->acked < least)
+			s->acked = reset && acked ? above(s->acked, least) : least;
+		if (sent && (reset || s->flags & FLOW_TCP_HAVE_FIN)) {
+			s->sent = above(s->sent, least);
+		} else if (!k->slack[i] && (!sent || s->sent < k->bytes[i])) {
+			s->sent = k->bytes[i];
+			s->flags |= FLOW_TCP_HAVE_SENT | FLOW_TCP_KERNEL;
+		}
+	}
+}
+
+void flow_tcp_settle(const struct flow_tcp *t, bool doubt, struct flow *f)
 {
 	bool reset = t->side[0].state == FLOW_TCP_RESET || t->side[1].state == FLOW_TCP_RESET;
 
 	f->state = conn_state(t, f);
+	f->kernel_bytes = true;
 	for (unsigned i = 0; i < 2; i++) {
 		const struct flow_tcp_side *s = &t->side[i];
 		bool sent = s->flags & FLOW_TCP_HAVE_SENT, acked = s->flags & FLOW_TCP_HAVE_ACKED;
 
+		f->kernel_bytes &= (s->flags & FLOW_TCP_KERNEL) != 0;
 		/* Only a reset makes the last acknowledgement the last word on what arrived. */
-		f->have_bytes[i] = sent || (acked && reset) || f->state == RECORD_STATE_REJ;
-		if (f->state == RECORD_STATE_REJ)
-			f->bytes[i] = 0;
-		else if (sent && (s->state == FLOW_TCP_CLOSED || !acked || s->sent > s->acked))
+		f->have_bytes[i] = sent || (acked && reset);
+		if (sent && (s->flags & FLOW_TCP_HAVE_FIN || !acked || s->sent > s->acked))
 			f->bytes[i] = s->sent;
 		else if (f->have_bytes[i])
 			f->bytes[i] = s->acked;
+		f->have_bytes[i] &= !doubt;
+		if (f->state == RECORD_STATE_REJ) {
+			f->have_bytes[i] = true;
+			f->bytes[i] = 0;
+		}
 	}
 }

@@ -29,6 +29,8 @@ enum flow_tcp_end {
 #define FLOW_TCP_HAVE_SENT  0x02
 #define FLOW_TCP_HAVE_ACKED 0x04
 #define FLOW_TCP_SYN_AGAIN  0x08 /* retransmitted: no round-trip time */
+#define FLOW_TCP_HAVE_FIN   0x10
+#define FLOW_TCP_KERNEL     0x20 /* `sent` is the kernel's count, no packet went beyond it */
 
 struct flow_tcp_side {
 	uint64_t sent;  /* payload bytes by its own sequence numbers */
@@ -37,7 +39,8 @@ struct flow_tcp_side {
 	uint32_t isn;
 	uint32_t fin; /* sequence number of its FIN */
 	uint32_t syn_payload;
-	uint8_t state; /* enum flow_tcp_end */
+	uint32_t h_seq, r_seq; /* of the latest SYN-ACK and RST in the history */
+	uint8_t state;         /* enum flow_tcp_end */
 	uint8_t flags;
 	uint8_t letters; /* history letters it already has */
 };
@@ -58,8 +61,21 @@ bool flow_tcp_packet(struct flow_tcp *t, struct flow *f, enum flow_side side,
 /* Whether both sides were heard: the long timeout applies. */
 bool flow_tcp_is_answered(const struct flow_tcp *t);
 
-/* Sets state, bytes and have_bytes of @f as of now. */
-void flow_tcp_settle(const struct flow_tcp *t, struct flow *f);
+/*
+ * What the kernel counted, not later than now: sequence numbers have 32 bits, from here on they
+ * count above this.
+ */
+void flow_tcp_figures(struct flow_tcp *t, const struct flow_figures *k);
+
+/*
+ * Sets state, bytes, have_bytes and kernel_bytes of @f as of now. @doubt: sequence numbers may have
+ * gone round unseen.
+ *
+ * A side's bytes are the payload it sent: up to its FIN, else up to the highest sequence number
+ * seen from it or, once there is a reset, acknowledged to it. What it sent beyond and nobody
+ * acknowledged is not known.
+ */
+void flow_tcp_settle(const struct flow_tcp *t, bool doubt, struct flow *f);
 
 /* Appends @c (lower case) to the history, in upper case for the originator, if there is room. */
 void flow_history(struct flow *f, enum flow_side side, char c);

@@ -20,6 +20,7 @@ struct flow_table {
 	flow_event_fn event;
 	flow_free_fn free;
 	flow_changed_fn changed; /* NULL = not asked */
+	flow_figures_fn figures; /* NULL = nobody can be asked */
 	void *arg;
 	uint64_t clock_ns; /* the latest time heard of */
 	uint64_t max_flows;
@@ -29,6 +30,8 @@ struct flow_table {
 	uint64_t reported; /* of these, reported */
 	uint64_t evicted;
 	uint64_t losses;
+	uint64_t traffic; /* bytes that passed by, at least */
+	bool all_packets;
 };
 
 int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free_fn,
@@ -50,6 +53,7 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 		.max_flows = l->max_flows,
 		.hash_seed = {l->hash_seed[0], l->hash_seed[1]},
 		.next_id = l->id_base,
+		.all_packets = l->all_packets,
 	};
 	r = flow_store_init(&t->store, (uint32_t)l->max_flows, FLOW_UNREAPED_MAX);
 	if (!r)
@@ -64,6 +68,7 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 	t->store.queue[FLOW_QUEUE_UDP].timeout_ns = l->udp_timeout_ns;
 	t->store.queue[FLOW_QUEUE_FIRST].timeout_ns = l->first_info_ns;
 	t->store.queue[FLOW_QUEUE_ACTIVE].timeout_ns = l->active_timeout_ns;
+	t->store.queue[FLOW_QUEUE_TRAFFIC].timeout_ns = FLOW_TRAFFIC_DUE;
 	*ret = t;
 	return 0;
 }
@@ -95,13 +100,39 @@ static bool is_icmp(uint8_t proto)
 	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 }
 
+/* Whether all that is known of @e's bytes are the low 32 bits. */
+static bool in_doubt(const struct flow_table *t, const struct flow_entry *e)
+{
+	return t->figures && !(t->all_packets && e->loss == t->losses) &&
+	       t->traffic - e->traffic >= FLOW_TRAFFIC_SURE;
+}
+
+static bool ask_kernel(struct flow_table *t, struct flow_entry *e, bool ended)
+{
+	struct flow_figures k = {0};
+
+	if (!t->figures || e->pub.key.proto != IPPROTO_TCP ||
+		!t->figures(t->arg, &e->pub, ended, &k))
+		return false;
+	e->pub.srtt_ns = k.srtt_ns;
+	e->pub.retransmits = k.retransmits;
+	if (!t->all_packets || e->loss != t->losses)
+		flow_tcp_figures(&e->tcp, &k);
+	if (k.have[0] && k.have[1])
+		e->traffic = t->traffic;
+	return true;
+}
+
 /* Brings what callers see up to date and calls them. */
 static void fire(struct flow_table *t, struct flow_entry *e, enum flow_event event, uint64_t t_ns)
 {
 	struct flow *f = &e->pub;
 
+	if (event != FLOW_EVENT_START)
+		ask_kernel(t, e, event == FLOW_EVENT_END);
+	f->doubt = f->key.proto == IPPROTO_TCP && in_doubt(t, e);
 	if (f->key.proto == IPPROTO_TCP)
-		flow_tcp_settle(&e->tcp, f);
+		flow_tcp_settle(&e->tcp, f->doubt, f);
 	else if (is_icmp(f->key.proto))
 		f->state = RECORD_STATE_OTH;
 	else if (!f->packets[FLOW_ORIG])
@@ -240,6 +271,9 @@ static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *
 	if (d->proto == IPPROTO_TCP && !from_orig)
 		e->pub.history[0] = '^'; /* Zeek's mark: turned round */
 	e->loss = t->losses;
+	e->traffic = t->traffic;
+	if (t->figures && d->proto == IPPROTO_TCP)
+		flow_store_arm(s, e, FLOW_QUEUE_TRAFFIC, t->traffic);
 	flow_store_arm(s, e,
 		s->queue[FLOW_QUEUE_FIRST].timeout_ns ? FLOW_QUEUE_FIRST : FLOW_QUEUE_ACTIVE,
 		t->clock_ns);
@@ -269,6 +303,7 @@ static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side sid
 	bool over = false;
 
 	t->counted++;
+	f->ip_bytes[side] += d->ip_len;
 	if (t_ns > f->last_ns)
 		f->last_ns = t_ns;
 	if (d->proto == IPPROTO_TCP) {
@@ -337,6 +372,37 @@ void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed)
 	t->changed = changed;
 }
 
+void flow_table_on_figures(struct flow_table *t, flow_figures_fn figures)
+{
+	t->figures = figures;
+}
+
+void flow_table_traffic(struct flow_table *t, uint64_t bytes)
+{
+	if (bytes > t->traffic)
+		t->traffic = bytes;
+}
+
+unsigned flow_table_ask_due(struct flow_table *t, unsigned budget)
+{
+	struct flow_store *s = &t->store;
+	unsigned asked = 0;
+
+	while (asked < budget && s->queue[FLOW_QUEUE_TRAFFIC].head != FLOW_ENTRY_NONE) {
+		struct flow_entry *e = &s->entry[s->queue[FLOW_QUEUE_TRAFFIC].head];
+
+		if (e->link[FLOW_TIMER_TRAFFIC].deadline_ns > t->traffic)
+			break;
+		asked++;
+		/* Who gave no answer will give none: not on this host. */
+		if (ask_kernel(t, e, false))
+			flow_store_arm(s, e, FLOW_QUEUE_TRAFFIC, t->traffic);
+		else
+			flow_store_disarm(s, e, FLOW_TIMER_TRAFFIC);
+	}
+	return asked;
+}
+
 void flow_table_expire(struct flow_table *t, uint64_t now_ns)
 {
 	struct flow_store *s = &t->store;
@@ -402,11 +468,14 @@ uint64_t flow_table_open_packets(const struct flow_table *t)
 
 uint64_t flow_reported(struct flow_table *t, struct flow *f)
 {
-	uint64_t total = f->packets[0] + f->packets[1], delta = total - f->reported_packets;
+	uint64_t delta = 0;
 
-	f->reported_packets = total;
-	f->reported_bytes[0] = f->bytes[0];
-	f->reported_bytes[1] = f->bytes[1];
+	for (unsigned i = 0; i < 2; i++) {
+		delta += f->packets[i] - f->reported_packets[i];
+		f->reported_packets[i] = f->packets[i];
+		if (f->have_bytes[i])
+			f->reported_bytes[i] = f->bytes[i];
+	}
 	t->reported += delta;
 	return delta;
 }

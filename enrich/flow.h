@@ -51,21 +51,27 @@ struct flow {
 	uint64_t start_ns;
 	uint64_t last_ns; /* time of the latest packet, >= start_ns */
 	uint64_t packets[2];
+	uint64_t ip_bytes[2]; /* IP headers and what they carry */
 	/*
-	 * Payload bytes, valid with have_bytes. TCP: modulo 2^32 unless every packet is captured,
-	 * and known from FIN, RST or data on; the kernel's own count, where there is one, corrects
-	 * that.
+	 * Payload bytes, valid with have_bytes. TCP: from sequence numbers, so known from FIN, RST
+	 * or data on, or once the kernel was asked; modulo 2^32 if neither every packet is seen nor
+	 * anybody can be asked (flow_table_on_figures()).
 	 */
 	uint64_t bytes[2];
 	bool have_bytes[2];
+	bool kernel_bytes; /* `bytes` are what the kernel answered, no packet went beyond */
 	bool midstream;
+	bool doubt; /* at END: bytes would be known but for how often 2^32 went by */
 	bool loss_window;
-	bool reported;             /* an info record went out */
-	bool started;              /* the start event went out */
-	uint64_t reported_packets; /* of both sides, in records up to now */
+	bool reported;                /* an info record went out */
+	bool started;                 /* the start event went out */
+	uint64_t reported_packets[2]; /* in records up to now */
 	uint64_t reported_bytes[2];
 	uint32_t ifindex[2]; /* first interface each side was seen on */
 	uint32_t rtt_ns;     /* SYN -> SYN-ACK; 0 = unknown (or the SYN was sent again) */
+	uint32_t srtt_ns;    /* the kernel's latest answers; 0 = none */
+	uint32_t retransmits;
+	uint64_t cookie[2]; /* the caller's: of the socket that was asked, 0 = none yet */
 	enum record_state state;
 	enum record_end_reason end_reason; /* at END */
 	/* NUL-padded and -terminated; a `^` in front: the first packet was the responder's. */
@@ -95,6 +101,7 @@ struct flow_limits {
 	uint64_t active_timeout_ns;      /* from start or the info before; 0 = none */
 	uint64_t hash_seed[2];
 	uint64_t id_base; /* start of flow ids: unique per start of enrich */
+	bool all_packets; /* every packet of TCP flows is seen: they count by themselves */
 };
 
 struct flow_table;
@@ -112,6 +119,36 @@ void flow_table_free(struct flow_table *t);
  */
 typedef bool (*flow_changed_fn)(void *arg, struct flow *f, enum flow_side side, uint64_t t_ns);
 void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed);
+
+/* What the kernel counted on a TCP connection. */
+struct flow_figures {
+	/* Payload each side has sent; with @slack it may be that much too high. */
+	uint64_t bytes[2];
+	uint64_t slack[2];
+	bool have[2];
+	uint32_t srtt_ns, retransmits;
+};
+
+/*
+ * Asks the kernel about @f, open or (@ended) just over; false = no answer. Called for TCP flows:
+ * before an info or end event, and as flow_table_traffic() finds it due.
+ *
+ * Where only SYN, FIN and RST are captured the sequence number of the last one tells the bytes but
+ * for how often 2^32 went by. No connection moves more than all interfaces together: asked again
+ * before that much traffic has passed, the kernel's answer settles it. If that failed, have_bytes
+ * is false at the end.
+ */
+typedef bool (*flow_figures_fn)(void *arg, struct flow *f, bool ended, struct flow_figures *ret);
+void flow_table_on_figures(struct flow_table *t, flow_figures_fn figures);
+
+#define FLOW_TRAFFIC_DUE  (UINT64_C(3) << 29) /* bytes after which a flow is asked about again */
+#define FLOW_TRAFFIC_SURE (UINT64_C(3) << 30) /* and up to which no sequence number wraps unseen   \
+					       */
+
+/* Bytes that all interfaces have carried so far, not less; never goes back. */
+void flow_table_traffic(struct flow_table *t, uint64_t bytes);
+/* Asks about at most @budget flows that are due. Returns how many it asked about. */
+unsigned flow_table_ask_due(struct flow_table *t, unsigned budget);
 
 enum flow_packet {
 	FLOW_PACKET_COUNTED,   /* in the flow's packet count */

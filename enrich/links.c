@@ -27,6 +27,8 @@ struct address {
 
 struct name {
 	uint32_t ifindex;
+	bool counted; /* the next two are set */
+	uint64_t received, sent;
 	char name[IF_NAMESIZE];
 };
 
@@ -37,7 +39,10 @@ struct links {
 	size_t n_addresses, room_addresses;
 	struct address *address; /* sorted */
 	size_t n_names, room_names;
-	struct name *name; /* sorted by index */
+	struct name *name;                /* sorted by index */
+	uint64_t traffic, received, sent; /* the latter two in the dump that runs */
+	bool traffic_known;
+	bool overrun; /* notifications were lost, read all again */
 };
 
 /* One for all: there is one thread, and up to hundreds of namespaces. */
@@ -148,10 +153,51 @@ static void on_link(struct links *l, const struct nlmsghdr *h, bool there)
 			qsort(l->name, l->n_names, sizeof(n), compare_name);
 		}
 	} else if (at) {
-		*at = n;
+		memcpy(at->name, n.name, sizeof(n.name));
 	} else if (grow((void **)&l->name, l->n_names, &l->room_names, sizeof(n), NAMES_MAX)) {
 		l->name[l->n_names++] = n;
 		qsort(l->name, l->n_names, sizeof(n), compare_name);
+	}
+}
+
+/* Bytes from @from to @to of a counter that begins anew when its driver is reset. */
+static uint64_t counter_delta(uint64_t from, uint64_t to)
+{
+	return to >= from ? to - from : to;
+}
+
+static void on_stats(struct links *l, const struct nlmsghdr *h)
+{
+	const struct if_stats_msg *m = mnl_nlmsg_get_payload(h);
+	struct rtnl_link_stats64 stats = {0};
+	struct name key = {0}, *at = NULL;
+	const struct nlattr *attr;
+
+	if (h->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*m))
+		return;
+	key.ifindex = m->ifindex;
+	if (l->n_names)
+		at = bsearch(&key, l->name, l->n_names, sizeof(key), compare_name);
+	mnl_attr_for_each(attr, h, sizeof(*m))
+	{
+		size_t len = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) == IFLA_STATS_LINK_64)
+			memcpy(&stats, mnl_attr_get_payload(attr),
+				len < sizeof(stats) ? len : sizeof(stats));
+	}
+	/* One that is new since the last dump has carried all this since then. */
+	if (at && at->counted) {
+		l->received += counter_delta(at->received, stats.rx_bytes);
+		l->sent += counter_delta(at->sent, stats.tx_bytes);
+	} else if (l->traffic_known) {
+		l->received += stats.rx_bytes;
+		l->sent += stats.tx_bytes;
+	}
+	if (at) {
+		at->counted = true;
+		at->received = stats.rx_bytes;
+		at->sent = stats.tx_bytes;
 	}
 }
 
@@ -171,6 +217,9 @@ static bool take_in(struct links *l, size_t len, uint32_t seq)
 		case RTM_NEWLINK:
 		case RTM_DELLINK:
 			on_link(l, h, h->nlmsg_type == RTM_NEWLINK);
+			break;
+		case RTM_NEWSTATS:
+			on_stats(l, h);
 			break;
 		case NLMSG_DONE:
 		case NLMSG_ERROR:
@@ -197,20 +246,27 @@ static int dump(struct links *l, uint16_t type)
 {
 	char buf[64] = {0};
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct if_stats_msg *stats;
 	struct rtgenmsg *g;
 	ssize_t n;
 
 	h->nlmsg_type = type;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	h->nlmsg_seq = ++l->seq;
-	g = mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
-	g->rtgen_family = AF_UNSPEC;
+	if (type == RTM_GETSTATS) {
+		stats = mnl_nlmsg_put_extra_header(h, sizeof(*stats));
+		stats->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	} else {
+		g = mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+		g->rtgen_family = AF_UNSPEC;
+	}
 	if (mnl_socket_sendto(l->nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	do {
 		n = receive(l, 0);
 		if (n < 0 && n != -ENOBUFS)
 			return (int)n;
+		l->overrun |= n == -ENOBUFS;
 	} while (n < 0 || !take_in(l, (size_t)n, l->seq));
 	return 0;
 }
@@ -220,6 +276,7 @@ static int read_all(struct links *l)
 	int e;
 
 	l->n_addresses = l->n_names = 0;
+	l->overrun = false; /* what interfaces had carried is forgotten: counted twice, not lost */
 	l->version++;
 	e = dump(l, RTM_GETLINK);
 	return e ? e : dump(l, RTM_GETADDR);
@@ -298,7 +355,7 @@ int links_read(struct links *l)
 		ssize_t n = receive(l, MSG_DONTWAIT);
 
 		if (n == -EAGAIN)
-			return 0;
+			return l->overrun ? read_all(l) : 0;
 		if (n == -ENOBUFS)
 			return read_all(l);
 		if (n < 0)
@@ -351,4 +408,23 @@ const char *links_name(const struct links *l, uint32_t ifindex)
 	if (l->n_names)
 		n = bsearch(&key, l->name, l->n_names, sizeof(key), compare_name);
 	return n && n->name[0] ? n->name : NULL;
+}
+
+int links_traffic(struct links *l, uint64_t *ret)
+{
+	int e;
+
+	l->received = l->sent = 0;
+	e = dump(l, RTM_GETSTATS);
+	if (e)
+		return e;
+	l->traffic += l->received > l->sent ? l->received : l->sent;
+	l->traffic_known = true;
+	*ret = l->traffic;
+	return 0;
+}
+
+size_t links_interfaces(const struct links *l)
+{
+	return l->n_names;
 }

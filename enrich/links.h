@@ -34,3 +34,10 @@ size_t links_count(const struct links *l);
 const uint8_t *links_address(const struct links *l, size_t i);
 /* NULL = no such interface. Valid until the next links_read(). */
 const char *links_name(const struct links *l, uint32_t ifindex);
+/*
+ * Asks how much the interfaces have carried: *ret is the bytes since the first call, of each
+ * interface the direction that carried more. Counted low only by what an interface carried between
+ * the last call and its removal. Costs some microseconds an interface.
+ */
+int links_traffic(struct links *l, uint64_t *ret);
+size_t links_interfaces(const struct links *l);

@@ -42,6 +42,7 @@ struct loop {
 	struct ring_consumer *ring;
 	uint64_t retry_ns; /* monotonic: next try to reach capture */
 	uint64_t house_ns; /* monotonic: next housekeeping */
+	uint64_t watch_ns; /* monotonic: next look at the traffic */
 	uint64_t lost_logged;
 	struct pollfd poll[SLOTS_MAX];
 	size_t n_poll;
@@ -288,6 +289,8 @@ static int keep_house(struct loop *l)
 	/* A packet older than this can no longer be on its way. */
 	if (pipeline_next_ns(l->s->pipeline) <= real - late)
 		r = pipeline_expire(l->s->pipeline, real - late);
+	if (mono >= l->watch_ns)
+		l->watch_ns = mono + pipeline_watch(l->s->pipeline, real);
 	if (r >= 0 && mono >= l->house_ns) {
 		l->house_ns = mono + LOOP_HOUSE_NS;
 		owners_idle(l->s->owners, real - late);
@@ -334,7 +337,8 @@ static int timeout_ms(const struct loop *l)
 
 	if (l->s->offline)
 		return l->ring ? 1000 : (int)(LOOP_RETRY_NS / MS);
-	wait = l->house_ns > mono ? l->house_ns - mono : 0;
+	wait = l->house_ns < l->watch_ns ? l->house_ns : l->watch_ns;
+	wait = wait > mono ? wait - mono : 0;
 	if (!l->ring && l->capture_fd < 0 && l->retry_ns < mono + wait)
 		wait = l->retry_ns > mono ? l->retry_ns - mono : 0;
 	next = pipeline_next_ns(l->s->pipeline);

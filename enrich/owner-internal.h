@@ -93,6 +93,10 @@ struct owners {
 	struct closed *closed;    /* with @watch */
 	struct diag_watch_stats closed_counted;
 	uint64_t closed_from_ns, closed_ns; /* of the latest two looks */
+	/* By number of a namespace: what its links have told, and those of that number before. */
+	struct {
+		uint64_t sum, seen;
+	} traffic[NETNS_MAX];
 	bool use_diag;
 	bool ambiguous;                      /* the latest look into the tables found several */
 	struct seed_inodes *seed_inodes;     /* owner-netns.c: sockets the sweep could not place */

@@ -145,6 +145,20 @@ const struct diag_info *owners_closed(
 	struct owners *o, const struct owner_query *q, uint64_t cookie, bool *ret_sure);
 
 /*
+ * What the kernel has counted on the open connection of @q up to now: two system calls. With a
+ * @cookie only of that socket. *ret_cookie: whose figures they are; bytes_received is without the
+ * peer's FIN. false = no such socket here.
+ */
+bool owners_figures(struct owners *o, const struct owner_query *q, uint64_t cookie,
+	struct diag_info *ret, uint64_t *ret_cookie);
+
+/*
+ * Asks what all interfaces of all namespaces have carried, see links_traffic(). *ret_interfaces:
+ * how many there are, which is what it costs. false = not to be had.
+ */
+bool owners_traffic(struct owners *o, uint64_t *ret_bytes, size_t *ret_interfaces);
+
+/*
  * Whether @addr, seen in namespace @netns (packet_head.netns), belongs to this host: to that
  * namespace or, if it does not, to another one that is known.
  */

@@ -8,11 +8,22 @@
 #include <sys/random.h>
 
 #include "enrich/decode.h"
+#include "enrich/diag-msg.h"
 #include "enrich/flow-slots.h"
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
 #define PIPELINE_WAITING_MAX 256 /* events that wait for owners; more settles at once */
+
+#define MS UINT64_C(1000000)
+
+#define WATCH_BUSY_NS  (100 * MS) /* 1 GiB in that is more than a connection does */
+#define WATCH_CALM_NS  (250 * MS)
+#define WATCH_IDLE_NS  (1000 * MS)          /* no connection is open */
+#define WATCH_STALE_NS (50 * MS)            /* an end this long after the last look makes another */
+#define WATCH_BUSY     (UINT64_C(64) << 20) /* bytes between two looks */
+#define WATCH_EACH_NS  (1 * MS) /* and this for each interface: what it costs is bounded */
+#define WATCH_BUDGET   1000u    /* connections asked about in a second */
 
 /* An event whose flow goes on changing while its owners are looked up. */
 struct waiting {
@@ -30,8 +41,13 @@ struct pipeline {
 	struct flow_table *flows;
 	struct emit emit;
 	uint64_t last_ns;
-	uint64_t tap_lost; /* reported up to here */
-	uint64_t evicted;  /* counted up to here */
+	uint64_t tap_lost;            /* reported up to here */
+	uint64_t evicted;             /* counted up to here */
+	uint64_t traffic, watched_ns; /* the latest look at the interfaces, CLOCK_REALTIME */
+	uint64_t refill_ns;
+	unsigned budget;
+	size_t interfaces;
+	bool hears_closed; /* the kernel tells the figures of closed sockets */
 	int error;         /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
@@ -100,6 +116,69 @@ static bool on_flow_changed(void *arg, struct flow *f, enum flow_side side, uint
 	return owners_replaced(p->owners, &q, &f->owner[side]);
 }
 
+/* Takes what the socket at @side's end counted. */
+static void take_figures(
+	enum flow_side side, const struct diag_info *i, bool ended, struct flow_figures *ret)
+{
+	/* Before Linux 4.19 there are only acknowledgements, with SYN and FIN among them. */
+	bool old = !i->bytes_sent && i->bytes_acked > 2;
+
+	*ret = (struct flow_figures){
+		.have = {true, true},
+		.srtt_ns = i->rtt_us < UINT32_MAX / 1000 ? i->rtt_us * 1000 : UINT32_MAX,
+		.retransmits = i->retransmits,
+	};
+	ret->bytes[side] = old ? i->bytes_acked : i->bytes_sent;
+	ret->slack[side] = old ? 2 : 0;
+	ret->bytes[!side] = i->bytes_received;
+	ret->slack[!side] = ended; /* whether a FIN came is not told */
+}
+
+static void look_at_traffic(struct pipeline *p, uint64_t now_ns)
+{
+	/* Not to be had: then as much as there can be. */
+	if (!owners_traffic(p->owners, &p->traffic, &p->interfaces))
+		p->traffic += FLOW_TRAFFIC_SURE;
+	p->watched_ns = now_ns;
+	flow_table_traffic(p->flows, p->traffic);
+}
+
+static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figures *ret)
+{
+	struct pipeline *p = arg;
+
+	if (ended && f->last_ns > p->watched_ns + WATCH_STALE_NS + p->interfaces * WATCH_EACH_NS)
+		look_at_traffic(p, f->last_ns);
+	if (ended) {
+		if (!p->hears_closed)
+			return false;
+	} else {
+		if (!p->budget)
+			return false;
+		p->budget--;
+		ledger_add(p->ledger, LEDGER_enrich_figures_asked, 1);
+	}
+	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
+		struct owner_query q = query_of(f, (enum flow_side)side, f->last_ns);
+		uint64_t cookie = f->cookie[side] ? f->cookie[side] : f->owner[side].cookie;
+		const struct diag_info *closed;
+		struct diag_info info;
+		bool sure;
+
+		if (ended) {
+			closed = owners_closed(p->owners, &q, cookie, &sure);
+			if (!closed || !sure)
+				continue;
+			info = *closed;
+		} else if (!owners_figures(p->owners, &q, cookie, &info, &f->cookie[side])) {
+			continue;
+		}
+		take_figures((enum flow_side)side, &info, ended, ret);
+		return true;
+	}
+	return false;
+}
+
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
@@ -109,6 +188,8 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 		ledger_add(p->ledger, LEDGER_enrich_flows_started, 1);
 	else if (event == FLOW_EVENT_END)
 		ledger_add(p->ledger, LEDGER_enrich_flows_ended, 1);
+	if (event == FLOW_EVENT_END && f->doubt)
+		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 
 	if (answered && !p->n_waiting) {
 		note_error(p, emit_flow(&p->emit, f, f, event, t_ns));
@@ -193,6 +274,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	}
 	p->ledger = ledger;
 	p->owners = owners;
+	p->hears_closed = config->enrich.tcp_info;
 	p->tap_lost = ledger_get(ledger, LEDGER_enrich_tap_lost);
 	p->emit = (struct emit){
 		.ring = ring,
@@ -206,8 +288,10 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		free(p);
 		return r;
 	}
-	if (owners)
+	if (owners) {
 		flow_table_on_changed(p->flows, on_flow_changed);
+		flow_table_on_figures(p->flows, on_figures);
+	}
 	settle_ledger(p);
 	*ret = p;
 	return 0;
@@ -337,6 +421,24 @@ int pipeline_expire(struct pipeline *p, uint64_t now_ns)
 uint64_t pipeline_next_ns(const struct pipeline *p)
 {
 	return flow_table_next_ns(p->flows);
+}
+
+uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns)
+{
+	uint64_t before = p->traffic;
+
+	if (!p->owners)
+		return UINT64_MAX;
+	if (now_ns >= p->refill_ns || p->refill_ns > now_ns + 2000 * MS) {
+		p->refill_ns = now_ns + 1000 * MS;
+		p->budget = WATCH_BUDGET;
+	}
+	look_at_traffic(p, now_ns);
+	if (!flow_table_count(p->flows))
+		return WATCH_IDLE_NS;
+	flow_table_ask_due(p->flows, p->budget);
+	return (p->traffic - before > WATCH_BUSY ? WATCH_BUSY_NS : WATCH_CALM_NS) +
+	       p->interfaces * WATCH_EACH_NS;
 }
 
 int pipeline_finish(struct pipeline *p, uint64_t now_ns)

@@ -45,6 +45,12 @@ int pipeline_expire(struct pipeline *p, uint64_t now_ns);
 /* When that will be, UINT64_MAX = nothing is waiting. */
 uint64_t pipeline_next_ns(const struct pipeline *p);
 
+/*
+ * Looks how much traffic there was and asks the kernel about connections that may have moved much
+ * of it. Returns in how many ns to do so again. Not for packets from a file.
+ */
+uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns);
+
 /* Ends all flows (FORCED) and emits them, waiting for a slow sink as long as it makes progress. */
 int pipeline_finish(struct pipeline *p, uint64_t now_ns);
 

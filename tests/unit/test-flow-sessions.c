@@ -111,7 +111,7 @@ static const struct script tcp_scripts[] = {
 	{"somebody else's answer to the same SYN",
 		">S100 <SA500,101 <SA600,101 >FA200,501 "
 		"<FA700,201",
-		"start end:SF:shutdown:ShFf:99/199:2/3"},
+		"start end:SF:shutdown:ShhFf:99/199:2/3"},
 
 	/* Both ends open. */
 	{"a simultaneous open", ">S100 <S500 >SA100,501 <SA500,101 >FA200,501 <FA700,201",
@@ -150,8 +150,16 @@ static const struct script tcp_scripts[] = {
 	{"history keeps to its size",
 		">S1 <SA500,2 >PA2,501+1 <PA501,3+1 >FA10,5 >FA20,5 >FA30,5 >FA40,5 >FA50,5 "
 		">FA60,5 "
-		">FA70,5 >FA80,5 >FA90,5 >FA95,5 >FA99,5 <FA700,5",
-		"start end:SF:shutdown:ShDdFFFFFFFFFFF:8/199:13/3"},
+		">FA70,5 >FA80,5 >FA90,5 >FA91,5 >FA92,5 >FA93,5 >FA94,5 >FA95,5 >FA96,5 >FA97,5 "
+		">FA98,5 >FA99,5 >FA100,5 >FA101,5 >FA102,5 >FA103,5 >FA104,5 >FA105,5 >FA106,5 "
+		">FA107,5 >FA108,5 >FA109,5 >FA110,5 <FA700,5",
+		"start end:SF:shutdown:ShDdFFFFFFFFFFFFFFFFFFFFFFFFFFF:8/199:31/3"},
+	{"a RST after a FIN: the FIN is no byte", ">S100 <SA500,101 >FA102,501 >R103",
+		"start end:RSTO:reset:ShFR:1/0:3/1"},
+	{"a RST that answers a FIN: nor is it then", ">S100 <SA500,101 >FA102,501 <RA501,103",
+		"start end:RSTR:reset:ShFr:1/0:2/2"},
+	{"each RST with another number has its letter", ">S100 <RA7,99 <RA8,99 <RA8,99 <RA0,101",
+		"start end:REJ:refused:Srrr:0/0:1/4"},
 };
 
 static const struct script udp_scripts[] = {
