@@ -137,7 +137,7 @@ for r in pipeline.connections(pipeline.records(path), "end"):
     if port not in want:
         continue
     state, orig, resp = want.pop(port)
-    tap.is_((r["flowner"]["state"], r["source"].get("bytes"), r["destination"].get("bytes")), (state, orig, resp),
+    tap.is_((r["flowner"]["conn_state"], r["source"].get("bytes"), r["destination"].get("bytes")), (state, orig, resp),
             f"{('all of it', 'its sender killed', 'its receiver killed')[port - PORT]}: state and exact bytes")
 tap.is_(want, {}, "each has its record")
 tap.done()
