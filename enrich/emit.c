@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "enrich/hints.h"
 #include "enrich/owner-count.h"
 
 static bool end_is_local(
@@ -132,6 +133,7 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	netns = e->owners ? owners_netns_name(e->owners, view->key.netns) : NULL;
 	if (netns)
 		record_put_str(r, netns, strlen(netns), &r->netns);
+	hints_to_record(live, r);
 }
 
 int emit_commit(struct emit *e)

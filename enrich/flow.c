@@ -21,6 +21,7 @@ struct flow_table {
 	flow_free_fn free;
 	flow_changed_fn changed; /* NULL = not asked */
 	flow_figures_fn figures; /* NULL = nobody can be asked */
+	flow_payload_fn payload; /* NULL = not told */
 	void *arg;
 	uint64_t clock_ns; /* the latest time heard of */
 	uint64_t max_flows;
@@ -360,6 +361,8 @@ enum flow_packet flow_table_packet(
 	else if (ifindex && ifindex != e->pub.ifindex[side])
 		return FLOW_PACKET_DUPLICATE;
 	over = count(t, e, side, d, t_ns);
+	if (d->payload_caplen && t->payload)
+		t->payload(t->arg, &e->pub, side, d, t_ns);
 	if (is_new)
 		fire(t, e, FLOW_EVENT_START, t_ns);
 	if (over)
@@ -401,6 +404,11 @@ unsigned flow_table_ask_due(struct flow_table *t, unsigned budget)
 			flow_store_disarm(s, e, FLOW_TIMER_TRAFFIC);
 	}
 	return asked;
+}
+
+void flow_table_on_payload(struct flow_table *t, flow_payload_fn payload)
+{
+	t->payload = payload;
 }
 
 void flow_table_expire(struct flow_table *t, uint64_t now_ns)

@@ -141,14 +141,23 @@ struct flow_figures {
 typedef bool (*flow_figures_fn)(void *arg, struct flow *f, bool ended, struct flow_figures *ret);
 void flow_table_on_figures(struct flow_table *t, flow_figures_fn figures);
 
-#define FLOW_TRAFFIC_DUE  (UINT64_C(3) << 29) /* bytes after which a flow is asked about again */
-#define FLOW_TRAFFIC_SURE (UINT64_C(3) << 30) /* and up to which no sequence number wraps unseen   \
-					       */
+#define FLOW_TRAFFIC_DUE (UINT64_C(3) << 29) /* bytes after which a flow is asked about again */
+#define FLOW_TRAFFIC_SURE                                                                          \
+	(UINT64_C(3) << 30) /* and up to which no sequence number wraps unseen                     \
+			     */
 
 /* Bytes that all interfaces have carried so far, not less; never goes back. */
 void flow_table_traffic(struct flow_table *t, uint64_t bytes);
 /* Asks about at most @budget flows that are due. Returns how many it asked about. */
 unsigned flow_table_ask_due(struct flow_table *t, unsigned budget);
+
+/*
+ * Told of every counted packet some of whose payload was captured, before the events it fires; may
+ * set the flow's `user`. NULL = nobody is told.
+ */
+typedef void (*flow_payload_fn)(
+	void *arg, struct flow *f, enum flow_side side, const struct decoded *d, uint64_t t_ns);
+void flow_table_on_payload(struct flow_table *t, flow_payload_fn payload);
 
 enum flow_packet {
 	FLOW_PACKET_COUNTED,   /* in the flow's packet count */

@@ -10,6 +10,7 @@
 #include "enrich/decode.h"
 #include "enrich/diag-msg.h"
 #include "enrich/flow-slots.h"
+#include "enrich/hints.h"
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
@@ -39,6 +40,8 @@ struct pipeline {
 	struct ledger *ledger;
 	struct owners *owners;
 	struct flow_table *flows;
+	struct names *names;
+	const uint8_t *bytes; /* of the packet that the flow table is looking at */
 	struct emit emit;
 	uint64_t last_ns;
 	uint64_t tap_lost;            /* reported up to here */
@@ -47,8 +50,9 @@ struct pipeline {
 	uint64_t refill_ns;
 	unsigned budget;
 	size_t interfaces;
-	bool hears_closed; /* the kernel tells the figures of closed sockets */
-	int error;         /* first one met inside a flow callback */
+	bool hears_closed;      /* the kernel tells the figures of closed sockets */
+	uint64_t names_evicted; /* likewise */
+	int error;              /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
 };
@@ -184,10 +188,12 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 	struct pipeline *p = arg;
 	bool answered = !p->owners || ask_owners(p, f, t_ns);
 
-	if (event == FLOW_EVENT_START)
+	if (event == FLOW_EVENT_START) {
 		ledger_add(p->ledger, LEDGER_enrich_flows_started, 1);
-	else if (event == FLOW_EVENT_END)
+		hints_name(p->names, p->owners, f);
+	} else if (event == FLOW_EVENT_END) {
 		ledger_add(p->ledger, LEDGER_enrich_flows_ended, 1);
+	}
 	if (event == FLOW_EVENT_END && f->doubt)
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 
@@ -208,6 +214,22 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 	flow_reported(p->flows, f);
 }
 
+static void on_flow_payload(
+	void *arg, struct flow *f, enum flow_side side, const struct decoded *d, uint64_t t_ns)
+{
+	struct pipeline *p = arg;
+	const struct hints_packet packet = {
+		.decoded = d,
+		.payload = p->bytes + d->payload_off,
+		.flow = f,
+		.side = side,
+		.t_ns = t_ns,
+		.owners = p->owners,
+	};
+
+	hints_see(p->names, &packet);
+}
+
 static void on_flow_free(void *arg, struct flow *f)
 {
 	struct pipeline *p = arg;
@@ -217,6 +239,7 @@ static void on_flow_free(void *arg, struct flow *f)
 			owners_forget(p->owners, &f->owner[side]);
 		owner_deinit(&f->owner[side]);
 	}
+	hints_free(f);
 }
 
 /*
@@ -283,11 +306,15 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		.owners = owners,
 		.epoch = epoch,
 	};
-	r = flow_table_new(&limits, on_flow_event, on_flow_free, p, &p->flows);
+	r = names_new(NAMES_MAX, &p->names);
+	if (r == 0)
+		r = flow_table_new(&limits, on_flow_event, on_flow_free, p, &p->flows);
 	if (r < 0) {
+		names_free(p->names);
 		free(p);
 		return r;
 	}
+	flow_table_on_payload(p->flows, on_flow_payload);
 	if (owners) {
 		flow_table_on_changed(p->flows, on_flow_changed);
 		flow_table_on_figures(p->flows, on_figures);
@@ -302,6 +329,7 @@ void pipeline_free(struct pipeline *p)
 	if (!p)
 		return;
 	flow_table_free(p->flows);
+	names_free(p->names);
 	free(p);
 }
 
@@ -340,6 +368,7 @@ static void on_packet(
 		return;
 	}
 	d.netns = (uint8_t)head->netns;
+	p->bytes = bytes;
 	switch (flow_table_packet(p->flows, &d, d.ifindex ? d.ifindex : head->ifindex, t_ns)) {
 	case FLOW_PACKET_COUNTED:
 		break;
@@ -409,6 +438,10 @@ int pipeline_commit(struct pipeline *p)
 	ledger_add(
 		p->ledger, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows) - p->evicted);
 	p->evicted = flow_table_evicted(p->flows);
+	ledger_set(p->ledger, LEDGER_enrich_names, names_count(p->names));
+	ledger_add(
+		p->ledger, LEDGER_enrich_names_evicted, names_evicted(p->names) - p->names_evicted);
+	p->names_evicted = names_evicted(p->names);
 	return p->error;
 }
 

@@ -105,7 +105,9 @@
 	X(enrich_closed, "closed sockets the kernel told of (enrich.tcp_info)")                    \
 	X(enrich_closed_overruns, "times it dropped such messages: figures are missing")           \
 	X(enrich_figures_asked, "open connections whose byte counts the kernel was asked for")     \
-	X(enrich_figures_late, "ends without byte counts: 2^32 may have passed unseen")
+	X(enrich_figures_late, "ends without byte counts: 2^32 may have passed unseen")            \
+	X(enrich_names, "addresses whose name is remembered")                                      \
+	X(enrich_names_evicted, "of these, forgotten early because too many were")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
