@@ -259,3 +259,11 @@ int config_load(struct config *c, const struct config_sources *s, struct config_
 		r = apply_set(c, s->set[i], err);
 	return r;
 }
+
+bool config_wants_packets(const struct config *c)
+{
+	for (size_t i = 0; i < c->output.files.n; i++)
+		if (strcmp(c->output.files.item[i].format, "pcapng") == 0)
+			return true;
+	return false;
+}

@@ -126,6 +126,9 @@ int config_load(struct config *c, const struct config_sources *s, struct config_
 int config_set_outputs(struct config *c, const char *source, const char *const *text, size_t n,
 	struct config_error *err);
 
+/* Whether an output's format holds packets (pcapng): enrich then sends them. */
+bool config_wants_packets(const struct config *c);
+
 /* The merged configuration as YAML that config_load() reads back to the same values. */
 int config_print(const struct config *c, FILE *f);
 /* Every key with type, range, default, unit and help: the reference part of the manual. */

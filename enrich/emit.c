@@ -92,19 +92,25 @@ static void put_counts(struct record *r, const struct flow *v, uint64_t delta)
 		r->flags |= RECORD_FLAG_UNCHANGED;
 }
 
+static struct record *begin(struct emit *e)
+{
+	memset(&e->record, 0, offsetof(struct record, strings));
+	return &e->record;
+}
+
+/* Everything but what is in the record that begin() began. */
 static void build(struct emit *e, const struct flow *view, const struct flow *live,
-	enum flow_event event, uint64_t t_ns, uint64_t delta)
+	enum record_event event, uint64_t t_ns, uint64_t delta)
 {
 	struct record *r = &e->record;
 	const char *ifname, *netns;
 
-	memset(r, 0, offsetof(struct record, strings));
 	r->version = RECORD_VERSION;
 	r->event = (uint8_t)event;
 	r->family = view->key.family;
 	r->proto = view->key.proto;
 	r->state = (uint8_t)view->state;
-	r->end_reason = (uint8_t)(event == FLOW_EVENT_END ? view->end_reason : RECORD_END_NONE);
+	r->end_reason = (uint8_t)(event == RECORD_END ? view->end_reason : RECORD_END_NONE);
 	r->epoch = e->epoch;
 	r->flow_id = view->id;
 	r->t_ns = t_ns;
@@ -176,34 +182,15 @@ static int wait_for_room(struct emit *e, size_t size)
 	}
 }
 
-int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
-	enum flow_event event, uint64_t t_ns)
+/* Numbers the record built last and puts it into the ring; it stands for @delta packets. */
+static int put(struct emit *e, uint64_t t_ns, uint64_t delta)
 {
-	const uint64_t delta = view->packets[FLOW_ORIG] + view->packets[FLOW_RESP] -
-			       view->reported_packets[FLOW_ORIG] -
-			       view->reported_packets[FLOW_RESP];
 	struct record *r = &e->record;
 	struct ledger *l = e->ledger;
-	int result;
+	int result = wait_for_room(e, record_size(r));
 
-	if (t_ns > e->batch_last_ns)
-		e->batch_last_ns = t_ns;
-	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
-		!owner_in_tree(&live->owner[FLOW_RESP])) {
-		ledger_add(l, LEDGER_enrich_records_filtered, 1);
-		ledger_add(l, LEDGER_enrich_packets_filtered, delta);
-		return 0;
-	}
-
-	build(e, view, live, event, t_ns, delta);
-	if (event == FLOW_EVENT_END && e->owners) {
-		owner_count(l, &r->orig);
-		owner_count(l, &r->resp);
-	}
-	result = wait_for_room(e, record_size(r));
 	if (result < 0)
 		return result;
-
 	/* Taken before the put: a crash in between leaves a gap, never the same number twice. */
 	ledger_add(l, LEDGER_enrich_seq, 1);
 	r->seq = ledger_get(l, LEDGER_enrich_seq);
@@ -217,6 +204,55 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 		result = 0;
 	}
 	return result;
+}
+
+int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
+	enum flow_event event, uint64_t t_ns)
+{
+	const uint64_t delta = view->packets[FLOW_ORIG] + view->packets[FLOW_RESP] -
+			       view->reported_packets[FLOW_ORIG] -
+			       view->reported_packets[FLOW_RESP];
+	struct record *r = &e->record;
+	struct ledger *l = e->ledger;
+
+	if (t_ns > e->batch_last_ns)
+		e->batch_last_ns = t_ns;
+	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
+		!owner_in_tree(&live->owner[FLOW_RESP])) {
+		ledger_add(l, LEDGER_enrich_records_filtered, 1);
+		ledger_add(l, LEDGER_enrich_packets_filtered, delta);
+		return 0;
+	}
+
+	begin(e);
+	build(e, view, live, (enum record_event)event, t_ns, delta);
+	if (event == FLOW_EVENT_END && e->owners) {
+		owner_count(l, &r->orig);
+		owner_count(l, &r->resp);
+	}
+	return put(e, t_ns, delta);
+}
+
+int emit_packet(struct emit *e, const struct flow *view, const struct flow *live,
+	const struct emit_packet *packet, uint64_t t_ns)
+{
+	struct record *r;
+
+	if (t_ns > e->batch_last_ns)
+		e->batch_last_ns = t_ns;
+	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
+		!owner_in_tree(&live->owner[FLOW_RESP]))
+		return 0;
+	r = begin(e);
+	/* First, so that it is the names that are cut, if anything. */
+	record_put_str(r, packet->bytes, packet->caplen, &r->packet);
+	r->packet_len = packet->len;
+	r->dlt = packet->dlt;
+	r->packet_resp = packet->sender == FLOW_RESP;
+	build(e, view, live, RECORD_PACKET, t_ns, 0);
+	r->delta_orig_packets = r->delta_resp_packets = 0;
+	r->delta_orig_bytes = r->delta_resp_bytes = 0;
+	return put(e, t_ns, 0);
 }
 
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns)

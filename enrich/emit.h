@@ -44,6 +44,21 @@ struct emit {
 int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 	enum flow_event event, uint64_t t_ns);
 
+/* One packet as it was captured. */
+struct emit_packet {
+	const uint8_t *bytes;
+	uint32_t caplen, len; /* captured, on the wire */
+	uint16_t dlt;
+	enum flow_side sender;
+};
+
+/*
+ * Puts one packet of @view with the owners of @live. It is beside the books: the packet was or will
+ * be covered by a record of emit_flow().
+ */
+int emit_packet(struct emit *e, const struct flow *view, const struct flow *live,
+	const struct emit_packet *packet, uint64_t t_ns);
+
 /* Passes a counted loss on, in-band. */
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);
 

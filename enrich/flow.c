@@ -33,6 +33,8 @@ struct flow_table {
 	uint64_t losses;
 	uint64_t traffic; /* bytes that passed by, at least */
 	bool all_packets;
+	struct flow_entry *last;  /* where the last packet was counted, */
+	enum flow_side last_side; /* and its sender */
 };
 
 int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free_fn,
@@ -305,6 +307,8 @@ static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side sid
 
 	t->counted++;
 	f->ip_bytes[side] += d->ip_len;
+	t->last = e;
+	t->last_side = side;
 	if (t_ns > f->last_ns)
 		f->last_ns = t_ns;
 	if (d->proto == IPPROTO_TCP) {
@@ -368,6 +372,12 @@ enum flow_packet flow_table_packet(
 	if (over)
 		close_flow(t, e, t_ns);
 	return FLOW_PACKET_COUNTED;
+}
+
+struct flow *flow_table_counted(const struct flow_table *t, enum flow_side *ret_side)
+{
+	*ret_side = t->last_side;
+	return &t->last->pub;
 }
 
 void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed)

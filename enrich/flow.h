@@ -170,6 +170,12 @@ enum flow_packet {
 enum flow_packet flow_table_packet(
 	struct flow_table *t, const struct decoded *d, uint32_t ifindex, uint64_t t_ns);
 
+/*
+ * The flow that the last FLOW_PACKET_COUNTED packet was counted in, and its sender. Valid until the
+ * next call of anything but this.
+ */
+struct flow *flow_table_counted(const struct flow_table *t, enum flow_side *ret_side);
+
 /* Fires the INFO and END events due at @now_ns. Cost is that of what is due, not of the table. */
 void flow_table_expire(struct flow_table *t, uint64_t now_ns);
 /* When the next event may be due, UINT64_MAX = never. */

@@ -14,7 +14,8 @@
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
-#define PIPELINE_WAITING_MAX 256 /* events that wait for owners; more settles at once */
+#define PIPELINE_WAITING_MAX 256   /* events, packets that wait for owners; more settles at once */
+#define PIPELINE_PACKET_MAX  4096u /* bytes kept of a packet, more than a filter lets through */
 
 #define MS UINT64_C(1000000)
 
@@ -32,8 +33,11 @@ struct waiting {
 	struct flow *live;
 	enum flow_event event;
 	uint64_t t_ns;
+	bool is_packet; /* not an event */
+	struct emit_packet packet;
 };
 
+_Static_assert(PIPELINE_PACKET_MAX <= RECORD_STRINGS_MAX, "a record holds it");
 _Static_assert(PACKET_NETNS_MAX <= FLOW_ID_NETNS_MAX, "a flow's identity holds its namespace");
 
 struct pipeline {
@@ -55,6 +59,8 @@ struct pipeline {
 	int error;              /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
+	/* Of packets that wait, PIPELINE_PACKET_MAX each; NULL = no output wants packets. */
+	uint8_t *packets;
 };
 
 static void note_error(struct pipeline *p, int r)
@@ -71,7 +77,9 @@ static void emit_waiting(struct pipeline *p)
 	for (size_t i = 0; i < p->n_waiting; i++) {
 		struct waiting *w = &p->waiting[i];
 
-		note_error(p, emit_flow(&p->emit, &w->view, w->live, w->event, w->t_ns));
+		note_error(p,
+			w->is_packet ? emit_packet(&p->emit, &w->view, w->live, &w->packet, w->t_ns)
+				     : emit_flow(&p->emit, &w->view, w->live, w->event, w->t_ns));
 	}
 	p->n_waiting = 0;
 }
@@ -315,6 +323,13 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		return r;
 	}
 	flow_table_on_payload(p->flows, on_flow_payload);
+	if (config_wants_packets(config)) {
+		p->packets = malloc((size_t)PIPELINE_WAITING_MAX * PIPELINE_PACKET_MAX);
+		if (!p->packets) {
+			pipeline_free(p);
+			return -ENOMEM;
+		}
+	}
 	if (owners) {
 		flow_table_on_changed(p->flows, on_flow_changed);
 		flow_table_on_figures(p->flows, on_figures);
@@ -330,6 +345,7 @@ void pipeline_free(struct pipeline *p)
 		return;
 	flow_table_free(p->flows);
 	names_free(p->names);
+	free(p->packets);
 	free(p);
 }
 
@@ -355,6 +371,32 @@ static enum ledger_enrich counter_of(enum decode_result result)
 	return LEDGER_enrich_packets_other;
 }
 
+/* A counted packet as a record of its own, behind the start of its flow and whatever waits. */
+static void pass_packet(
+	struct pipeline *p, const struct packet_head *head, const uint8_t *bytes, uint64_t t_ns)
+{
+	struct emit_packet packet = {
+		.bytes = bytes,
+		.caplen = head->caplen < PIPELINE_PACKET_MAX ? head->caplen : PIPELINE_PACKET_MAX,
+		.len = head->len,
+		.dlt = head->dlt,
+	};
+	struct flow *f = flow_table_counted(p->flows, &packet.sender);
+	struct waiting *w;
+
+	if (!p->n_waiting) {
+		note_error(p, emit_packet(&p->emit, f, f, &packet, t_ns));
+		return;
+	}
+	if (p->n_waiting == PIPELINE_WAITING_MAX)
+		emit_waiting(p);
+	w = &p->waiting[p->n_waiting];
+	*w = (struct waiting){.view = *f, .live = f, .t_ns = t_ns, .is_packet = true};
+	w->packet = packet;
+	w->packet.bytes = p->packets + p->n_waiting++ * PIPELINE_PACKET_MAX;
+	memcpy(p->packets + (w - p->waiting) * PIPELINE_PACKET_MAX, bytes, packet.caplen);
+}
+
 static void on_packet(
 	struct pipeline *p, const struct packet_head *head, const uint8_t *bytes, uint64_t t_ns)
 {
@@ -371,6 +413,8 @@ static void on_packet(
 	p->bytes = bytes;
 	switch (flow_table_packet(p->flows, &d, d.ifindex ? d.ifindex : head->ifindex, t_ns)) {
 	case FLOW_PACKET_COUNTED:
+		if (p->packets)
+			pass_packet(p, head, bytes, t_ns);
 		break;
 	case FLOW_PACKET_DUPLICATE:
 		ledger_add(p->ledger, LEDGER_enrich_packets_duplicate, 1);

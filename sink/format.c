@@ -7,6 +7,7 @@
 static const struct format *const FORMATS[] = {
 	&format_ecs,
 	&format_text,
+	&format_pcapng,
 };
 
 #define N_FORMATS (sizeof(FORMATS) / sizeof(FORMATS[0]))

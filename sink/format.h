@@ -40,8 +40,9 @@ struct format {
 	const char *help;   /* one line */
 	const char *begins; /* the bytes a line can begin with */
 	/*
-	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline; @r has passed
-	 * format_check(). Returns the number of bytes; 0 = this format has nothing to say about it.
+	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline (if it is lines); @r
+	 * has passed format_check(), see format_record(). Returns the number of bytes; 0 = this
+	 * format has nothing to say about it.
 	 */
 	size_t (*record)(const struct record *r, const struct format_context *ctx, char *buf);
 	/*
@@ -61,7 +62,15 @@ struct format {
 };
 
 extern const struct format format_ecs;
+extern const struct format format_pcapng;
 extern const struct format format_text;
+
+/* f->record(), but packets only for formats that want them. */
+static inline size_t format_record(
+	const struct format *f, const struct record *r, const struct format_context *ctx, char *buf)
+{
+	return r->event == RECORD_PACKET && !f->packets ? 0 : f->record(r, ctx, buf);
+}
 
 /* NULL: no such format. */
 const struct format *format_find(const char *name, size_t len);

@@ -243,24 +243,53 @@ static int cut_torn(struct output *o, uint64_t size)
 	return 0;
 }
 
+/* Formats that are not lines know their own items. */
+static int cut_item(struct output *o, uint64_t size)
+{
+	int r = size ? o->format->whole(o->fd, size, &o->offset) : 0;
+
+	if (r == 0 && o->offset < size && ftruncate(o->fd, (off_t)o->offset) < 0)
+		return -errno;
+	return r;
+}
+
+/* What a file begins with. */
+static void put_head(struct output *o)
+{
+	struct timespec now;
+
+	if (o->offset || !o->format->head)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	writer_append(o->writer,
+		o->format->head(&o->context,
+			(uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
+			writer_reserve(o->writer, FORMAT_MAX)));
+}
+
 int output_recover(struct output *o, bool known, uint64_t checkpoint)
 {
 	struct stat st;
 	int r;
 
-	if (o->target != WRITER_FILE)
+	if (o->target != WRITER_FILE) {
+		put_head(o);
 		return 0;
+	}
 	if (fstat(o->fd, &st) < 0)
 		return -errno;
 	if (known && (uint64_t)st.st_size >= checkpoint) {
 		o->offset = checkpoint;
 		r = ftruncate(o->fd, (off_t)checkpoint) < 0 ? -errno : 0;
 	} else {
-		r = cut_torn(o, (uint64_t)st.st_size);
+		r = o->format->whole ? cut_item(o, (uint64_t)st.st_size)
+				     : cut_torn(o, (uint64_t)st.st_size);
 	}
-	if (r == 0)
-		writer_set_offset(o->writer, o->offset);
-	return r;
+	if (r < 0)
+		return r;
+	writer_set_offset(o->writer, o->offset);
+	put_head(o);
+	return 0;
 }
 
 bool output_skips(const struct output *o, const struct record *r)

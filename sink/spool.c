@@ -78,7 +78,7 @@ static void output_put(struct output *o, const struct record *r)
 	if (writer_is_broken(o->writer) || output_skips(o, r))
 		return;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
-	writer_append(o->writer, o->format->record(r, &o->context, buf));
+	writer_append(o->writer, format_record(o->format, r, &o->context, buf));
 }
 
 void spool_put(struct spool *s, const struct record *r, uint64_t pos)

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < atoi(argv[2]); i++) {
 		build_random(&r, i % 16 ? 400 : RECORD_STRINGS_MAX);
 		r.proto = protocols[(size_t)rand() % sizeof(protocols)];
-		fwrite(buf, 1, f->record(&r, &ctx, buf), stdout);
+		fwrite(buf, 1, format_record(f, &r, &ctx, buf), stdout);
 	}
 	return fflush(stdout) ? 1 : 0;
 }
