@@ -76,6 +76,7 @@ struct config {
 		bool netns;                 /* ask in the other network namespaces too */
 		uint64_t first_info_ns;     /* info record for a flow still open then; 0 = none */
 		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */
+		uint64_t aggregate_ns;      /* one record for connections that are alike; 0 = off */
 		uint64_t ring;              /* enrich -> sink ring, bytes, a power of two */
 		char *user;
 	} enrich;

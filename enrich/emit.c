@@ -182,10 +182,9 @@ static int wait_for_room(struct emit *e, size_t size)
 	}
 }
 
-/* Numbers the record built last and puts it into the ring; it stands for @delta packets. */
-static int put(struct emit *e, uint64_t t_ns, uint64_t delta)
+int emit_put(void *arg, struct record *r, uint64_t t_ns)
 {
-	struct record *r = &e->record;
+	struct emit *e = arg;
 	struct ledger *l = e->ledger;
 	int result = wait_for_room(e, record_size(r));
 
@@ -194,13 +193,14 @@ static int put(struct emit *e, uint64_t t_ns, uint64_t delta)
 	/* Taken before the put: a crash in between leaves a gap, never the same number twice. */
 	ledger_add(l, LEDGER_enrich_seq, 1);
 	r->seq = ledger_get(l, LEDGER_enrich_seq);
-	result = ring_put(e->ring, RING_FRAME_RECORD, 0, t_ns, delta, r, record_size(r), NULL, 0);
+	result = ring_put(
+		e->ring, RING_FRAME_RECORD, 0, t_ns, r->delta_packets, r, record_size(r), NULL, 0);
 	if (result == 0) {
 		e->put_records++;
-		e->put_packets += delta;
+		e->put_packets += r->delta_packets;
 	} else if (result == RING_E_FULL) {
 		ledger_add(l, LEDGER_enrich_records_lost, 1);
-		ledger_add(l, LEDGER_enrich_packets_lost, delta);
+		ledger_add(l, LEDGER_enrich_packets_lost, r->delta_packets);
 		result = 0;
 	}
 	return result;
@@ -230,7 +230,10 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 		owner_count(l, &r->orig);
 		owner_count(l, &r->resp);
 	}
-	return put(e, t_ns, delta);
+	if (!e->aggregate || event != FLOW_EVENT_END)
+		return emit_put(e, r, t_ns);
+	ledger_add(l, LEDGER_enrich_aggregated, 1);
+	return aggregate_add(e->aggregate, r, t_ns);
 }
 
 int emit_packet(struct emit *e, const struct flow *view, const struct flow *live,
@@ -252,7 +255,7 @@ int emit_packet(struct emit *e, const struct flow *view, const struct flow *live
 	build(e, view, live, RECORD_PACKET, t_ns, 0);
 	r->delta_orig_packets = r->delta_resp_packets = 0;
 	r->delta_orig_bytes = r->delta_resp_bytes = 0;
-	return put(e, t_ns, 0);
+	return emit_put(e, r, t_ns);
 }
 
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "enrich/aggregate.h"
 #include "enrich/flow.h"
 #include "enrich/owner.h"
 #include "shm/ledger.h"
@@ -30,8 +31,9 @@ struct emit {
 	void (*wait)(void *arg); /* with patience: sleeps EMIT_WAIT_NS, serving sink meanwhile */
 	void *wait_arg;
 	bool only_tree;
-	bool all_packets;     /* of TCP, too, all headers are captured */
-	uint64_t put_records; /* in the ring, not yet committed */
+	bool all_packets;            /* of TCP, too, all headers are captured */
+	struct aggregate *aggregate; /* borrowed; NULL = every end is a record */
+	uint64_t put_records;        /* in the ring, not yet committed */
 	uint64_t put_packets;
 	struct record record; /* scratch */
 };
@@ -58,6 +60,9 @@ struct emit_packet {
  */
 int emit_packet(struct emit *e, const struct flow *view, const struct flow *live,
 	const struct emit_packet *packet, uint64_t t_ns);
+
+/* Puts a record as it is: what the aggregate of this emit (@arg) is done with. */
+int emit_put(void *arg, struct record *r, uint64_t t_ns);
 
 /* Passes a counted loss on, in-band. */
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);

@@ -54,9 +54,12 @@ struct pipeline {
 	uint64_t refill_ns;
 	unsigned budget;
 	size_t interfaces;
-	bool hears_closed;      /* the kernel tells the figures of closed sockets */
-	uint64_t names_evicted; /* likewise */
-	int error;              /* first one met inside a flow callback */
+	bool hears_closed;           /* the kernel tells the figures of closed sockets */
+	uint64_t names_evicted;      /* likewise */
+	struct aggregate *aggregate; /* NULL: off */
+	uint64_t aggregates_evicted; /* likewise */
+	bool asked;                  /* owners that no waiting event wants yet */
+	int error;                   /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
 	/* Of packets that wait, PIPELINE_PACKET_MAX each; NULL = no output wants packets. */
@@ -71,9 +74,10 @@ static void note_error(struct pipeline *p, int r)
 
 static void emit_waiting(struct pipeline *p)
 {
-	if (!p->n_waiting)
+	if (!p->n_waiting && !p->asked)
 		return;
 	owners_settle(p->owners);
+	p->asked = false;
 	for (size_t i = 0; i < p->n_waiting; i++) {
 		struct waiting *w = &p->waiting[i];
 
@@ -205,6 +209,11 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 	if (event == FLOW_EVENT_END && f->doubt)
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 
+	/* A gathered connection is told by its end alone, which then stands for all packets. */
+	if (p->aggregate && event == FLOW_EVENT_START) {
+		p->asked |= !answered;
+		return;
+	}
 	if (answered && !p->n_waiting) {
 		note_error(p, emit_flow(&p->emit, f, f, event, t_ns));
 		flow_reported(p->flows, f);
@@ -330,6 +339,15 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 			return -ENOMEM;
 		}
 	}
+	if (config->enrich.aggregate_ns) {
+		r = aggregate_new(config->enrich.aggregate_ns, AGGREGATE_MAX, limits.hash_seed,
+			emit_put, &p->emit, &p->aggregate);
+		if (r < 0) {
+			pipeline_free(p);
+			return r;
+		}
+		p->emit.aggregate = p->aggregate;
+	}
 	if (owners) {
 		flow_table_on_changed(p->flows, on_flow_changed);
 		flow_table_on_figures(p->flows, on_figures);
@@ -346,6 +364,7 @@ void pipeline_free(struct pipeline *p)
 	flow_table_free(p->flows);
 	names_free(p->names);
 	free(p->packets);
+	aggregate_free(p->aggregate);
 	free(p);
 }
 
@@ -437,6 +456,8 @@ static void advance(struct pipeline *p, uint64_t t_ns)
 		owners_advance(p->owners, t_ns);
 	if (flow_table_next_ns(p->flows) <= t_ns)
 		flow_table_expire(p->flows, t_ns);
+	if (p->aggregate)
+		note_error(p, aggregate_expire(p->aggregate, t_ns));
 }
 
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body)
@@ -473,12 +494,24 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 	return p->error;
 }
 
+/* What the aggregate holds is in no record yet. */
+static uint64_t count_aggregate(struct pipeline *p)
+{
+	if (!p->aggregate)
+		return 0;
+	ledger_add(p->ledger, LEDGER_enrich_aggregates_evicted,
+		aggregate_evicted(p->aggregate) - p->aggregates_evicted);
+	p->aggregates_evicted = aggregate_evicted(p->aggregate);
+	return aggregate_packets(p->aggregate);
+}
+
 int pipeline_commit(struct pipeline *p)
 {
 	emit_waiting(p);
 	note_error(p, emit_commit(&p->emit));
 	flow_table_reap(p->flows);
-	ledger_set(p->ledger, LEDGER_enrich_packets_open, flow_table_open_packets(p->flows));
+	ledger_set(p->ledger, LEDGER_enrich_packets_open,
+		flow_table_open_packets(p->flows) + count_aggregate(p));
 	ledger_add(
 		p->ledger, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows) - p->evicted);
 	p->evicted = flow_table_evicted(p->flows);
@@ -492,12 +525,19 @@ int pipeline_commit(struct pipeline *p)
 int pipeline_expire(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_expire(p->flows, now_ns);
+	if (p->aggregate) {
+		emit_waiting(p);
+		note_error(p, aggregate_expire(p->aggregate, now_ns));
+	}
 	return pipeline_commit(p);
 }
 
 uint64_t pipeline_next_ns(const struct pipeline *p)
 {
-	return flow_table_next_ns(p->flows);
+	uint64_t flows = flow_table_next_ns(p->flows);
+	uint64_t windows = p->aggregate ? aggregate_next_ns(p->aggregate) : UINT64_MAX;
+
+	return flows < windows ? flows : windows;
 }
 
 uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns)
@@ -521,6 +561,10 @@ uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns)
 int pipeline_finish(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_finish(p->flows, now_ns);
+	if (p->aggregate) {
+		emit_waiting(p);
+		note_error(p, aggregate_finish(p->aggregate));
+	}
 	return pipeline_commit(p);
 }
 

@@ -107,7 +107,9 @@
 	X(enrich_figures_asked, "open connections whose byte counts the kernel was asked for")     \
 	X(enrich_figures_late, "ends without byte counts: 2^32 may have passed unseen")            \
 	X(enrich_names, "addresses whose name is remembered")                                      \
-	X(enrich_names_evicted, "of these, forgotten early because too many were")
+	X(enrich_names_evicted, "of these, forgotten early because too many were")                 \
+	X(enrich_aggregated, "ended connections gathered by enrich.aggregate")                     \
+	X(enrich_aggregates_evicted, "of its windows, closed early because there were too many")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
