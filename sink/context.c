@@ -8,8 +8,6 @@
 #include <time.h>
 
 #include "shm/cleanup.h"
-#include "sink/escape.h"
-#include "sink/text.h"
 
 /* First line of a small file; "" if it cannot be read. */
 static void read_line(const char *path, char *ret, size_t size)
@@ -21,40 +19,13 @@ static void read_line(const char *path, char *ret, size_t size)
 	ret[strcspn(ret, "\n")] = 0;
 }
 
-/* ,"key":"value" or "key":"value" as the first of its object; nothing for an empty value. */
-static char *json_member(char *p, const char *key, const char *value)
+void format_context_prepare(const struct format_context *ctx)
 {
-	if (!*value)
-		return p;
-	if (p[-1] != '{')
-		*p++ = ',';
-	*p++ = '"';
-	p = text_str(p, key);
-	p = text_lit(p, "\":\"");
-	p = escape_json(p, value, strlen(value));
-	*p++ = '"';
-	return p;
-}
+	const struct format *f;
 
-void format_context_prepare(struct format_context *ctx)
-{
-	char *p = ctx->json_host;
-
-	p = text_lit(p, ",\"agent\":{\"type\":\"flowner\"");
-	p = json_member(p, "version", ctx->version);
-	p = text_lit(p, "},\"host\":{");
-	p = json_member(p, "hostname", ctx->host_name);
-	p = json_member(p, "name", ctx->host_name);
-	p = json_member(p, "id", ctx->host_id);
-	if (*ctx->boot_id) {
-		if (p[-1] != '{')
-			*p++ = ',';
-		p = text_lit(p, "\"boot\":{");
-		p = json_member(p, "id", ctx->boot_id);
-		*p++ = '}';
-	}
-	*p++ = '}';
-	ctx->json_host_len = (size_t)(p - ctx->json_host);
+	for (unsigned i = 0; (f = format_at(i)); i++)
+		if (f->prepare)
+			f->prepare(ctx);
 }
 
 void format_context_init(struct format_context *ctx, const char *version)

@@ -7,7 +7,7 @@
 
 static uint32_t process_have(const struct record_process *p)
 {
-	uint32_t have = p->flags;
+	uint32_t have = p->flags | FIELD_HAVE_AT_ALL;
 
 	/* All zero: uid 0 is not root here. */
 	if (p->pid || p->confidence != RECORD_CONFIDENCE_UNKNOWN)
@@ -28,12 +28,13 @@ void field_source_init(
 	s->base[FIELD_OF_PROCESS] = o.process;
 	s->base[FIELD_OF_RESPONDER] = o.second;
 	s->base[FIELD_OF_CONTEXT] = ctx;
-	s->have[FIELD_OF_RECORD] = r->flags | (ports ? FIELD_HAVE_PORTS : FIELD_HAVE_ICMP);
+	s->have[FIELD_OF_RECORD] =
+		r->flags | FIELD_HAVE_AT_ALL | (ports ? FIELD_HAVE_PORTS : FIELD_HAVE_ICMP);
 	if (r->direction != RECORD_DIRECTION_UNKNOWN)
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DIRECTION;
 	s->have[FIELD_OF_PROCESS] = process_have(o.process);
 	s->have[FIELD_OF_RESPONDER] = o.second ? process_have(o.second) : 0;
-	s->have[FIELD_OF_CONTEXT] = 0;
+	s->have[FIELD_OF_CONTEXT] = ctx ? FIELD_HAVE_AT_ALL : 0;
 }
 
 static enum field_kind get_str(

@@ -50,7 +50,6 @@ enum field_as {
 	FIELD_AS_HEX,       /* 16 digits */
 	FIELD_AS_JSON,      /* constant text that is JSON already */
 	FIELD_AS_COMMAND,   /* arguments as a shell would read them back */
-	FIELD_AS_ANCESTORS, /* a list of {"name":,"pid":} */
 	FIELD_AS_DATA,      /* a list of {"data":} */
 	FIELD_AS_ADDRESSES, /* only those items that are addresses */
 	FIELD_AS_TITLE,     /* a boolean as the string "true" or "false" */
@@ -107,7 +106,8 @@ struct field_source {
 #define FIELD_HAVE_ICMP      (1u << 17) /* the "ports" are ICMP's type and code */
 #define FIELD_HAVE_DIRECTION (1u << 18)
 #define FIELD_HAVE_PID       (1u << 19)
-#define FIELD_HAVE_KNOWN     (1u << 20) /* the socket was found, if not its process */
+#define FIELD_HAVE_AT_ALL    (1u << 20) /* base[] is not NULL */
+#define FIELD_HAVE_KNOWN     (1u << 21) /* the socket was found, if not its process */
 
 struct field {
 	const char *name;

@@ -24,21 +24,24 @@ struct format_context {
 	char boot_id[64];     /* of /proc/sys/kernel/random/boot_id */
 	int32_t utc_offset_s; /* for times people read */
 	bool colour;          /* the output is a terminal that wants colours */
-	/* Escaped once for JSON, ready to be copied: ,"agent":{...},"host":{...} */
-	char json_host[4096];
-	size_t json_host_len;
 };
 
 /*
  * The most bytes one record can need in any format: every byte of its strings escaped, the
  * arguments written twice (as list and as command line), and the fixed parts.
  */
-#define FORMAT_MAX (RECORD_STRINGS_MAX * 12u + 12288u)
+#define FORMAT_MAX (RECORD_STRINGS_MAX * 12u + 20480u)
 
 struct format {
 	const char *name;
 	const char *help;   /* one line */
 	const char *begins; /* the bytes a line can begin with */
+	/*
+	 * What is the same in all records of a run, worked out before the first one; the last @ctx
+	 * prepared counts. By format_context_prepare(), while nobody else uses the format. NULL:
+	 * nothing.
+	 */
+	void (*prepare)(const struct format_context *ctx);
 	/*
 	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline (if it is lines); @r
 	 * has passed format_check(), see format_record(). Returns the number of bytes; 0 = this
@@ -88,8 +91,8 @@ int format_loss(struct record *r, const struct ring_loss *loss, uint64_t epoch, 
 
 /* Host names and ids, time zone, and what follows from them. */
 void format_context_init(struct format_context *ctx, const char *version);
-/* Fills json_host from the other members. */
-void format_context_prepare(struct format_context *ctx);
+/* Prepares all formats for the other members. */
+void format_context_prepare(const struct format_context *ctx);
 
 /* A connection's process as an output tells it: the originator's where it is local. */
 struct format_owners {

@@ -13,7 +13,7 @@ static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
 			    "75767778798081828384858687888990919293949596979899";
 
 /* @digits of @v in front of @end. */
-static void digits_before(char *end, uint64_t v, unsigned digits)
+static inline void digits_before(char *end, uint64_t v, unsigned digits)
 {
 	for (; digits >= 2; digits -= 2) {
 		end -= 2;
@@ -26,10 +26,24 @@ static void digits_before(char *end, uint64_t v, unsigned digits)
 
 char *text_u64(char *p, uint64_t v)
 {
-	unsigned n = 1;
+	static const uint64_t bounds[TEXT_U64] = {0, 10, 100, 1000, 10000, 100000, 1000000,
+		10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
+		10000000000000, 100000000000000, 1000000000000000, 10000000000000000,
+		100000000000000000, 1000000000000000000, 10000000000000000000u};
+	unsigned n;
 
-	for (uint64_t bound = 10; n < TEXT_U64 && v >= bound; bound *= 10)
-		n++;
+	if (v < 10) {
+		*p = (char)('0' + v);
+		return p + 1;
+	}
+	if (v < 100) {
+		memcpy(p, PAIRS + v * 2, 2);
+		return p + 2;
+	}
+	/* 1233/4096 is log10(2), from below: one too few at most */
+	n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+
+	n += v >= bounds[n];
 	digits_before(p + n, v, n);
 	return p + n;
 }

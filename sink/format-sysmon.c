@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sysmon's event 3, network connection, as JSON lines: what Sigma rules for network_connection
+ * match. Every key stands in every line; "-" and 0 are what is not known.
+ *
+ * One line a connection, when it opens. Of connections that are summed up there is no opening: one
+ * line a summary.
+ *
+ * Source: Sysmon's documentation, event ID 3, and its names for the fields.
+ */
+#include <netinet/in.h>
+
+#include "sink/format.h"
+#include "sink/json-plan.h"
+
+static struct json_plan plan;
+
+static void sysmon_prepare(const struct format_context *ctx)
+{
+	static const struct json_plan_style style = {.column = FIELD_SYSMON,
+		.time = JSON_PLAN_SPACED,
+		.ordered = true,
+		.flat = true,
+		.absent = "-"};
+
+	json_plan_compile(&plan, &style, ctx);
+}
+
+static size_t sysmon_record(const struct record *r, const struct format_context *ctx, char *buf)
+{
+	if (r->event != RECORD_START && r->event != RECORD_SUMMARY)
+		return 0;
+	if (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP)
+		return 0; /* the event knows no others */
+	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
+}
+
+const struct format format_sysmon = {
+	.name = "sysmon",
+	.help = "Sysmon event 3 (for Sigma rules), one JSON object a line",
+	.begins = "{",
+	.prepare = sysmon_prepare,
+	.record = sysmon_record,
+};

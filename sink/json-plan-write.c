@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs a compiled JSON format: copies what is ready and writes values. */
+#include <string.h>
+
+#include "sink/fields-internal.h"
+#include "sink/json-plan-internal.h"
+#include "sink/json.h"
+
+const char *json_op_begin(enum json_op op)
+{
+	switch (op) {
+	case JSON_OP_OPEN:
+	case JSON_OP_CLOSE:
+		return "{";
+	case JSON_OP_CLOSE_LIST:
+		return "[{";
+	case JSON_OP_STRING:
+	case JSON_OP_QUOTED:
+	case JSON_OP_HEX:
+	case JSON_OP_ADDRESS:
+	case JSON_OP_TITLE:
+	case JSON_OP_RFC3339:
+	case JSON_OP_SPACED:
+	case JSON_OP_COMMAND:
+		return "\"";
+	case JSON_OP_LIST:
+	case JSON_OP_NUMBERS:
+	case JSON_OP_DATA:
+	case JSON_OP_ADDRESSES:
+		return "[";
+	case JSON_OP_COPY:
+	case JSON_OP_NUMBER:
+	case JSON_OP_BOOLEAN:
+	case JSON_OP_MILLISECONDS:
+	case JSON_OP_SECONDS:
+	case JSON_OP_JSON:
+		break;
+	}
+	return "";
+}
+
+/*
+ * Keys are short: whole pieces of 16 bytes are cheaper than a call, and what is too much is written
+ * over.
+ */
+static inline char *copy(char *p, const char *bytes, size_t len)
+{
+	memcpy(p, bytes, 16);
+	memcpy(p + 16, bytes + 16, 16);
+	for (size_t i = 32; i < len; i += 16)
+		memcpy(p + i, bytes + i, 16);
+	return p + len;
+}
+
+/* Letters, digits and _@%+=:,./- mean themselves to a shell. */
+static bool is_shell_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '+' && c <= ':') || (c >= 'A' && c <= 'Z') ||
+	       c == '_' || c == '=' || c == '@' || c == '%';
+}
+
+/* One argument the way a POSIX shell would read it back. */
+static char *shell_word(char *p, const char *arg, size_t len)
+{
+	size_t plain = 0;
+
+	while (plain < len && is_shell_plain(arg[plain]))
+		plain++;
+	if (len && plain == len)
+		return text_bytes(p, arg, len);
+	*p++ = '\'';
+	for (;;) {
+		const char *quote = memchr(arg, '\'', len);
+		size_t n = quote ? (size_t)(quote - arg) : len;
+
+		p = escape_json(p, arg, n);
+		if (!quote)
+			break;
+		p = text_lit(p, "'\\\\''");
+		arg += n + 1;
+		len -= n + 1;
+	}
+	*p++ = '\'';
+	return p;
+}
+
+static char *command(char *p, const struct field_value *v)
+{
+	const char *arg;
+	size_t pos = 0, len;
+
+	while ((arg = format_next_arg(v->bytes, v->len, &pos, &len))) {
+		if (arg != v->bytes)
+			*p++ = ' ';
+		p = shell_word(p, arg, len);
+	}
+	return p;
+}
+
+/* Names of ancestors, the parent first, or their pids. */
+static char *ancestors(char *p, const struct record *r, const struct field_value *v, bool pids)
+{
+	struct record_str s = {(uint16_t)(v->bytes - r->strings), (uint16_t)v->len};
+	const char *name;
+	size_t pos = 0, len;
+	uint32_t pid;
+
+	while ((name = record_next_ancestor(r, s, &pos, &pid, &len))) {
+		p = pids ? text_u64(p, pid) : json_quote_foreign(p, name, len);
+		*p++ = ',';
+	}
+	return p;
+}
+
+static char *commas(char *p, enum json_op op, const struct field_value *v)
+{
+	const char *at = v->bytes, *end = at + v->len;
+
+	for (; at < end; at++) {
+		const char *comma = memchr(at, ',', (size_t)(end - at));
+		size_t len = (size_t)((comma ? comma : end) - at);
+
+		if (len && op == JSON_OP_DATA) {
+			p = json_quote_foreign(text_lit(p, "{\"data\":"), at, len);
+			p = text_lit(p, "},");
+		} else if (len && (op != JSON_OP_ADDRESSES || field_is_address(at, len))) {
+			p = json_quote_foreign(p, at, len);
+			*p++ = ',';
+		}
+		at += len;
+	}
+	return p;
+}
+
+/* Items, each with a comma behind it; the last one's is taken back. */
+static char *list(char *p, enum json_op op, enum field_kind kind, const struct field_value *v,
+	const struct record *r)
+{
+	char *from = p;
+
+	if (kind == FIELD_PIDS) {
+		p = ancestors(p, r, v, op == JSON_OP_NUMBERS);
+	} else if (kind == FIELD_COMMAS) {
+		p = commas(p, op, v);
+	} else {
+		const char *item;
+		size_t pos = 0, len;
+
+		while ((item = format_next_arg(v->bytes, v->len, &pos, &len))) {
+			p = json_quote_foreign(p, item, len);
+			*p++ = ',';
+		}
+	}
+	if (p != from)
+		p--;
+	return text_lit(p, "],");
+}
+
+static char *string(char *p, enum field_kind kind, const struct field_value *v)
+{
+	p = kind == FIELD_SAFE ? text_bytes(p, v->bytes, v->len) : escape_json(p, v->bytes, v->len);
+	return text_lit(p, "\",");
+}
+
+/* Times and durations in seconds, to the microsecond. */
+static char *seconds(char *p, uint64_t ns)
+{
+	p = text_u64(p, ns / 1000000000);
+	*p++ = '.';
+	return text_u64_padded(p, ns % 1000000000 / 1000, 6);
+}
+
+/* 2026-01-01 00:00:00.000 */
+static char *spaced(char *p, uint64_t t_ns)
+{
+	text_time_utc(p, t_ns);
+	p[10] = ' ';
+	return p + 23;
+}
+
+/* Inlined where it counts: the saving of registers would cost as much as the writing. */
+static inline __attribute__((always_inline)) char *write_value(enum json_op op,
+	enum field_kind kind, const struct field_value *v, const struct record *r, char *p)
+{
+	switch (op) {
+	case JSON_OP_STRING:
+		return string(p, kind, v);
+	case JSON_OP_NUMBER:
+		p = text_u64(p, v->number);
+		break;
+	case JSON_OP_QUOTED:
+		return text_lit(text_u64(p, v->number), "\",");
+	case JSON_OP_HEX:
+		return text_lit(text_hex64(p, v->number), "\",");
+	case JSON_OP_ADDRESS:
+		p = text_address(p, (const uint8_t *)v->bytes, v->family);
+		return text_lit(p, "\",");
+	case JSON_OP_BOOLEAN:
+		p = v->number ? text_lit(p, "true") : text_lit(p, "false");
+		break;
+	case JSON_OP_TITLE:
+		return v->number ? text_lit(p, "true\",") : text_lit(p, "false\",");
+	case JSON_OP_RFC3339:
+		return text_lit(text_time_utc(p, v->number), "\",");
+	case JSON_OP_MILLISECONDS:
+		p = text_u64(p, v->number / 1000000);
+		break;
+	case JSON_OP_SECONDS:
+		p = seconds(p, v->number);
+		break;
+	case JSON_OP_SPACED:
+		return text_lit(spaced(p, v->number), "\",");
+	case JSON_OP_LIST:
+	case JSON_OP_NUMBERS:
+	case JSON_OP_DATA:
+	case JSON_OP_ADDRESSES:
+		return list(p, op, kind, v, r);
+	case JSON_OP_COMMAND:
+		return text_lit(command(p, v), "\",");
+	case JSON_OP_JSON:
+		p = text_bytes(p, v->bytes, v->len);
+		break;
+	case JSON_OP_OPEN:
+	case JSON_OP_CLOSE:
+	case JSON_OP_CLOSE_LIST:
+	case JSON_OP_COPY:
+		return p;
+	}
+	*p++ = ',';
+	return p;
+}
+
+char *json_op_write(enum json_op op, enum field_kind kind, const struct field_value *v,
+	const struct record *r, char *p)
+{
+	return write_value(op, kind, v, r, p);
+}
+
+/* What stands for a value that is not there, its key before it. */
+static char *absent(char *p, const struct json_plan *plan, const struct json_step *s)
+{
+	p = copy(p, plan->bytes + s->text, s->len);
+	if (*json_op_begin((enum json_op)s->op) != '"')
+		return text_lit(p, "0,");
+	return text_lit(text_str(p, plan->style.absent), "\",");
+}
+
+/* The values that most fields have; others as field_get() has them. */
+static inline __attribute__((always_inline)) char *value(char *p, const struct json_plan *plan, const struct json_step *s,
+	const struct field_source *source)
+{
+	const char *at = (const char *)source->base[s->of] + s->offset;
+	const struct record_str *str = (const void *)at;
+	enum field_kind kind = FIELD_U64;
+	struct field_value v;
+
+	switch ((enum field_from)s->from) {
+	case FIELD_FROM_STR:
+		if (!str->len)
+			return p;
+		p = copy(p, plan->bytes + s->text, s->len);
+		p = escape_json(p, record_get_str(source->record, *str), str->len);
+		return text_lit(p, "\",");
+	case FIELD_FROM_U8:
+		v.number = *(const uint8_t *)at;
+		break;
+	case FIELD_FROM_U16:
+		v.number = *(const uint16_t *)(const void *)at;
+		break;
+	case FIELD_FROM_U32:
+		v.number = *(const uint32_t *)(const void *)at;
+		break;
+	case FIELD_FROM_U64:
+	case FIELD_FROM_ALWAYS:
+		v.number = *(const uint64_t *)(const void *)at;
+		break;
+	case FIELD_FROM_CALL:
+		kind = s->field->call(s->field, source, &v);
+		break;
+	case FIELD_FROM_CONSTANT:
+	case FIELD_FROM_TRUE:
+	case FIELD_FROM_LIST:
+	case FIELD_FROM_PIDS:
+	case FIELD_FROM_COMMAS:
+	case FIELD_FROM_ADDRESS:
+	case FIELD_FROM_WORD:
+	case FIELD_FROM_CONTEXT:
+		kind = field_get(s->field, source, &v);
+		break;
+	}
+	if (kind == FIELD_NONE || (kind == FIELD_U64 && v.number == s->none &&
+			s->from != FIELD_FROM_ALWAYS && s->from != FIELD_FROM_CALL))
+		return p;
+	p = copy(p, plan->bytes + s->text, s->len);
+	return write_value((enum json_op)s->op, kind, &v, source->record, p);
+}
+
+/* Where every key stands in every line. */
+static char *value_or_absent(char *p, const struct json_plan *plan, const struct json_step *s,
+	const struct field_source *source)
+{
+	struct field_value v;
+	enum field_kind kind = field_get(s->field, source, &v);
+
+	if (kind == FIELD_NONE)
+		return absent(p, plan, s);
+	p = copy(p, plan->bytes + s->text, s->len);
+	return json_op_write((enum json_op)s->op, kind, &v, source->record, p);
+}
+
+/* The comma behind the last member becomes the brace; an object without members goes. */
+static char *close_object(char *p, char *opened, bool is_list)
+{
+	if (p[-1] == '{')
+		return opened;
+	p[-1] = '}';
+	return is_list ? text_lit(p, "],") : text_lit(p, ",");
+}
+
+char *json_plan_write(const struct json_plan *plan, const struct record *r,
+	const struct format_context *ctx, char *p)
+{
+	const struct json_step *s = plan->step, *end = s + plan->n;
+	char *opened[JSON_PLAN_DEPTH], **top = opened;
+	struct field_source source;
+	uint32_t state[FIELD_OFS];
+
+	field_source_init(&source, r, ctx);
+	for (unsigned i = 0; i < FIELD_OFS; i++)
+		state[i] = (~source.have[i] & JSON_MISSING_HAVE) |
+			   (uint32_t)source.event << JSON_MISSING_EVENT;
+	*p++ = '{';
+	while (s < end) {
+		if (s->missing & state[s->of]) {
+			s = plan->step + s->next;
+			continue;
+		}
+		switch ((enum json_op)s->op) {
+		case JSON_OP_COPY:
+			p = copy(p, plan->bytes + s->text, s->len);
+			break;
+		case JSON_OP_OPEN:
+			*top++ = p;
+			p = copy(p, plan->bytes + s->text, s->len);
+			break;
+		case JSON_OP_CLOSE:
+		case JSON_OP_CLOSE_LIST:
+			p = close_object(p, *--top, s->op == JSON_OP_CLOSE_LIST);
+			break;
+		default:
+			p = plan->style.absent ? value_or_absent(p, plan, s, &source)
+					       : value(p, plan, s, &source);
+			break;
+		}
+		s++;
+	}
+	p[-1] = '}';
+	*p++ = '\n';
+	return p;
+}
+
+static bool find_u64(const char *line, size_t len, const char *key, uint64_t *ret)
+{
+	const char *at = memmem(line, len, key, strlen(key)), *end = line + len;
+	uint64_t v = 0;
+
+	if (!at)
+		return false;
+	at += strlen(key);
+	if (at == end || *at < '0' || *at > '9')
+		return false;
+	for (; at < end && *at >= '0' && *at <= '9'; at++)
+		v = v * 10 + (uint64_t)(*at - '0');
+	*ret = v;
+	return true;
+}
+
+bool json_plan_last(const char *line, size_t len, const char *epoch, const char *seq,
+	uint64_t *ret_epoch, uint64_t *ret_seq)
+{
+	uint64_t e, s;
+
+	if (!find_u64(line, len, epoch, &e) || !find_u64(line, len, seq, &s))
+		return false;
+	*ret_epoch = e;
+	*ret_seq = s;
+	return true;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A JSON format compiled from the table of fields: steps that copy ready-made bytes and append
+ * values, so that a line costs neither names nor searches.
+ *
+ * Values that a record does not have are left out, and objects without members with them (or, if
+ * the format says so, a fixed text stands for them). The order of keys is that of the table.
+ *
+ * Threads: any, once compiled. Blocks: no. Logs: no. Never fails: the table is known at build time
+ * and tests compile all of it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sink/fields.h"
+
+#define JSON_PLAN_STEPS 384u
+#define JSON_PLAN_BYTES 12288u
+
+enum json_plan_time {
+	JSON_PLAN_RFC3339,      /* times "2026-01-01T00:00:00.000000000Z", durations in ns */
+	JSON_PLAN_MILLISECONDS, /* both as whole numbers */
+	JSON_PLAN_SECONDS,      /* both as numbers with six decimals */
+	JSON_PLAN_SPACED,       /* times "2026-01-01 00:00:00.000" */
+};
+
+/* What a format wants. */
+struct json_plan_style {
+	enum field_format column;
+	enum json_plan_time time;
+	bool flat;          /* the path is the key, dots and all */
+	bool ordered;       /* by struct field_in's order */
+	bool quoted_ids;    /* ids are strings */
+	const char *absent; /* stands for a missing value; NULL: left out */
+};
+
+struct json_step {
+	const struct field *field; /* of a value */
+	uint32_t missing;          /* bits of json-plan-write.c's state with which it is left out */
+	uint32_t none;             /* of the field, as its next three */
+	uint16_t offset;
+	uint8_t from;
+	uint8_t of; /* whose state */
+	uint8_t op; /* see json-plan-internal.h */
+	uint8_t events;
+	uint16_t text; /* what is copied first: `"key":`, `"key":"` or `"key":{` */
+	uint16_t len;
+	uint16_t next; /* the step behind this one and its members */
+};
+
+struct json_plan {
+	struct json_plan_style style;
+	struct json_step step[JSON_PLAN_STEPS];
+	uint16_t n;
+	uint16_t used;
+	/* Copied in pieces of 32 bytes: some must follow the last. */
+	char bytes[JSON_PLAN_BYTES + 32];
+};
+
+/* What is constant for the host of @ctx is written into the plan. */
+void json_plan_compile(struct json_plan *plan, const struct json_plan_style *style,
+	const struct format_context *ctx);
+
+/*
+ * The epoch and the sequence number of a line: the numbers behind @epoch and @seq, which are keys
+ * with quotes and colon. Foreign text cannot fake them: the quotes in it are escaped.
+ */
+bool json_plan_last(const char *line, size_t len, const char *epoch, const char *seq,
+	uint64_t *ret_epoch, uint64_t *ret_seq);
+
+/* One object and a newline at @p; returns the place behind. */
+char *json_plan_write(const struct json_plan *plan, const struct record *r,
+	const struct format_context *ctx, char *p);
