@@ -30,6 +30,8 @@ void field_source_init(
 	s->base[FIELD_OF_CONTEXT] = ctx;
 	s->have[FIELD_OF_RECORD] =
 		r->flags | FIELD_HAVE_AT_ALL | (ports ? FIELD_HAVE_PORTS : FIELD_HAVE_ICMP);
+	if (r->end_ns > r->start_ns)
+		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_LASTING;
 	if (r->direction != RECORD_DIRECTION_UNKNOWN)
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DIRECTION;
 	s->have[FIELD_OF_PROCESS] = process_have(o.process);

@@ -52,6 +52,7 @@ enum field_as {
 	FIELD_AS_COMMAND,   /* arguments as a shell would read them back */
 	FIELD_AS_DATA,      /* a list of {"data":} */
 	FIELD_AS_ADDRESSES, /* only those items that are addresses */
+	FIELD_AS_LASTING,   /* by type, but only if the connection lasted longer than 0 */
 	FIELD_AS_TITLE,     /* a boolean as the string "true" or "false" */
 };
 
@@ -107,7 +108,8 @@ struct field_source {
 #define FIELD_HAVE_DIRECTION (1u << 18)
 #define FIELD_HAVE_PID       (1u << 19)
 #define FIELD_HAVE_AT_ALL    (1u << 20) /* base[] is not NULL */
-#define FIELD_HAVE_KNOWN     (1u << 21) /* the socket was found, if not its process */
+#define FIELD_HAVE_LASTING   (1u << 21) /* longer than 0 */
+#define FIELD_HAVE_KNOWN     (1u << 22) /* the socket was found, if not its process */
 
 struct field {
 	const char *name;

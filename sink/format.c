@@ -6,8 +6,14 @@
 
 static const struct format *const FORMATS[] = {
 	&format_ecs,
+	&format_ocsf,
+	&format_sysmon,
 	&format_text,
+	&format_ocsf,
 	&format_pcapng,
+	&format_sysmon,
+	&format_text,
+	&format_zeek_json,
 };
 
 #define N_FORMATS (sizeof(FORMATS) / sizeof(FORMATS[0]))

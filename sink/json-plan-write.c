@@ -246,8 +246,8 @@ static char *absent(char *p, const struct json_plan *plan, const struct json_ste
 }
 
 /* The values that most fields have; others as field_get() has them. */
-static inline __attribute__((always_inline)) char *value(char *p, const struct json_plan *plan, const struct json_step *s,
-	const struct field_source *source)
+static inline __attribute__((always_inline)) char *value(char *p, const struct json_plan *plan,
+	const struct json_step *s, const struct field_source *source)
 {
 	const char *at = (const char *)source->base[s->of] + s->offset;
 	const struct record_str *str = (const void *)at;
@@ -288,8 +288,9 @@ static inline __attribute__((always_inline)) char *value(char *p, const struct j
 		kind = field_get(s->field, source, &v);
 		break;
 	}
-	if (kind == FIELD_NONE || (kind == FIELD_U64 && v.number == s->none &&
-			s->from != FIELD_FROM_ALWAYS && s->from != FIELD_FROM_CALL))
+	if (kind == FIELD_NONE ||
+		(kind == FIELD_U64 && v.number == s->none && s->from != FIELD_FROM_ALWAYS &&
+			s->from != FIELD_FROM_CALL))
 		return p;
 	p = copy(p, plan->bytes + s->text, s->len);
 	return write_value((enum json_op)s->op, kind, &v, source->record, p);
@@ -327,8 +328,8 @@ char *json_plan_write(const struct json_plan *plan, const struct record *r,
 
 	field_source_init(&source, r, ctx);
 	for (unsigned i = 0; i < FIELD_OFS; i++)
-		state[i] = (~source.have[i] & JSON_MISSING_HAVE) |
-			   (uint32_t)source.event << JSON_MISSING_EVENT;
+		state[i] = (~source.have[i] & JSON_MISSING_HAVE) | (uint32_t)source.event
+									   << JSON_MISSING_EVENT;
 	*p++ = '{';
 	while (s < end) {
 		if (s->missing & state[s->of]) {

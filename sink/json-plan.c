@@ -50,6 +50,7 @@ static enum json_op op_of_as(const struct json_plan_style *style, const struct f
 {
 	switch ((enum field_as)f->in[style->column].as) {
 	case FIELD_AS_TYPE:
+	case FIELD_AS_LASTING:
 		break;
 	case FIELD_AS_QUOTED:
 		return JSON_OP_QUOTED;
@@ -184,7 +185,10 @@ static void value(struct compiler *c, const struct field *f, const char *key, si
 	s->from = f->from;
 	s->offset = f->offset;
 	s->none = f->none;
-	set_missing(plan, s, f->need | FIELD_HAVE_AT_ALL, field_events(f));
+	set_missing(plan, s,
+		f->need | FIELD_HAVE_AT_ALL |
+			(f->in[plan->style.column].as == FIELD_AS_LASTING ? FIELD_HAVE_LASTING : 0),
+		field_events(f));
 }
 
 /* What all members need is needed for the object. */

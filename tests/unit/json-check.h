@@ -110,14 +110,21 @@ static inline bool json_check_literal(struct json_check *c, const char *s)
 	return true;
 }
 
-/* Only what our formats write: whole numbers without sign. */
+/* Only what our formats write: numbers without sign or exponent. */
 static inline bool json_check_number(struct json_check *c)
 {
 	const char *from = c->p;
 
 	while (c->p < c->end && *c->p >= '0' && *c->p <= '9')
 		c->p++;
-	return c->p - from == 1 || (c->p - from > 1 && *from != '0');
+	if (c->p == from || (c->p - from > 1 && *from == '0'))
+		return false;
+	if (c->p == c->end || *c->p != '.')
+		return true;
+	from = ++c->p;
+	while (c->p < c->end && *c->p >= '0' && *c->p <= '9')
+		c->p++;
+	return c->p > from;
 }
 
 static inline bool json_check_members(struct json_check *c, char close, unsigned depth)

@@ -64,6 +64,10 @@ static inline void build_record(struct record *r)
 	r->orig_packets = 6;
 	r->resp_packets = 5;
 	r->delta_packets = 11;
+	r->delta_orig_packets = 6;
+	r->delta_resp_packets = 5;
+	r->delta_orig_bytes = 100;
+	r->delta_resp_bytes = 2000;
 	r->rtt_ns = 12000;
 	memcpy(r->history, "ShADadFf", 8);
 	build_str(r, &r->ifname, "eth0", 4);
