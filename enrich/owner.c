@@ -326,12 +326,28 @@ void owners_query_key(const struct owner_query *q, struct socket_key *ret)
 	memcpy(ret->remote_addr, q->remote_addr, sizeof(ret->remote_addr));
 }
 
+/*
+ * Whether what is known of an end is to make way. Of two that are not sure, who closed it has had
+ * it, which cannot be said of who listens at its port, or had the socket once.
+ */
+static bool makes_way(
+	const struct owner *was, enum record_method method, enum record_confidence confidence)
+{
+	if (!was->process || was->confidence < confidence)
+		return true;
+	return was->confidence == confidence && confidence == RECORD_CONFIDENCE_PROBABLE &&
+	       method == RECORD_METHOD_TAP_CLOSE &&
+	       (was->method == RECORD_METHOD_TAP_LISTEN || was->method == RECORD_METHOD_SEED ||
+		       was->method == RECORD_METHOD_SOCK_DIAG ||
+		       was->method == RECORD_METHOD_PROCFS);
+}
+
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
 	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id)
 {
 	uint64_t now = owners_now_ns();
 
-	if (answer->process && answer->confidence >= confidence)
+	if (!makes_way(answer, method, confidence))
 		return;
 	/* The same one, only surer: it has been known all the while. */
 	if (!p || answer->process != p)

@@ -2,7 +2,7 @@
 /*
  * Servers of every kind that report who accepted what, and senders of every kind of packet.
  *
- *	servers prefork|threads|inetd|reuseport N HOW ADDR PORT
+ *	servers prefork|threads|inetd|session|reuseport N HOW ADDR PORT
  *		N workers; each reports every connection it closes. HOW: fin (after the client),
  *		first (before it), reset (SO_LINGER 0), unread (data left: the kernel resets),
  *		shutdown (before, then waits), hold (never; to be killed)
@@ -151,7 +151,15 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void serve_inetd(int l)
+/* A session has children, which hold the connection for a while. */
+static void have_child(void)
+{
+	if (fork() == 0)
+		_exit(0);
+	(void)wait(NULL);
+}
+
+static void serve_inetd(int l, bool sessions)
 {
 	for (;;) {
 		int c = accept(l, NULL, NULL);
@@ -160,6 +168,8 @@ static void serve_inetd(int l)
 			continue;
 		if (fork() == 0) {
 			close(l);
+			if (sessions)
+				have_child();
 			serve_one(c);
 			_exit(0);
 		}
@@ -179,11 +189,12 @@ static int listener(bool group)
 
 static void serve_all(const char *kind, unsigned n)
 {
-	bool group = !strcmp(kind, "reuseport");
+	bool group = !strcmp(kind, "reuseport"), sessions = !strcmp(kind, "session");
+	bool workers = strcmp(kind, "threads") && strcmp(kind, "inetd") && !sessions;
 	int l = group ? -1 : listener(false);
 
 	signal(SIGCHLD, SIG_IGN);
-	for (unsigned i = 0; i < n && strcmp(kind, "threads") && strcmp(kind, "inetd"); i++) {
+	for (unsigned i = 0; i < n && workers; i++) {
 		if (fork() == 0) {
 			if (group)
 				l = listener(true);
@@ -192,8 +203,8 @@ static void serve_all(const char *kind, unsigned n)
 		}
 	}
 	report("ready", 0, 0);
-	if (!strcmp(kind, "inetd"))
-		serve_inetd(l);
+	if (sessions || !strcmp(kind, "inetd"))
+		serve_inetd(l, sessions);
 	for (unsigned i = 0; i < n && !strcmp(kind, "threads"); i++) {
 		pthread_t t;
 

@@ -111,9 +111,9 @@ enum end { ORIG, RESP };
 
 static struct owner asked;
 
-/* Asks as of @t_ns for our end of a connection with FAR begun at @start_ns; its pid, 0 = none. */
-static uint32_t ask(enum end end, uint8_t proto, uint16_t local, uint16_t remote, uint64_t start_ns,
-	uint64_t t_ns)
+/* The same once more: what was answered stays if it is better. */
+static uint32_t ask_again(enum end end, uint8_t proto, uint16_t local, uint16_t remote,
+	uint64_t start_ns, uint64_t t_ns)
 {
 	struct owner_query q = {.family = 4,
 		.proto = proto,
@@ -127,10 +127,17 @@ static uint32_t ask(enum end end, uint8_t proto, uint16_t local, uint16_t remote
 
 	put_addr(q.local_addr, HERE);
 	put_addr(q.remote_addr, FAR);
-	owner_deinit(&asked);
 	if (!owners_ask(o, &q, &asked))
 		owners_settle(o);
 	return asked.process ? asked.process->pid : 0;
+}
+
+/* Asks as of @t_ns for our end of a connection with FAR begun at @start_ns; its pid, 0 = none. */
+static uint32_t ask(enum end end, uint8_t proto, uint16_t local, uint16_t remote, uint64_t start_ns,
+	uint64_t t_ns)
+{
+	owner_deinit(&asked);
+	return ask_again(end, proto, local, remote, start_ns, t_ns);
 }
 
 static bool is(enum record_method method, enum record_confidence sure)
@@ -185,6 +192,25 @@ static void test_close(void)
 	ask(RESP, IPPROTO_TCP, 80, 5004, 4 * S, 6 * S);
 	tap_ok(asked.process->pid == 25 && is(RECORD_METHOD_TAP_CLOSE, RECORD_CONFIDENCE_EXACT),
 		"if it closes last, it had");
+	end();
+}
+
+/* A session: its process had a child that may have had the connection, and closes it. */
+static void test_session(void)
+{
+	begin();
+	turns(26, IPPROTO_TCP, TCP_CLOSE, TCP_LISTEN, false, 22, 0, S);
+	tap_is_int(ask(RESP, IPPROTO_TCP, 22, 5000, 2 * S, 2 * S), 26,
+		"at first it is the listener's");
+	forks(26, 27, 3 * S);
+	forks(27, 28, 4 * S);
+	turns(27, IPPROTO_TCP, TCP_CLOSE_WAIT, TCP_LAST_ACK, false, 22, 5000, 5 * S);
+	ask_again(RESP, IPPROTO_TCP, 22, 5000, 2 * S, 5 * S);
+	tap_ok(asked.process->pid == 27 && is(RECORD_METHOD_TAP_CLOSE, RECORD_CONFIDENCE_PROBABLE),
+		"at the end who closed it, though not for sure");
+	ask_again(RESP, IPPROTO_TCP, 22, 5000, 6 * S, 6 * S);
+	tap_ok(asked.process->pid == 27 && is(RECORD_METHOD_TAP_CLOSE, RECORD_CONFIDENCE_PROBABLE),
+		"and not the listener again");
 	end();
 }
 
@@ -300,6 +326,7 @@ int main(void)
 {
 	test_connect();
 	test_close();
+	test_session();
 	test_kernel();
 	test_icmp();
 	test_raw();
