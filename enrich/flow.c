@@ -154,6 +154,9 @@ static void end(
 	struct flow_table *t, struct flow_entry *e, enum record_end_reason reason, uint64_t t_ns)
 {
 	flow_store_end(&t->store, e);
+	if (e->pub.refused && !e->pub.packets[FLOW_RESP] &&
+		(reason == RECORD_END_TIMEOUT || reason == RECORD_END_FORCED))
+		reason = RECORD_END_REFUSED;
 	e->pub.end_reason = reason;
 	fire(t, e, FLOW_EVENT_END, t_ns > e->pub.last_ns ? t_ns : e->pub.last_ns);
 }
@@ -378,6 +381,16 @@ struct flow *flow_table_counted(const struct flow_table *t, enum flow_side *ret_
 {
 	*ret_side = t->last_side;
 	return &t->last->pub;
+}
+
+void flow_table_refused(struct flow_table *t, const struct decoded *d)
+{
+	bool swapped;
+	struct flow_id id = flow_id_pack(d, id_kind(d), &swapped);
+	struct flow_entry *e = flow_store_find(&t->store, &id, flow_id_hash(&id, t->hash_seed));
+
+	if (e && swapped == e->swapped)
+		e->pub.refused = true;
 }
 
 void flow_table_on_changed(struct flow_table *t, flow_changed_fn changed)

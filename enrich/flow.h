@@ -65,6 +65,7 @@ struct flow {
 	bool loss_window;
 	bool reported;                /* an info record went out */
 	bool started;                 /* the start event went out */
+	bool refused;                 /* the responder's host says that nobody has the port */
 	uint64_t reported_packets[2]; /* in records up to now */
 	uint64_t reported_bytes[2];
 	uint32_t ifindex[2]; /* first interface each side was seen on */
@@ -175,6 +176,12 @@ enum flow_packet flow_table_packet(
  * next call of anything but this.
  */
 struct flow *flow_table_counted(const struct flow_table *t, enum flow_side *ret_side);
+
+/*
+ * @d, a datagram that was seen or not, was refused: unless its flow is answered all the same, it
+ * ends REFUSED when it ends of itself.
+ */
+void flow_table_refused(struct flow_table *t, const struct decoded *d);
 
 /* Fires the INFO and END events due at @now_ns. Cost is that of what is due, not of the table. */
 void flow_table_expire(struct flow_table *t, uint64_t now_ns);

@@ -11,6 +11,7 @@
 #include "enrich/diag-msg.h"
 #include "enrich/flow-slots.h"
 #include "enrich/hints.h"
+#include "enrich/quote.h"
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
@@ -420,7 +421,7 @@ static void on_packet(
 	struct pipeline *p, const struct packet_head *head, const uint8_t *bytes, uint64_t t_ns)
 {
 	enum decode_result result;
-	struct decoded d;
+	struct decoded d, quoted;
 
 	ledger_add(p->ledger, LEDGER_enrich_packets_read, 1);
 	result = decode_packet(head->dlt, bytes, head->caplen, head->len, &d);
@@ -445,6 +446,8 @@ static void on_packet(
 		ledger_add(p->ledger, LEDGER_enrich_packets_other, 1);
 		break;
 	}
+	if (quote_refused(&d, bytes, &quoted))
+		flow_table_refused(p->flows, &quoted);
 }
 
 /* Brings owners and timers up to @t_ns before the packet of that time is looked at. */

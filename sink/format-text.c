@@ -294,7 +294,7 @@ static size_t text_record(const struct record *r, const struct format_context *c
 	if (r->event == RECORD_START)
 		return 0;
 	if (r->event == RECORD_END && r->flags & RECORD_FLAG_UNCHANGED &&
-		r->flags & RECORD_FLAG_REPORTED)
+		r->flags & RECORD_FLAG_REPORTED && r->end_reason != RECORD_END_REFUSED)
 		return 0;
 	p = when(buf, r, ctx);
 	p = columns(p, r);

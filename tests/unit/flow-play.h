@@ -5,7 +5,8 @@
  * A packet: `>` from the client (10.0.0.1:40000), `<` from the server (10.0.0.2:80), then its
  * flags, its sequence number, `,ack`, `+payload`, `@interface`, and if it is not counted how it is
  * answered:
- * `=late`, `=dup`. `~S` waits S seconds (expiring), `!S` lets S seconds pass without expiring.
+ * `=late`, `=dup`. `x` says that the last datagram of the client's was refused, `X` of the
+ * server's. `~S` waits S seconds (expiring), `!S` lets S seconds pass without expiring.
  * Events: `start`; `info`;
  * `end:STATE:REASON:HISTORY:ORIG_BYTES/RESP_BYTES:ORIG_PACKETS/RESP_PACKETS` with `-` for unknown
  * bytes, `*` in front when midstream, `<` when the originator is the server.
@@ -192,6 +193,12 @@ static inline uint64_t play(const char *script, uint8_t proto, bool *ret_ok)
 			t_ns += strtoull(word + 1, NULL, 10) * SECOND;
 			if (word[0] == '~')
 				flow_table_expire(game.table, t_ns);
+			continue;
+		}
+		if (word[0] == 'x' || word[0] == 'X') {
+			struct decoded d = make(proto, word[0] == 'X', 40000);
+
+			flow_table_refused(game.table, &d);
 			continue;
 		}
 		*ret_ok &= play_packet(word, proto, t_ns);

@@ -173,6 +173,11 @@ static const struct script udp_scripts[] = {
 		"start <end:SF:timeout:Dd:1/2:1/1"},
 	{"on two interfaces", ">.0+1@2 >.0+1@3=dup <.0+5@3 <.0+5@2=dup ~61",
 		"start end:SF:timeout:Dd:1/5:1/1"},
+	{"refused", ">.0+30 x >.0+30 x ~61", "start end:S0:refused:D:60/0:2/0"},
+	{"refused, then somebody took the port", ">.0+1 x >.0+1 <.0+2 ~61",
+		"start end:SF:timeout:Dd:2/2:2/1"},
+	{"an answer is refused", ">.0+1 <.0+2 X ~61", "start end:SF:timeout:Dd:1/2:1/1"},
+	{"refused, of a flow that is not known", "x >.0+1 ~61", "start end:S0:timeout:D:1/0:1/0"},
 };
 
 static void test_scripts(const struct script *s, size_t n, uint8_t proto, const char *what)
