@@ -288,6 +288,8 @@ void owners_attached(struct owners *o)
 {
 	/* What a capture that starts later finds is younger than the sweep. */
 	owners_seed_free(o);
+	/* The rings may have filled up before: what `flowner run` starts now must find room. */
+	owners_advance(o, 1);
 }
 
 /* ---- names ---- */

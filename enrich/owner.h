@@ -79,7 +79,8 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 /*
  * Takes the other network namespaces from the hand-over: owners_netns_begin() once per capture
  * process, then one owners_netns() per message, whose @fds become the owners' in any case.
- * owners_attached() at the end: processes of the seeding sweep are matched with their sockets.
+ * owners_attached() at the end: processes of the seeding sweep are matched with their sockets, and
+ * the tap's rings have room.
  */
 void owners_netns_begin(struct owners *o);
 void owners_netns(struct owners *o, const struct handover_netns *m, const int *fds);
