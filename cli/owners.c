@@ -76,6 +76,7 @@ static void print_reasons(const struct instance *i, uint64_t of, FILE *f)
 		{RECORD_UNKNOWN_OFF, LEDGER_enrich_unknown_off},
 		{RECORD_UNKNOWN_AMBIGUOUS, LEDGER_enrich_unknown_ambiguous},
 		{RECORD_UNKNOWN_NETNS, LEDGER_enrich_unknown_netns},
+		{RECORD_UNKNOWN_RAW, LEDGER_enrich_unknown_raw},
 	};
 	const char *lead = "  unknown   ";
 

@@ -28,6 +28,7 @@ static const unsigned reason_counter[] = {
 	[RECORD_UNKNOWN_OFF] = LEDGER_enrich_unknown_off,
 	[RECORD_UNKNOWN_AMBIGUOUS] = LEDGER_enrich_unknown_ambiguous,
 	[RECORD_UNKNOWN_NETNS] = LEDGER_enrich_unknown_netns,
+	[RECORD_UNKNOWN_RAW] = LEDGER_enrich_unknown_raw,
 };
 
 static const struct {

@@ -92,26 +92,24 @@ bool owners_try_tables(struct owners *o, const struct owner_query *q, struct own
 /* ---- without ports ---- */
 
 /*
- * Who sent a packet of @proto to q's remote end: nobody but one process did so just now, or, less
- * sure, lately. *@ret_several: more than one did.
+ * Who sent an ICMP message to q's remote end: nobody but one process did so lately, or, less sure,
+ * just now. *@ret_several: more than one did.
  */
-static bool try_portless(struct owners *o, const struct owner_query *q, uint8_t proto,
-	enum record_confidence best, struct owner *answer, bool *ret_several)
+static bool try_portless(
+	struct owners *o, const struct owner_query *q, struct owner *answer, bool *ret_several)
 {
+	enum record_confidence best = RECORD_CONFIDENCE_EXACT;
 	struct socket_scope scope = owners_scope(o, q);
+	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
 	const struct socket_claim *c;
 	struct socket_key k;
-	bool several, others;
+	bool several;
 
 	owners_query_key(q, &k);
-	k.proto = proto;
 	k.local_port = k.remote_port = 0;
-	c = sockets_portless(
-		o->sockets, &k, scope, q->start_ns ? q->start_ns : q->t_ns, RAW_LONG_NS, &others);
-	*ret_several = others;
-	if (others) {
-		c = sockets_portless(o->sockets, &k, scope, q->start_ns ? q->start_ns : q->t_ns,
-			RAW_NS, &several);
+	c = sockets_portless(o->sockets, &k, scope, from, RAW_LONG_NS, ret_several);
+	if (*ret_several) {
+		c = sockets_portless(o->sockets, &k, scope, from, RAW_NS, &several);
 		if (several)
 			return false;
 		best = RECORD_CONFIDENCE_PROBABLE;
@@ -137,7 +135,7 @@ bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner
 	bool asked = q->initiator || (!q->responder && q->local_port > q->remote_port);
 	bool several = false;
 
-	if (asked && try_portless(o, q, q->proto, RECORD_CONFIDENCE_EXACT, answer, &several))
+	if (asked && try_portless(o, q, answer, &several))
 		return true;
 	if (!owners_scope(o, q).local || (asked && !is_kernels(q->proto, q->local_port))) {
 		if (several && answer->confidence == RECORD_CONFIDENCE_UNKNOWN) {
@@ -152,13 +150,28 @@ bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner
 	return true;
 }
 
+/*
+ * Who sent further packets of a flow, or was not let, only seems to have some still to come, and
+ * keeps others from being named for a while.
+ */
 bool owners_try_raw(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
+	const struct socket_claim *c;
+	struct socket_key k;
 	bool several;
 
 	if (q->responder || !o->tap)
 		return false;
-	/* By protocol, then those that write the whole IP header (IPPROTO_RAW). */
-	return try_portless(o, q, q->proto, RECORD_CONFIDENCE_PROBABLE, answer, &several) ||
-	       try_portless(o, q, IPPROTO_RAW, RECORD_CONFIDENCE_PROBABLE, answer, &several);
+	/* Asked again: packets that came since make nobody likelier. */
+	if (answer->process || answer->unknown != RECORD_UNKNOWN_NONE)
+		return answer->unknown == RECORD_UNKNOWN_RAW;
+	owners_query_key(q, &k);
+	k.local_port = k.remote_port = 0;
+	c = sockets_raw(o->sockets, &k, owners_scope(o, q), q->start_ns ? q->start_ns : q->t_ns,
+		RAW_LONG_NS, &several);
+	if (several) {
+		owners_give_up(o, q, answer, RECORD_UNKNOWN_RAW);
+		return true;
+	}
+	return owners_take_claim(o, q, answer, c, RECORD_CONFIDENCE_PROBABLE);
 }

@@ -131,6 +131,14 @@ const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t
 	return best;
 }
 
+static bool sent_portless(const struct socket_claim *c, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns)
+{
+	return c->key.proto == k->proto && is_portless(&c->key) && c->t_ns <= t_ns &&
+	       c->seen_ns + window_ns >= t_ns && !memcmp(c->key.remote_addr, k->remote_addr, 16) &&
+	       addr_fits(c, k) && in_scope(c, k, scope);
+}
+
 const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several)
 {
@@ -143,16 +151,76 @@ const struct socket_claim *sockets_portless(const struct sockets *s, const struc
 	{
 		const struct socket_claim *c = &e->claim;
 
-		if (c->key.proto != k->proto || !is_portless(&c->key) || c->t_ns > t_ns ||
-			c->seen_ns + window_ns < t_ns ||
-			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || !addr_fits(c, k) ||
-			!in_scope(c, k, scope))
+		if (!sent_portless(c, k, scope, t_ns, window_ns))
 			continue;
 		*ret_several |= best && best->process != c->process;
 		if (!best || c->seen_ns > best->seen_ns)
 			best = c;
 	}
 	return best;
+}
+
+/* What was told of packets still to come. */
+struct expected {
+	uint64_t packets; /* how many */
+	uint32_t unsure;  /* of these, how many have come, nobody knows whose */
+	struct socket_claim *claim;
+	bool several; /* processes */
+};
+
+static void expect(struct expected *x, struct socket_claim *c)
+{
+	x->packets += c->told - c->spent;
+	if (c->unsure > x->unsure)
+		x->unsure = c->unsure;
+	x->several |= x->claim && x->claim->process != c->process;
+	x->claim = c;
+}
+
+/* A packet that could be of several: once all that were told of have come, none is to come. */
+static void come_unsure(const struct expected *x, struct socket_claim *c)
+{
+	if (x->unsure + 1u < x->packets) {
+		c->unsure++;
+		return;
+	}
+	c->spent = c->told;
+	c->unsure = 0;
+}
+
+const struct socket_claim *sockets_raw(struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+	struct socket_key key[] = {*k, *k};
+	struct expected x = {0};
+
+	key[1].proto = IPPROTO_RAW; /* writes the whole IP header */
+	for (int pass = 0; pass < 2; pass++) {
+		for (int i = 0; i < 2; i++) {
+			uint32_t hash = sockets_hash_tuple(s, &key[i]);
+
+			for_each(e, t, hash)
+			{
+				struct socket_claim *c = &e->claim;
+
+				if (!sent_portless(c, &key[i], scope, t_ns, window_ns) ||
+					c->spent == c->told)
+					continue;
+				if (pass)
+					come_unsure(&x, c);
+				else
+					expect(&x, c);
+			}
+		}
+		if (!x.several)
+			break;
+	}
+	*ret_several = x.several;
+	if (x.several || !x.claim)
+		return NULL;
+	x.claim->spent++;
+	return x.claim;
 }
 
 /* How well a listener's address fits: 0 not at all, the kernel prefers the highest. */

@@ -97,6 +97,8 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	*e = (struct entry){.claim = *c, .hash = hash, .next = *bucket};
 	e->claim.seen_ns = c->t_ns;
 	e->claim.losses = t->losses;
+	e->claim.told = 1;
+	e->claim.spent = e->claim.unsure = 0;
 	*bucket = (uint32_t)t->at;
 	t->at = (t->at + 1) % t->max;
 	if (t->alike)
@@ -216,7 +218,10 @@ static bool refresh(struct table *t, struct entry *e, const struct socket_claim 
 	e->claim.seen_ns = c->t_ns;
 	if (c->cgroup_id)
 		e->claim.cgroup_id = c->cgroup_id;
-	return age && age <= t->max / REFRESH_SHARE;
+	if (!age || age > t->max / REFRESH_SHARE)
+		return false;
+	e->claim.told++;
+	return true;
 }
 
 static bool same_source(const struct entry *e, const struct socket_claim *c)

@@ -61,6 +61,9 @@ struct socket_claim {
 	unsigned fd;             /* of an inode: the process's descriptor it was seen at */
 	struct process *process; /* a reference held by the table */
 	uint64_t losses;         /* the table's own: of how many losses of events it knows */
+	uint32_t told;           /* the same: how often it was told, for sockets_raw() */
+	uint32_t spent;          /* of these, how many have led to a packet */
+	uint32_t unsure;         /* packets that one of these, or of others', has led to */
 	bool shared;             /* several processes hold the socket */
 	bool v6only;             /* listener that takes no IPv4 */
 };
@@ -141,6 +144,12 @@ const struct socket_claim *sockets_port_sender(const struct sockets *s, uint16_t
  * *@ret_several when more than one did.
  */
 const struct socket_claim *sockets_portless(const struct sockets *s, const struct socket_key *k,
+	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several);
+/*
+ * The same for a packet from a raw socket of k's protocol or of none, the first of its flow. Each
+ * time it is told stands for one packet, so who has sent as many did not send this one.
+ */
+const struct socket_claim *sockets_raw(struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns, uint64_t window_ns, bool *ret_several);
 /* NULL also when the process that began to listen is gone, and left the socket to another. */
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,

@@ -109,7 +109,8 @@
 	X(enrich_names, "addresses whose name is remembered")                                      \
 	X(enrich_names_evicted, "of these, forgotten early because too many were")                 \
 	X(enrich_aggregated, "ended connections gathered by enrich.aggregate")                     \
-	X(enrich_aggregates_evicted, "of its windows, closed early because there were too many")
+	X(enrich_aggregates_evicted, "of its windows, closed early because there were too many")   \
+	X(enrich_unknown_raw, "unknown: from one of several processes' raw sockets")
 
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \

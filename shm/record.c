@@ -219,6 +219,7 @@ static const char *const unknown_names[] = {
 	[RECORD_UNKNOWN_OFF] = "off",
 	[RECORD_UNKNOWN_AMBIGUOUS] = "ambiguous",
 	[RECORD_UNKNOWN_NETNS] = "netns",
+	[RECORD_UNKNOWN_RAW] = "raw_socket",
 };
 
 static const char *const runtime_names[] = {

@@ -101,6 +101,7 @@ enum record_unknown {
 	RECORD_UNKNOWN_OFF,        /* every tier that could tell is off or refused */
 	RECORD_UNKNOWN_AMBIGUOUS,  /* several processes could be meant, nothing tells which */
 	RECORD_UNKNOWN_NETNS,      /* in a network namespace that nobody here can ask */
+	RECORD_UNKNOWN_RAW,        /* from a raw socket, several processes send from such ones */
 	RECORD_UNKNOWNS,
 };
 

@@ -56,6 +56,9 @@ static const struct {
 	[RECORD_UNKNOWN_NETNS] = {"in a network namespace that cannot be asked",
 		"The socket is in a network namespace that nobody here can ask.",
 		"capture.netns names namespaces to open at the start."},
+	[RECORD_UNKNOWN_RAW] = {"a raw socket, of several processes that send from such ones",
+		"It came from a raw socket; several processes sent there from such ones just then.",
+		""},
 };
 
 _Static_assert(COUNT(methods) == RECORD_METHODS, "every method has words");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who sent what no TCP or UDP socket sent: echo requests, raw and packet sockets; sockets passed on; MPTCP; io_uring."""
 import os
+import socket
 import subprocess
 import time
 
@@ -32,10 +33,11 @@ def servers(*args, **kwargs):
     return [line.split() for line in r.stdout.splitlines()]
 
 
-def record(filter_expression, act):
+def record(filter_expression, act, *options):
     """Runs act() while flowner records what matches; returns its end records."""
     path = os.path.join(tap.tmpdir(), "out.ndjson")
-    f = pipeline.Flowner("-i", "lo", "-o", f"ecs:{path}", filter_expression)
+    f = pipeline.Flowner("-i", "lo", "-o", f"ecs:{path}", *options, filter_expression)
+    tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
     act()
     f.settle()
     f.stop()
@@ -87,6 +89,29 @@ tap.ok(set(named) <= two and len(set(named)) == len(named), "neither is named fo
 ends = record(f"icmp and net {NET}.0/24", lambda: servers("raw", "udp", f"{NET}.4", 15311, 15310))
 tap.is_([both(r)[0][:2] for r in ends], [(None, "kernel")], "an unreachable port: the kernel says so")
 
+# --- a datagram to a port that nobody has, and the answer that says so
+TEXT = os.path.join(tap.tmpdir(), "refused.txt")
+
+
+def refused():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((f"{NET}.8", 15313))
+        s.send(b"x")
+        try:
+            s.recv(1)
+        except ConnectionRefusedError:
+            pass
+
+
+ends = record("udp port 15313 or icmp", refused, "-o", f"text:{TEXT}")
+ends = [r for r in ends if r["destination"].get("port") == 15313]
+tap.is_([(both(r)[0][0], r["event"].get("reason"), both(r)[1]) for r in ends],
+        [(os.getpid(), "refused", (None, None, "no_socket"))], "a datagram that is refused says so")
+with open(TEXT) as f:
+    lines = [line for line in f if f"{NET}.8:15313" in line]
+tap.ok(len(lines) == 1 and " refused " in lines[0] and "? (nothing listens there)" in lines[0],
+       "as people read it, too", *lines)
+
 # --- raw and packet sockets
 told = {}
 
@@ -101,6 +126,20 @@ ends = by_destination(record("udp port 15320", senders))
 for kind, address in ("udp", f"{NET}.5"), ("header", f"{NET}.6"):
     tap.is_([both(r)[0] for r in ends.get(address, ())], [(int(told[kind][0][3]), "tap_send", "probable")],
             f"raw socket, {kind}: its process, probably")
+# Many one after the other: each is told from the one before.
+told_many = []
+
+
+def many():
+    for i in range(20):
+        told_many.append(servers("raw", ("udp", "header")[i % 2], f"{NET}.9", 15322, 15330 + i)[0])
+
+
+found = {r["source"]["port"]: both(r)[0] for r in record("udp port 15322", many) if r["destination"]["ip"] == f"{NET}.9"}
+named = sum(found.get(int(t[1]), (None,))[0] == int(t[3]) for t in told_many)
+others = [(t, found.get(int(t[1]))) for t in told_many if found.get(int(t[1]), (None,))[0] not in (None, int(t[3]))]
+tap.is_(others, [], "twenty raw sockets: nobody is named for another")
+tap.ok(named >= 18, f"and nearly all are named ({named} of 20)", *found.values())
 tap.is_([both(r)[0] for r in ends.get(f"{NET}.7", ())], [(None, None, "no_socket")],
         "packet socket: nobody is named, for there is no such socket")
 

@@ -27,6 +27,12 @@ static uint64_t methods(void)
 	       get(LEDGER_enrich_owners_procfs) + get(LEDGER_enrich_owners_kernel);
 }
 
+static uint64_t reasons(void)
+{
+	return sum(LEDGER_enrich_unknown_none, LEDGER_enrich_unknown_netns) +
+	       get(LEDGER_enrich_unknown_raw);
+}
+
 /* An answer as the verdict can give it. */
 static bool possible(const struct record_process *p)
 {
@@ -60,14 +66,13 @@ static void test_balance(void)
 		owner_count(&l, &p);
 		unbalanced += get(LEDGER_enrich_owners_asked) !=
 			      methods() + get(LEDGER_enrich_owners_cgroup) +
-				      get(LEDGER_enrich_owners_remote) +
-				      sum(LEDGER_enrich_unknown_none, LEDGER_enrich_unknown_netns);
+				      get(LEDGER_enrich_owners_remote) + reasons();
 	}
 	tap_is_int(get(LEDGER_enrich_owners_asked), asked, "%llu answers, each is counted",
 		(unsigned long long)asked);
 	tap_is_int(unbalanced, 0, "asked = methods + cgroup only + reasons + remote, always");
-	tap_is_int(sum(LEDGER_enrich_unknown_none, LEDGER_enrich_unknown_netns),
-		get(LEDGER_enrich_owners_unknown), "unknown is the sum of its reasons");
+	tap_is_int(
+		reasons(), get(LEDGER_enrich_owners_unknown), "unknown is the sum of its reasons");
 	tap_is_int(sum(LEDGER_enrich_owners_tap_connect, LEDGER_enrich_owners_tap_close),
 		get(LEDGER_enrich_owners_tap), "tap is the sum of its methods");
 	tap_is_int(get(LEDGER_enrich_owners_exact) + get(LEDGER_enrich_owners_probable), methods(),

@@ -270,6 +270,8 @@ static void test_raw(void)
 		"one that writes the whole header");
 	tap_is_int(ask(RESP, IPPROTO_TCP, 80, 33434, 5 * S + 1000, 5 * S + 1000), 0,
 		"does not answer");
+	tap_is_int(ask(ORIG, IPPROTO_TCP, 33435, 80, 5 * S + 2000, 5 * S + 2000), 0,
+		"one packet each time, not two");
 	tap_is_int(ask(ORIG, IPPROTO_TCP, 33434, 80, 9 * S, 9 * S), 0, "nor sends for ever");
 	looks_up(53, IPPROTO_SCTP, 0, false, 0, FAR, 0, 10 * S);
 	tap_is_int(ask(ORIG, IPPROTO_SCTP, 5000, 80, 10 * S + 1000, 10 * S + 1000), 53,
@@ -279,6 +281,38 @@ static void test_raw(void)
 	tap_ok(asked.process->pid == 54 && is(RECORD_METHOD_TAP_LISTEN, RECORD_CONFIDENCE_PROBABLE),
 		"and who listens");
 	tap_is_int(ask(RESP, IPPROTO_TCP, 80, 5000, 11 * S, 11 * S), 0, "which is not TCP's");
+	end();
+}
+
+/* Several raw sockets, one packet of each. */
+static void test_raw_several(void)
+{
+	const uint64_t us = 1000;
+
+	begin();
+	for (uint16_t i = 0; i < 3; i++) {
+		looks_up(81 + i, IPPROTO_RAW, 3, false, 0, FAR, 0, S + i * 10 * us);
+		tap_is_int(ask(ORIG, IPPROTO_UDP, 34000 + i, 33435, S + i * 10 * us + us,
+				   S + i * 10 * us + us),
+			81 + i, "one after the other: sender %d", i);
+	}
+	tap_ok(is(RECORD_METHOD_TAP_SEND, RECORD_CONFIDENCE_PROBABLE),
+		"a packet socket could be, too");
+	looks_up(81, IPPROTO_UDP, 0, false, 0, FAR, 0, S + 50 * us);
+	looks_up(82, IPPROTO_RAW, 3, false, 0, FAR, 0, S + 51 * us);
+	tap_is_int(ask(ORIG, IPPROTO_UDP, 34010, 33435, S + 52 * us, S + 52 * us), 0,
+		"two are about to send: nobody knows which has");
+	tap_is_int(asked.unknown, RECORD_UNKNOWN_RAW, "and that is said");
+	looks_up(83, IPPROTO_RAW, 3, false, 0, FAR, 0, S + 53 * us);
+	tap_is_int(ask_again(ORIG, IPPROTO_UDP, 34010, 33435, S + 52 * us, S + 60 * us), 0,
+		"nor is it asked for again");
+	tap_is_int(asked.unknown, RECORD_UNKNOWN_RAW, "though the reason stays");
+	ask(ORIG, IPPROTO_UDP, 34011, 33435, S + 54 * us, S + 54 * us);
+	ask(ORIG, IPPROTO_UDP, 34012, 33435, S + 55 * us, S + 55 * us);
+	tap_is_int(asked.unknown, RECORD_UNKNOWN_RAW, "nor of three, the last one's");
+	looks_up(82, IPPROTO_RAW, 3, false, 0, FAR, 0, S + 70 * us);
+	tap_is_int(ask(ORIG, IPPROTO_UDP, 34013, 33435, S + 71 * us, S + 71 * us), 82,
+		"all three have sent: then it is clear again");
 	end();
 }
 
@@ -330,6 +364,7 @@ int main(void)
 	test_kernel();
 	test_icmp();
 	test_raw();
+	test_raw_several();
 	test_loss();
 	test_filter();
 	owner_deinit(&asked);
