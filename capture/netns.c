@@ -171,12 +171,19 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 static void look_at(struct netns *s, const char *path, const char *mounted, uint32_t pid)
 {
 	_cleanup_close_ int fd = -1;
+	struct netns_place *p;
 	struct stat st;
 	uint64_t inode = 0;
 
 	/* Most processes are in a namespace that is known. */
-	if (stat(path, &st) < 0 || st.st_ino == s->own_inode || find_inode(s, st.st_ino))
+	if (stat(path, &st) < 0 || st.st_ino == s->own_inode)
 		return;
+	p = find_inode(s, st.st_ino);
+	if (p) {
+		if (!p->entry.path[0] && p->n_more < NETNS_PIDS)
+			p->more[p->n_more++] = pid;
+		return;
+	}
 	if (open_netns(path, &fd, &inode) < 0 || inode != st.st_ino ||
 		add(s, fd, inode, mounted, pid) < 0)
 		s->missed++;
@@ -246,15 +253,27 @@ int netns_send(const struct netns *s, int peer_fd)
 	return 0;
 }
 
+/* By the process it was found by, else by another of those that were in it then. */
+static bool is_alive(struct netns_place *p)
+{
+	while (!handover_netns_alive(&p->entry)) {
+		if (p->entry.path[0] || !p->n_more)
+			return false;
+		p->entry.pid = p->more[--p->n_more];
+	}
+	return true;
+}
+
 bool netns_tidy(struct netns *s, uint16_t *ret_number)
 {
 	for (size_t i = 0; i < s->n;) {
-		struct netns_place p = s->place[i];
+		struct netns_place p;
 
-		if (handover_netns_alive(&p.entry)) {
+		if (is_alive(&s->place[i])) {
 			i++;
 			continue;
 		}
+		p = s->place[i];
 		close_place(&p);
 		s->place[i] = s->place[--s->n];
 		if (p.entry.captured) {

@@ -19,9 +19,12 @@
 
 #define NETNS_MAX 256u
 
+#define NETNS_PIDS 32u
+
 struct netns_place {
 	struct handover_netns_entry entry;
-	int fds[HANDOVER_NETNS_FDS]; /* sock_diag, rtnetlink */
+	uint32_t n_more, more[NETNS_PIDS]; /* other processes in it, when it has no path */
+	int fds[HANDOVER_NETNS_FDS];       /* sock_diag, rtnetlink */
 };
 
 struct netns {

@@ -156,11 +156,18 @@ void netns_set_read(struct netns_set *s)
 	}
 }
 
-void netns_set_tidy(struct netns_set *s)
+void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg)
 {
-	for (size_t i = s->end; i > 1; i--)
-		if (s->at[i - 1].links && !handover_netns_alive(&s->at[i - 1].entry))
+	for (size_t i = s->end; i > 1; i--) {
+		struct netns *n = &s->at[i - 1];
+
+		if (!n->links || handover_netns_alive(&n->entry))
+			continue;
+		n->entry.pid = n->entry.captured ? 0 : heir(arg, n->inode);
+		n->entry.path[0] = '\0';
+		if (!n->entry.pid)
 			let_go(s, i - 1);
+	}
 }
 
 const struct netns *netns_at(const struct netns_set *s, size_t number)

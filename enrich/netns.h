@@ -48,8 +48,12 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 
 /* Takes in changed addresses; now and then lets go of namespaces that only our sockets hold. */
 void netns_set_read(struct netns_set *s);
-/* Closes what handover_netns_alive() calls gone. */
-void netns_set_tidy(struct netns_set *s);
+/*
+ * Closes what handover_netns_alive() calls gone, unless @heir knows another process in the
+ * namespace of this inode; 0 = none. Packets seen inside come no more then in any case.
+ */
+typedef uint32_t (*netns_heir_fn)(void *arg, uint64_t inode);
+void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg);
 
 /* By number; NULL = none of that number (any more). Numbers stay while a namespace is there. */
 const struct netns *netns_at(const struct netns_set *s, size_t number);

@@ -199,6 +199,8 @@ struct socket_scope owners_scope(struct owners *o, const struct owner_query *q);
 bool owners_can_ask(struct owners *o, const struct owner_query *q, bool local);
 /* Asks it for everything pending, and leaves in each what was found. */
 void owners_look_up(struct owners *o);
+/* A process that is still in the namespace @inode, 0 = none is known; for netns_set_tidy(). */
+uint32_t owners_heir(void *owners, uint64_t inode);
 /* What the sock_diag sockets of all namespaces counted. */
 struct diag_stats owners_diag_stats(const struct owners *o);
 

@@ -292,6 +292,20 @@ void owners_attached(struct owners *o)
 	owners_advance(o, 1);
 }
 
+static bool runs(uint32_t pid)
+{
+	const struct handover_netns_entry e = {.pid = pid};
+
+	return handover_netns_alive(&e);
+}
+
+uint32_t owners_heir(void *owners, uint64_t inode)
+{
+	const struct owners *o = owners;
+
+	return process_cache_in_netns(o->processes, inode, runs);
+}
+
 /* ---- names ---- */
 
 bool owners_is_local_addr(struct owners *o, uint8_t netns, const uint8_t addr[16])

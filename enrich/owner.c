@@ -305,7 +305,7 @@ void owners_idle(struct owners *o, uint64_t horizon_ns)
 	users_refresh(o->users, horizon_ns);
 	netns_set_read(o->spaces);
 	if (horizon_ns >= o->tidy_ns) {
-		netns_set_tidy(o->spaces);
+		netns_set_tidy(o->spaces, owners_heir, o);
 		o->tidy_ns = horizon_ns + TIDY_NS;
 	}
 	process_cache_expire(o->processes, horizon_ns);

@@ -496,6 +496,15 @@ void process_cache_expire(struct process_cache *c, uint64_t now_ns)
 		forget(c, c->dead.first);
 }
 
+uint32_t process_cache_in_netns(
+	const struct process_cache *c, uint64_t netns, bool (*runs)(uint32_t pid))
+{
+	for (const struct process *p = c->alive.first; p; p = p->next)
+		if (p->netns == netns && runs(p->pid))
+			return p->pid;
+	return 0;
+}
+
 void process_cache_mark_tree(struct process_cache *c, uint32_t pid, uint64_t t_ns)
 {
 	struct process *root = process_cache_get(c, pid, t_ns);

@@ -142,6 +142,9 @@ void process_cache_sessions_told(struct process_cache *c, bool told);
 void process_cache_expire(struct process_cache *c, uint64_t now_ns);
 /* Marks @pid (made if unknown) and all its known descendants as IN_TREE. */
 void process_cache_mark_tree(struct process_cache *c, uint32_t pid, uint64_t t_ns);
+/* The pid of a process in namespace @netns of which @runs is true, 0 = there is none. */
+uint32_t process_cache_in_netns(
+	const struct process_cache *c, uint64_t netns, bool (*runs)(uint32_t pid));
 /* Fills in the parent's name and the ancestors where no fork event told, by who is known now. */
 void process_cache_name_parent(struct process_cache *c, struct process *p);
 /* The same for all (after a sweep of /proc). */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -39,6 +40,45 @@ static int add(struct netns_set *s, uint64_t inode, uint16_t captured, const cha
 	if (r)
 		tap_ok(close(fds[0]) < 0 && close(fds[1]) < 0, "its sockets are closed");
 	return r;
+}
+
+static uint32_t heir_pid;
+static uint64_t heir_asked;
+
+static uint32_t heir(void *arg, uint64_t inode)
+{
+	(void)arg;
+	heir_asked = inode;
+	return heir_pid;
+}
+
+/* Found through a process that ends, while others may still be in there. */
+static void test_heir(struct netns_set *s)
+{
+	struct handover_netns_entry e = {.inode = 2001};
+	int fds[2] = {netlink(NETLINK_SOCK_DIAG), netlink(NETLINK_ROUTE)};
+	pid_t child = fork();
+	size_t number = 0;
+
+	if (child == 0)
+		_exit(0);
+	e.pid = (uint32_t)child;
+	if (netns_set_add(s, &e, fds, true, &number) < 0)
+		tap_bail("no namespace");
+	netns_set_tidy(s, heir, NULL);
+	tap_ok(netns_at(s, number) && !heir_asked,
+		"while its process is there nobody else is asked for");
+	waitpid(child, NULL, 0);
+	heir_pid = (uint32_t)getpid();
+	netns_set_tidy(s, heir, NULL);
+	tap_ok(netns_at(s, number) && heir_asked == 2001, "then it stays for another one in there");
+	heir_asked = 0;
+	heir_pid = 0;
+	netns_set_tidy(s, heir, NULL);
+	tap_ok(netns_at(s, number) && !heir_asked, "as long as that one is there");
+	((struct netns *)(uintptr_t)netns_at(s, number))->entry.pid = (uint32_t)child;
+	netns_set_tidy(s, heir, NULL);
+	tap_ok(!netns_at(s, number), "and is let go with the last");
 }
 
 int main(void)
@@ -74,7 +114,7 @@ int main(void)
 	tap_ok(add(s, 1001, 0, "", &one) < 0, "not twice");
 	tap_ok(add(s, 1003, 64, "", &one) < 0, "nor with a number that no packet can carry");
 
-	netns_set_tidy(s);
+	netns_set_tidy(s, heir, NULL);
 	tap_ok(!netns_at(s, two) && !netns_captured(s, 7), "without its mount it is let go");
 	tap_ok(netns_at(s, 1), "with its process it stays");
 	n = addr ? netns_holders(s, addr, &numbers) : 0;
@@ -82,8 +122,9 @@ int main(void)
 	if (stat("/proc/self/ns/net", &st) < 0)
 		tap_bail("no /proc");
 	tap_is_int(add(s, st.st_ino, 1, "/proc/self/ns/net", &two), 0, "one at a path");
-	netns_set_tidy(s);
+	netns_set_tidy(s, heir, NULL);
 	tap_ok(netns_captured(s, 1), "stays while the path is that namespace");
+	test_heir(s);
 	netns_set_read(s);
 	netns_set_clear(s);
 	tap_ok(netns_end(s) == 1 && !netns_captured(s, 1), "cleared");

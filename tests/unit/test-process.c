@@ -295,6 +295,25 @@ static void test_tree(void)
 	process_cache_free(c);
 }
 
+static bool odd(uint32_t pid)
+{
+	return pid % 2;
+}
+
+static void test_netns(void)
+{
+	struct process_cache *c = new_cache(100);
+
+	for (uint32_t pid = 10; pid < 14; pid++)
+		process_cache_found(c, pid, pid * S)->netns = 70 + pid / 13;
+	tap_is_int(process_cache_in_netns(c, 71, odd), 13, "who is in a namespace");
+	tap_is_int(process_cache_in_netns(c, 70, odd), 11, "and is there");
+	process_cache_exit(c, 11, 20 * S);
+	tap_is_int(process_cache_in_netns(c, 70, odd), 0, "nobody who has ended");
+	tap_is_int(process_cache_in_netns(c, 72, odd), 0, "nobody is elsewhere");
+	process_cache_free(c);
+}
+
 int main(void)
 {
 	test_inheritance();
@@ -307,5 +326,6 @@ int main(void)
 	test_sweep_and_events();
 	test_bounds();
 	test_tree();
+	test_netns();
 	return tap_done();
 }
