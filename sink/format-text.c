@@ -213,6 +213,8 @@ static char *owner(char *p, const struct record *r, const struct record_process 
 		p = unknown_owner(p, r, o, ctx);
 	if (o->uid != UINT32_MAX && (o->pid || o->confidence != RECORD_CONFIDENCE_UNKNOWN))
 		p = text_u64(text_lit(p, " uid "), o->uid);
+	if (o->netns)
+		p = text_u64(text_lit(p, " netns "), o->netns);
 	if (!o->pid)
 		return p;
 	remark = verdict_remark(
@@ -309,6 +311,11 @@ static size_t text_record(const struct record *r, const struct format_context *c
 	}
 	if (r->direction == RECORD_DIRECTION_UNKNOWN)
 		p = owner(p, r, format_owners(r).process, ctx);
+	if (r->netns.len) {
+		p = text_lit(p, " [seen in netns ");
+		p = escape_terminal(p, record_get_str(r, r->netns), r->netns.len);
+		*p++ = ']';
+	}
 	*p++ = '\n';
 	return (size_t)(p - buf);
 }

@@ -109,7 +109,7 @@ tap.is_([(both(r)[0][0], r["event"].get("reason"), both(r)[1]) for r in ends],
         [(os.getpid(), "refused", (None, None, "no_socket"))], "a datagram that is refused says so")
 with open(TEXT) as f:
     lines = [line for line in f if f"{NET}.8:15313" in line]
-tap.ok(len(lines) == 1 and " refused " in lines[0] and "? (nothing listens there)" in lines[0],
+tap.ok(" refused " in lines[-1] and "? (nothing listens there)" in lines[-1],
        "as people read it, too", *lines)
 
 # --- raw and packet sockets

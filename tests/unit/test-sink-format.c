@@ -239,6 +239,16 @@ static void test_text(void)
 	tap_ok(*line(&format_text), "text: a line for an end without an earlier one");
 	r.flags |= RECORD_FLAG_REPORTED;
 	tap_is_str(line(&format_text), "", "text: no second line that says the same");
+	r.end_reason = RECORD_END_REFUSED;
+	tap_is_str(line(&format_text), COLUMNS "refused   1.5s   100B/1.9K   " CURL,
+		"text: that it was refused only the end says");
+	build_record(&r);
+	r.orig.netns = 4026532290;
+	build_str(&r, &r.netns, "blue\x1b", 5);
+	tap_is_str(line(&format_text),
+		COLUMNS "closed    1.5s   100B/1.9K   " CURL
+			" netns 4026532290 [seen in netns blue\\e]",
+		"text: in other network namespaces");
 	build_record(&r);
 	r.direction = RECORD_LOCAL;
 	r.resp = r.orig;
