@@ -55,7 +55,7 @@ static uint16_t flags(const struct emit *e, const struct flow *v)
 		flags |= RECORD_FLAG_RESP_BYTES;
 	if (v->loss_window)
 		flags |= RECORD_FLAG_LOSS_WINDOW;
-	if (v->key.proto != IPPROTO_TCP || e->all_packets)
+	if (v->key.proto != IPPROTO_TCP || (e->all_packets && !v->loss_window))
 		flags |= RECORD_FLAG_ALL_PACKETS;
 	if (v->kernel_bytes)
 		flags |= RECORD_FLAG_KERNEL_BYTES;
@@ -111,7 +111,7 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	r->proto = view->key.proto;
 	r->state = (uint8_t)view->state;
 	r->end_reason = (uint8_t)(event == RECORD_END ? view->end_reason : RECORD_END_NONE);
-	r->epoch = e->epoch;
+	r->epoch = e->owners ? e->epoch : 0; /* of a file the same each time */
 	r->flow_id = view->id;
 	r->t_ns = t_ns;
 	r->start_ns = view->start_ns;

@@ -301,6 +301,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		.udp_timeout_ns = config->limits.udp_timeout_ns,
 		.first_info_ns = config->enrich.first_info_ns,
 		.active_timeout_ns = config->enrich.active_timeout_ns,
+		.all_packets = config->capture.mode == CONFIG_MODE_HEADERS,
 		.id_base = owners ? epoch << 20 : 0, /* a file gives the same ids each time */
 	};
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -323,6 +324,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		.ledger = ledger,
 		.owners = owners,
 		.epoch = epoch,
+		.all_packets = limits.all_packets,
 	};
 	r = names_new(NAMES_MAX, &p->names);
 	if (r == 0)

@@ -204,7 +204,7 @@ struct record {
 	uint8_t end_reason; /* enum record_end_reason */
 
 	uint64_t seq;   /* 1.. over the life of this installation's runtime directory, no repeats */
-	uint64_t epoch; /* start count of enrich */
+	uint64_t epoch; /* names a run of enrich, later ones are larger; 0 = from a capture file */
 	uint64_t flow_id; /* same in all records of a flow, unique per host and boot */
 	uint64_t t_ns;    /* CLOCK_REALTIME of this event */
 	uint64_t start_ns;

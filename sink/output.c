@@ -294,5 +294,6 @@ int output_recover(struct output *o, bool known, uint64_t checkpoint)
 
 bool output_skips(const struct output *o, const struct record *r)
 {
-	return r->seq && r->epoch == o->skip_epoch && r->seq <= o->skip_seq;
+	/* Epoch 0 is that of every file that is read: the same records again are wanted again. */
+	return r->seq && r->epoch && r->epoch == o->skip_epoch && r->seq <= o->skip_seq;
 }
