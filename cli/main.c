@@ -36,6 +36,7 @@ static const struct {
 	{"status", command_status},
 	{"check-config", command_check_config},
 	{"print-config", command_print_config},
+	{"fields", command_fields},
 	{"help", command_show_help},
 	{"--help", command_show_help},
 	{"-h", command_show_help},

@@ -7,9 +7,6 @@
 static const struct format *const FORMATS[] = {
 	&format_ecs,
 	&format_ocsf,
-	&format_sysmon,
-	&format_text,
-	&format_ocsf,
 	&format_pcapng,
 	&format_sysmon,
 	&format_text,

@@ -65,12 +65,9 @@ struct format {
 };
 
 extern const struct format format_ecs;
-extern const struct format format_ecs;
 extern const struct format format_ocsf;
 extern const struct format format_pcapng;
 extern const struct format format_sysmon;
-extern const struct format format_text;
-extern const struct format format_zeek_json;
 extern const struct format format_text;
 extern const struct format format_zeek_json;
 

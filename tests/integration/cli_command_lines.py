@@ -37,6 +37,8 @@ WRONG = [
     ("status here", "unexpected argument here; see flowner status --help"),
     ("check-config a b", "check-config takes one file; see flowner check-config --help"),
     ("print-config a", "unexpected argument a; see flowner print-config --help"),
+    ("fields ecs ocsf", "one FORMAT at most; see flowner fields --help"),
+    ("fields csv", "unknown format \"csv\"; see flowner fields --help"),
     ("--version now", "--version takes no argument; see flowner --help"),
 ]
 
@@ -56,7 +58,7 @@ tap.is_((r.returncode, r.stderr),
 
 # Help fits a terminal, and goes to standard output.
 for words in ("help",), ("--help",), ("-h",), ("help", "run"), ("run", "--help"), ("status", "--help"), \
-        ("check-config", "--help"), ("print-config", "--help"):
+        ("check-config", "--help"), ("print-config", "--help"), ("fields", "--help"):
     r = tap.run([flowner, *words])
     lines = r.stdout.splitlines()
     tap.ok(r.returncode == 0 and r.stderr == "" and 3 < len(lines) <= 24 and max(map(len, lines)) <= 80,
