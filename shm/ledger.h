@@ -115,7 +115,7 @@
 #define LEDGER_SINK(X)                                                                             \
 	X(sink_epoch, "times sink has started")                                                    \
 	X(sink_records_read, "records taken from the ring")                                        \
-	X(sink_records_written, "records written to every output")                                 \
+	X(sink_records_written, "records written to every output that wants them")                 \
 	X(sink_records_lost, "records an output refused for good")                                 \
 	X(sink_records_invalid, "records that failed validation")                                  \
 	X(sink_packets_written, "packets stood for by written records")                            \
@@ -123,7 +123,9 @@
 	X(sink_bytes_written, "bytes written over all outputs")                                    \
 	X(sink_writes, "write operations submitted")                                               \
 	X(sink_write_errors, "write operations that failed and were tried again")                  \
-	X(sink_io_uring, "1 while io_uring is in use, 0 with plain writes")
+	X(sink_io_uring, "1 while io_uring is in use, 0 with plain writes")                        \
+	X(sink_records_excluded, "records that the rules of every output leave out")               \
+	X(sink_packets_excluded, "packets these stood for")
 
 /* What the counters of tiers hold. */
 enum ledger_tier {

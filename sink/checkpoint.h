@@ -24,7 +24,7 @@
 #include "shm/ring.h"
 
 #define CHECKPOINT_OUTPUTS  16u
-#define CHECKPOINT_COUNTERS 8u
+#define CHECKPOINT_COUNTERS 12u
 
 struct checkpoint_slot {
 	uint64_t mark; /* CHECKPOINT_MARK ^ tail while the rest is whole */

@@ -137,8 +137,10 @@ int output_open(struct output *o, const struct config_output *config,
 	memset(o, 0, sizeof(*o));
 	o->fd = -1;
 	r = find_format(o, config, err);
+	if (r == 0)
+		r = rules_init(&o->rules, config, err->text, sizeof(err->text));
 	if (r)
-		return r;
+		return r == RULES_E_INVALID ? OUTPUT_E_INVALID : r;
 	o->path = strdup(config->path);
 	if (!o->path)
 		return -ENOMEM;
@@ -162,6 +164,7 @@ void output_deinit(struct output *o)
 {
 	writer_free(o->writer);
 	o->writer = NULL;
+	rules_deinit(&o->rules);
 	cleanup_close(&o->fd);
 	o->fd = -1;
 	free(o->path);

@@ -13,12 +13,13 @@
 
 #include "config/config.h"
 #include "sink/format.h"
+#include "sink/rules.h"
 #include "sink/writer.h"
 
 #define OUTPUT_QUEUE 8u /* output.buffer times this is the memory of an output */
 
 enum {
-	OUTPUT_E_INVALID = 1, /* no such format: a configuration error */
+	OUTPUT_E_INVALID = 1, /* no such format, a rule that is wrong: configuration errors */
 	OUTPUT_E_OPEN = 2,    /* the file cannot be used */
 };
 
@@ -35,6 +36,7 @@ struct output {
 	uint64_t offset; /* where the writer's byte 0 goes */
 	struct writer *writer;
 	struct format_context context;
+	struct rules rules;
 
 	/* Records up to here are in the file already (output_recover()). */
 	uint64_t skip_epoch, skip_seq;

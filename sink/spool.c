@@ -71,26 +71,33 @@ bool spool_has_room(struct spool *s)
 	return true;
 }
 
-static void output_put(struct output *o, const struct record *r)
+/* False: its rules leave the record out. */
+static bool output_put(struct output *o, const struct record *r)
 {
 	char *buf;
 
+	if (!rules_pass(&o->rules, r))
+		return false;
 	if (writer_is_broken(o->writer) || output_skips(o, r))
-		return;
+		return true;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
 	writer_append(o->writer, format_record(o->format, r, &o->context, buf));
+	return true;
 }
 
 void spool_put(struct spool *s, const struct record *r, uint64_t pos)
 {
+	bool wanted = false;
+
 	for (unsigned i = 0; i < s->n; i++)
-		output_put(&s->output[i], r);
+		wanted |= output_put(&s->output[i], r);
 	s->dirty = true;
 	s->open.pos = pos;
 	s->open.counts[SPOOL_RECORDS_READ]++;
-	s->open.counts[SPOOL_RECORDS_WRITTEN]++;
+	s->open.counts[wanted ? SPOOL_RECORDS_WRITTEN : SPOOL_RECORDS_EXCLUDED]++;
 	if (r->event != RECORD_LOSS)
-		s->open.counts[SPOOL_PACKETS_WRITTEN] += r->delta_packets;
+		s->open.counts[wanted ? SPOOL_PACKETS_WRITTEN : SPOOL_PACKETS_EXCLUDED] +=
+			r->delta_packets;
 }
 
 void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)

@@ -12,6 +12,8 @@ static const unsigned COUNTERS[SPOOL_COUNTERS] = {
 	[SPOOL_PACKETS_WRITTEN] = LEDGER_sink_packets_written,
 	[SPOOL_PACKETS_LOST] = LEDGER_sink_packets_lost,
 	[SPOOL_BYTES_WRITTEN] = LEDGER_sink_bytes_written,
+	[SPOOL_RECORDS_EXCLUDED] = LEDGER_sink_records_excluded,
+	[SPOOL_PACKETS_EXCLUDED] = LEDGER_sink_packets_excluded,
 };
 
 static void store(struct tail *t, struct ring_consumer *ring, uint64_t pos,
