@@ -239,7 +239,9 @@ static ssize_t receive(struct links *l, int flags)
 	do {
 		n = recv(mnl_socket_get_fd(l->nl), received, RECEIVE_SIZE, flags);
 	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		return -errno;
+	return n ? n : -ECONNRESET; /* never of a netlink socket */
 }
 
 static int dump(struct links *l, uint16_t type)
@@ -286,6 +288,7 @@ static int read_all(struct links *l)
 static int links_init(struct mnl_socket *nl, struct links **ret)
 {
 	struct links *l = calloc(1, sizeof(*l));
+	ssize_t n;
 	int e;
 
 	if (!l) {
@@ -294,9 +297,10 @@ static int links_init(struct mnl_socket *nl, struct links **ret)
 	}
 	l->nl = nl;
 	/* What an earlier reader of this socket left, an unfinished dump for instance. */
-	while (receive(l, MSG_DONTWAIT) != -EAGAIN)
-		;
-	e = read_all(l);
+	do {
+		n = receive(l, MSG_DONTWAIT);
+	} while (n > 0 || n == -ENOBUFS);
+	e = n == -EAGAIN ? read_all(l) : (int)n;
 	if (e) {
 		links_free(l);
 		return e;
