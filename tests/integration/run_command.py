@@ -79,4 +79,16 @@ noise.wait()
 tap.ok("/noise" not in r.stdout, "another process's connections are not shown", r.stdout)
 r = tap.run([tap.program("flowner"), "run", "--", "sh", "-c", "exit 7"], text=True)
 tap.ok(r.returncode == 7, "the command's own exit status comes through", r.returncode, r.stderr)
+
+# More events than the rings hold, from before enrich reads them: the command starts when there is room again.
+SERVERS = tap.program("tests/integration/servers")
+flooded = tap.spawn([SERVERS, "threads", "4", "first", "127.0.0.1", "9956"], stdout=subprocess.DEVNULL)
+floods = [tap.spawn([SERVERS, "connect", "100000000", "0", "127.0.0.1", "9956"], stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, env={**os.environ, "HOW": "first"}) for _ in range(2)]
+for i in range(tap.amount(2, 10, 1)):
+    shows(f"while others flood, {i + 1}", [pipeline.TRUTH, "client", "tcp", "127.0.0.1", str(v4)],
+          ["truth[", pipeline.TRUTH, f":{v4}", me])
+tap.ok(all(p.poll() is None for p in (flooded, *floods)), "they did")
+for p in (*floods, flooded):
+    tap.stop(p)
 tap.done()
