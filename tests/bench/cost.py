@@ -23,18 +23,6 @@ PORT = 9981
 FLAGS = "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"
 
 
-def cpu_ns(pid):
-    """CPU time of a process's threads so far."""
-    total = 0
-    try:
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{tid}/schedstat") as f:
-                total += int(f.read().split()[0])
-    except OSError:
-        pass
-    return total
-
-
 def load(rate, seconds):
     out = tap.run([pipeline.TRUTH, "pace", str(rate), str(seconds), "127.0.0.1", str(PORT)], text=True,
                   timeout=seconds * 10 + 30).stdout.split()
@@ -43,12 +31,12 @@ def load(rate, seconds):
 
 def spent(pids, rate, seconds):
     """CPU per connection, ns, over one load; the settle time belongs to it."""
-    before = sum(map(cpu_ns, pids))
+    before = sum(map(pipeline.cpu_ns, pids))
     begin = time.monotonic()
     done = load(rate, seconds)
     took = time.monotonic() - begin
     time.sleep(0.5)
-    return (sum(map(cpu_ns, pids)) - before) / max(done, 1), done / took
+    return (sum(map(pipeline.cpu_ns, pids)) - before) / max(done, 1), done / took
 
 
 def with_flowner(rate, seconds):
@@ -77,9 +65,9 @@ def idle(seconds):
     f = pipeline.Flowner("-i", "lo", "-o", f"ecs:{os.path.join(tap.tmpdir(), 'out.ndjson')}", f"tcp port {PORT}")
     time.sleep(1)
     pids = [f.p.pid] + [f.pid(p) for p in pipeline.PROGRAMS]
-    before = sum(map(cpu_ns, pids))
+    before = sum(map(pipeline.cpu_ns, pids))
     time.sleep(seconds)
-    share = (sum(map(cpu_ns, pids)) - before) / (seconds * 1e9)
+    share = (sum(map(pipeline.cpu_ns, pids)) - before) / (seconds * 1e9)
     f.stop()
     return share
 

@@ -34,15 +34,6 @@ VARIANTS = {"off": OFF, "tap": ()}
 BATCH_TIMEOUT_MS = 10  # capture.batch_timeout unless configured
 
 
-def cpu_ns(pid):
-    """CPU time of a process's threads so far."""
-    total = 0
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{tid}/schedstat") as f:
-            total += int(f.read().split()[0])
-    return total
-
-
 def pairs(line):
     words = line.split()
     return [(k, int(v)) for k, v in zip(words[::2], words[1::2])]
@@ -80,12 +71,12 @@ class Bench:
             self.load("tcp", 6000, self.warm, PORT)
         figures = {}
 
-        before = {p: cpu_ns(pid) for p, pid in pids.items()}
+        before = {p: pipeline.cpu_ns(pid) for p, pid in pids.items()}
         foreign = f.ledger("enrich")["enrich_tap_events"]
         done = self.load("tcp", 6000, self.seconds, PORT)["done"]
         time.sleep(0.3)
         for p, pid in pids.items():
-            figures[f"{p} cpu"] = (cpu_ns(pid) - before[p]) / done / 1000
+            figures[f"{p} cpu"] = (pipeline.cpu_ns(pid) - before[p]) / done / 1000
         figures["pipeline cpu"] = sum(figures[f"{p} cpu"] for p in pipeline.PROGRAMS)
         figures["events"] = (f.ledger("enrich")["enrich_tap_events"] - foreign) / done
         figures["calls"] = self.calls(pids["enrich"], 6000)

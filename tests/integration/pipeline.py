@@ -29,6 +29,18 @@ def counter_names():
 NAMES = counter_names()
 
 
+def cpu_ns(pid):
+    """CPU time of a process's threads so far; what it is of one that has ended is not known."""
+    total = 0
+    try:
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/schedstat") as f:
+                total += int(f.read().split()[0])
+    except OSError:
+        pass
+    return total
+
+
 class Flowner:
     """`flowner run ARGS`; stderr is kept in .log (a file), standard output in .out_path."""
 

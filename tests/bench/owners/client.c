@@ -221,20 +221,13 @@ static void exec_path(char *path, char **rest)
 /* A process that exists before the socket does; it goes on with the steps behind `pass`. */
 static void receiver(char **rest)
 {
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
-
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, c.channel) < 0)
 		report_die("socketpair");
 	if (fork() != 0)
 		return;
-	if (recvmsg(c.channel[1], &m, 0) != 1 || !CMSG_FIRSTHDR(&m))
+	c.fd = report_receive(c.channel[1]);
+	if (c.fd < 0)
 		report_die("recvmsg");
-	memcpy(&c.fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
 	while (*rest && strcmp(*rest, "pass") != 0)
 		rest++;
 	if (*rest)
@@ -245,21 +238,7 @@ static void receiver(char **rest)
 /* The parent's part ends here: it waits for the receiver, as a launcher would otherwise miss it. */
 static void pass(void)
 {
-	char control[CMSG_SPACE(sizeof(int))], byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &c.fd, sizeof(int));
-	if (sendmsg(c.channel[0], &m, 0) != 1)
-		report_die("sendmsg");
-	close(c.fd);
+	report_pass(c.channel[0], c.fd);
 	wait(NULL);
 	_exit(0);
 }

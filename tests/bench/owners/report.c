@@ -87,3 +87,43 @@ void report_write(const struct report *r, bool foreign)
 	if (write(1, line, (size_t)n) != n)
 		report_die("report");
 }
+
+union control {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+void report_pass(int channel, int fd)
+{
+	union control control = {.head = {.cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS,
+					 .cmsg_len = CMSG_LEN(sizeof(int))}};
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	if (sendmsg(channel, &m, 0) != 1)
+		report_die("sendmsg");
+	close(fd);
+}
+
+int report_receive(int channel)
+{
+	union control control;
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	int fd;
+
+	if (recvmsg(channel, &m, 0) != 1 || !CMSG_FIRSTHDR(&m))
+		return -1;
+	memcpy(&fd, CMSG_DATA(&control.head), sizeof(int));
+	return fd;
+}

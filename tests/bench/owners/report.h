@@ -39,5 +39,9 @@ socklen_t report_address(const char *text, const char *port, union address *ret)
 socklen_t report_length(const union address *a);
 /* Fills in both ends from the socket, as far as it has them. */
 void report_ends(int fd, struct report *r);
+/* Passes @fd on over the unix socket @channel, and closes it. */
+void report_pass(int channel, int fd);
+/* One that was passed on; -1 = the other end is gone. */
+int report_receive(int channel);
 /* With @foreign the pid is looked up in /proc: for processes in another pid namespace. */
 void report_write(const struct report *r, bool foreign);

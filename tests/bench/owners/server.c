@@ -198,39 +198,13 @@ static void inetd(void)
 	}
 }
 
-static void send_fd(int channel, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(int));
-	if (sendmsg(channel, &m, 0) != 1)
-		report_die("sendmsg");
-	close(fd);
-}
-
 static void receive_loop(int channel)
 {
 	for (;;) {
-		char control[CMSG_SPACE(sizeof(int))], byte;
-		struct iovec iov = {&byte, 1};
-		struct msghdr m = {.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control,
-			.msg_controllen = sizeof(control)};
-		int fd;
+		int fd = report_receive(channel);
 
-		if (recvmsg(channel, &m, 0) != 1 || !CMSG_FIRSTHDR(&m))
+		if (fd < 0)
 			_exit(0);
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
 		answer(fd);
 	}
 }
@@ -250,7 +224,7 @@ static void pass(void)
 	listener = open_socket(false);
 	say_ready();
 	for (unsigned i = 0;; i++)
-		send_fd(channel[i % (unsigned)s.workers][0], accept_one(listener));
+		report_pass(channel[i % (unsigned)s.workers][0], accept_one(listener));
 }
 
 static void udp_loop(int fd)
