@@ -312,6 +312,8 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 		r = open_sources(l, o);
 	if (r == 0)
 		r = open_ring(l);
+	if (r == 0 && l->urgent)
+		(void)schedule_urgent();
 	if (r == 0)
 		r = drop(l->daemon);
 	if (r == 0)
@@ -319,8 +321,6 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (r)
 		return r;
 	l->interval_ns = c->metrics.interval_ns;
-	if (l->urgent)
-		(void)schedule_short_turns();
 	log_start(l);
 	return loop_run(l) < 0 ? 1 : 0;
 }

@@ -81,6 +81,16 @@ static void connect_capture(struct loop *l)
 	l->complained = true;
 }
 
+/* Owners by looking: who is looked for may be gone in a moment. A tap has told it already. */
+static void schedule(const struct loop *l)
+{
+	unsigned tiers = l->s->owners ? owners_tiers(l->s->owners) : 0;
+
+	if (!(tiers & OWNERS_TIER_PROCFS))
+		return;
+	(void)(tiers & OWNERS_TIER_TAP ? schedule_ordinary() : schedule_urgent());
+}
+
 static int take_message(struct loop *l)
 {
 	struct handover_message *m = &l->message;
@@ -124,10 +134,7 @@ static int take_message(struct loop *l)
 			owners_attached(l->s->owners);
 		l->attached = true;
 		l->complained = false;
-		/* Owners by looking: who is looked for may be gone in a moment. */
-		if (l->s->owners && owners_tiers(l->s->owners) & OWNERS_TIER_PROCFS &&
-			!(owners_tiers(l->s->owners) & OWNERS_TIER_TAP))
-			(void)schedule_short_turns();
+		schedule(l);
 		notify_send("STATUS=attached"); /* `flowner run` waits for it */
 		log_info("attached to capture, epoch %" PRIu64, ring_consumer_epoch(l->ring));
 		return 0;

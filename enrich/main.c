@@ -20,6 +20,7 @@
 #include "config/log.h"
 #include "config/notify.h"
 #include "config/privileges.h"
+#include "config/schedule.h"
 #include "enrich/loop.h"
 #include "enrich/owner.h"
 #include "enrich/pipeline.h"
@@ -147,8 +148,12 @@ static int run(struct daemon *d, const struct arguments *a)
 		goto out;
 	}
 
-	if (d->config.enrich.procfs == CONFIG_PROCFS_KEEP && !a->offline)
+	if (d->config.enrich.procfs == CONFIG_PROCFS_KEEP && !a->offline) {
 		keep = UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+		/* Without a tap; whether there will be one is known when it cannot be had any more.
+		 */
+		(void)schedule_urgent();
+	}
 	r = privileges_drop(uid, gid, keep);
 	if (r < 0) {
 		log_error("dropping privileges: %s", strerror(-r));

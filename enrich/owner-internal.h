@@ -52,6 +52,13 @@ struct owners_holder {
 	uint64_t cgroup_id;      /* of its socket */
 	uint32_t uid;
 	unsigned fd;
+	bool accepts, connects; /* which sockets of it were found */
+};
+
+/* A process made lately, not yet known to have ended. */
+struct owners_recent {
+	uint32_t pid;
+	bool found; /* to hold a socket the search was for */
 };
 
 #define OWNERS_BLIND_MAX 64u
@@ -126,10 +133,10 @@ struct owners {
 	struct connector_event change[OWNERS_CHANGES_MAX];
 	uint64_t life_lost_ns; /* the latest loss of its events */
 	unsigned life_reads;   /* of /proc that are left in this batch */
-	size_t recent_at;      /* where the next one goes */
-	uint32_t recent[OWNERS_RECENT_MAX];
-	struct owners_holder holder[OWNERS_FOUND_MAX]; /* latest first */
-	uint64_t search_spent_ns, search_refill_ns;
+	size_t n_recent;
+	struct owners_recent recent[OWNERS_RECENT_MAX]; /* newest first */
+	struct owners_holder holder[OWNERS_FOUND_MAX];  /* latest first */
+	uint64_t search_spent_ns, search_refill_ns;     /* CPU time; the latest look at the clock */
 	bool peek_lost; /* events are missing among those that wait in the rings */
 	size_t n_pending;
 	struct owners_pending pending[OWNERS_PENDING_MAX];
@@ -220,9 +227,10 @@ void owners_hear_only(struct owners *o);
 
 /* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);
+
 /*
- * Whether @c's process holds the socket still, @t_ns or later. Without a tap nothing tells that it
- * was closed or passed on: then it is looked at, or the claim is not believed.
+ * owner-holds.c: whether @c's process holds the socket still, @t_ns or later. Without a tap nothing
+ * tells that it was closed or passed on: then it is looked at, or the claim is not believed.
  */
 enum owners_holds {
 	OWNERS_HOLDS_NOT,

@@ -8,23 +8,27 @@
 #define BATCH_MAX 8192u /* events between two packets: more wait */
 #define READ_MAX  256u  /* of these, programs read out of /proc */
 
-/* Newest last; the search looks at them first. */
-static void remember(struct owners *o, uint32_t pid)
-{
-	size_t last = (o->recent_at + OWNERS_RECENT_MAX - 1) % OWNERS_RECENT_MAX;
-
-	/* A fork and its exec are one process; others come in between only when many are made. */
-	if (o->recent[last] == pid)
-		return;
-	o->recent[o->recent_at] = pid;
-	o->recent_at = (o->recent_at + 1) % OWNERS_RECENT_MAX;
-}
-
 static void forget(struct owners *o, uint32_t pid)
 {
-	for (size_t i = 0; i < OWNERS_RECENT_MAX; i++)
-		if (o->recent[i] == pid)
-			o->recent[i] = 0;
+	size_t i = 0;
+
+	while (i < o->n_recent && o->recent[i].pid != pid)
+		i++;
+	if (i == o->n_recent)
+		return;
+	o->n_recent--;
+	memmove(&o->recent[i], &o->recent[i + 1], (o->n_recent - i) * sizeof(o->recent[0]));
+}
+
+/* To the front: the search looks at them first. A fork and its exec are one process. */
+static void remember(struct owners *o, uint32_t pid)
+{
+	forget(o, pid);
+	if (o->n_recent == OWNERS_RECENT_MAX)
+		o->n_recent--;
+	memmove(&o->recent[1], &o->recent[0], o->n_recent * sizeof(o->recent[0]));
+	o->recent[0] = (struct owners_recent){.pid = pid};
+	o->n_recent++;
 }
 
 /* What is known of the program that was there before; the new one's is read while it lives. */

@@ -6,12 +6,13 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "enrich/owner-internal.h"
 
 #define FIRST_DESCRIPTOR 3u  /* a client's socket is the first thing it opens ... */
 #define LAST_DESCRIPTOR  7u  /* ... after what it inherited */
-#define YOUNG_MAX        4u  /* processes that are looked at before the others */
+#define YOUNG_MAX        16u /* processes that are looked at before the others */
 #define WHOLE_MAX        16u /* of these, looked at all over */
 #define NEWEST_MAX       48u
 #define SMALL_CGROUP     32u  /* processes that are worth looking at all of */
@@ -21,8 +22,12 @@
 #define SWEEP_DESCRIPTORS_MAX 100000u
 #define SWEEP_SHARE           20u /* sweeps may use one part in this many of the time */
 #define SWEEP_PIDS_MAX        65536u
-#define LOOK_SHARE            4u /* what comes before, the same */
-#define LOOK_NS_MAX           UINT64_C(50000000)
+/*
+ * What comes before, the same: a quarter of one CPU in the long run. Clients that come all at once
+ * may use the quarter of a second's worth beforehand: who waits for more is gone by then.
+ */
+#define LOOK_SHARE  4u
+#define LOOK_NS_MAX UINT64_C(250000000)
 
 struct search {
 	struct owners *o;
@@ -63,18 +68,30 @@ static struct process *process_at(struct owners *o, uint32_t pid, uint64_t t_ns)
 }
 
 /* To the front of the list of holders. */
-static void remember(struct owners *o, struct process *p, const struct owner *answer, unsigned fd)
+static void remember(
+	struct owners *o, struct process *p, const struct owners_pending *w, unsigned fd)
 {
-	struct owners_holder *h = o->holder;
+	struct owners_holder *h = o->holder, kept = {0};
 	size_t at = 0;
 
 	while (at < OWNERS_FOUND_MAX - 1 && h[at].process && h[at].process != p)
 		at++;
+	if (h[at].process == p)
+		kept = h[at];
 	process_ref(p);
 	process_unref(h[at].process);
 	for (; at; at--)
 		h[at] = h[at - 1];
-	h[0] = (struct owners_holder){p, answer->cgroup_id, answer->uid, fd};
+	kept.connects |= !w->q.responder;
+	kept.accepts |= w->q.responder;
+	kept.process = p;
+	kept.cgroup_id = w->answer->cgroup_id;
+	kept.uid = w->answer->uid;
+	kept.fd = fd;
+	h[0] = kept;
+	for (at = 0; at < o->n_recent; at++)
+		if (o->recent[at].pid == p->pid)
+			o->recent[at].found = true;
 }
 
 /*
@@ -124,7 +141,7 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 		if (!c.process)
 			continue;
 		sockets_add_inode(o->sockets, &c);
-		remember(o, c.process, w->answer, fd);
+		remember(o, c.process, w, fd);
 		owners_answer(&w->q, w->answer, c.process, RECORD_METHOD_PROCFS,
 			w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
 						     : RECORD_CONFIDENCE_PROBABLE,
@@ -159,15 +176,18 @@ static void look_first(struct search *s, uint32_t pid)
 	(void)look_between(s, pid, FIRST_DESCRIPTOR, LAST_DESCRIPTOR);
 }
 
-/* A socket that is new is at the lowest descriptor that was free: near the last one, or the top. */
+/* A socket that is new is at the lowest descriptor that was free: near the last one ... */
+static void look_near(struct search *s, const struct owners_holder *h)
+{
+	(void)look_between(s, h->process->pid, h->fd, h->fd + 2);
+}
+
+/* ... or at the top. */
 static void look_at_holder(struct search *s, const struct owners_holder *h)
 {
 	uint32_t pid = h->process->pid;
-	size_t n;
+	size_t n = procfs_descriptors(s->o->procfs, pid);
 
-	if (!look_between(s, pid, h->fd, h->fd + 2) || !s->missing)
-		return;
-	n = procfs_descriptors(s->o->procfs, pid);
 	if (n > SMALL_PROCESS) {
 		(void)look_between(s, pid, (unsigned)n - 3, (unsigned)n + 1);
 		return;
@@ -181,15 +201,16 @@ static bool is_wanted(const struct search *s, const struct owners_holder *h)
 	for (size_t i = 0; i < s->o->n_pending; i++) {
 		const struct owners_pending *w = &s->o->pending[i];
 
-		if (w->answer && w->inode && w->answer->uid == h->uid &&
-			w->answer->cgroup_id == h->cgroup_id)
+		if (w->answer && w->inode && (w->q.responder ? h->accepts : h->connects) &&
+			w->answer->uid == h->uid && w->answer->cgroup_id == h->cgroup_id)
 			return true;
 	}
 	return false;
 }
 
 /* Found sockets move holders to the front: what is walked over is a copy. */
-static void look_at_holders(struct search *s)
+static void look_at_holders(
+	struct search *s, void (*look)(struct search *s, const struct owners_holder *h))
 {
 	struct owners_holder h[OWNERS_FOUND_MAX];
 
@@ -199,23 +220,19 @@ static void look_at_holders(struct search *s)
 	}
 	for (size_t i = 0; i < OWNERS_FOUND_MAX; i++) {
 		if (s->missing && h[i].process && !h[i].process->exit_ns && is_wanted(s, &h[i]))
-			look_at_holder(s, &h[i]);
+			look(s, &h[i]);
 		process_unref(h[i].process);
 	}
 }
 
-/* The @n-th to the @end-th newest processes that the connector told of. */
-static void look_at_recent(struct search *s, size_t n, size_t end)
+/* At most @max of the newest processes that were, or were not, @found to hold a socket before. */
+static void look_at_recent(struct search *s, bool found, size_t from, size_t max)
 {
 	struct owners *o = s->o;
 
-	for (; n < end && s->missing; n++) {
-		uint32_t pid =
-			o->recent[(o->recent_at + OWNERS_RECENT_MAX - 1 - n) % OWNERS_RECENT_MAX];
-
-		if (pid)
-			look_first(s, pid);
-	}
+	for (size_t i = 0, n = 0; i < o->n_recent && n < max && s->missing; i++)
+		if (o->recent[i].found == found && n++ >= from)
+			look_first(s, o->recent[i].pid);
 }
 
 static bool look_at_member(void *arg, uint32_t pid)
@@ -232,13 +249,8 @@ static void look_at_recent_whole(struct search *s)
 {
 	struct owners *o = s->o;
 
-	for (size_t n = 1; n <= WHOLE_MAX && s->missing; n++) {
-		uint32_t pid =
-			o->recent[(o->recent_at + OWNERS_RECENT_MAX - n) % OWNERS_RECENT_MAX];
-
-		if (pid)
-			(void)look_at_member(s, pid);
-	}
+	for (size_t i = 0; i < o->n_recent && i < WHOLE_MAX && s->missing; i++)
+		(void)look_at_member(s, o->recent[i].pid);
 }
 
 /* Without a connector: the pids given out last. */
@@ -298,13 +310,22 @@ static bool collect(void *arg, uint32_t pid)
 	return s->n < SWEEP_PIDS_MAX;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* Everything there is, once for all that is missing. */
-static void sweep(struct search *s, uint64_t start)
+static void sweep(struct search *s)
 {
 	size_t descriptors = SWEEP_DESCRIPTORS_MAX;
+	uint64_t start = cpu_ns(), now = owners_now_ns();
 	struct owners *o = s->o;
 
-	if (start < o->sweep_ns)
+	if (now < o->sweep_ns)
 		return;
 	s->pid = malloc(SWEEP_PIDS_MAX * sizeof(*s->pid));
 	if (!s->pid)
@@ -314,12 +335,16 @@ static void sweep(struct search *s, uint64_t start)
 	for (size_t i = s->n; i && s->missing && descriptors; i--)
 		(void)procfs_each_socket(o->procfs, s->pid[i - 1], &descriptors, on_socket, s);
 	free(s->pid);
-	o->sweep_ns = start + (owners_now_ns() - start) * SWEEP_SHARE;
+	o->sweep_ns = now + (cpu_ns() - start) * SWEEP_SHARE;
 }
 
-/* Looking stays below its share of the time, however many sockets ask for it. */
-static bool may_look(struct owners *o, uint64_t now)
+/*
+ * Looking stays below its share of the time, however many sockets ask for it. What is counted is
+ * CPU time: on a busy host we wait for our turn more than we look.
+ */
+static bool may_look(struct owners *o)
 {
+	uint64_t now = owners_now_ns();
 	uint64_t earned = now > o->search_refill_ns ? (now - o->search_refill_ns) / LOOK_SHARE : 0;
 
 	o->search_refill_ns = now;
@@ -327,65 +352,55 @@ static bool may_look(struct owners *o, uint64_t now)
 	return o->search_spent_ns < LOOK_NS_MAX;
 }
 
+/* Whether some of what is missing was opened by its holder: a new process's, more often than not.
+ */
+static bool has_clients(const struct owners *o)
+{
+	for (size_t i = 0; i < o->n_pending; i++)
+		if (o->pending[i].answer && o->pending[i].inode && !o->pending[i].q.responder)
+			return true;
+	return false;
+}
+
+/* The likeliest first; each step looks for everything that is missing. */
+static void look(struct search *s)
+{
+	struct owners *o = s->o;
+	bool clients = has_clients(o);
+
+	if (clients) {
+		look_at_recent(s, false, 0, YOUNG_MAX);
+		if (s->missing)
+			ask_again(s);
+	}
+	if (s->missing)
+		look_at_holders(s, look_near);
+	if (s->missing)
+		look_at_holders(s, look_at_holder);
+	look_at_recent(s, false, clients ? YOUNG_MAX : 0, OWNERS_RECENT_MAX);
+	look_at_recent(s, true, 0, OWNERS_RECENT_MAX);
+	if (s->missing && !o->connector)
+		look_at_newest(s);
+	look_at_recent_whole(s);
+	if (s->missing)
+		look_into_cgroups(s);
+}
+
 void owners_search(struct owners *o)
 {
 	struct search s = {.o = o};
-	uint64_t start = owners_now_ns(), now;
+	uint64_t start;
 
 	for (size_t i = 0; i < o->n_pending; i++)
 		s.missing += o->pending[i].answer && o->pending[i].inode;
-	if (!s.missing || !may_look(o, start))
+	if (!s.missing || !may_look(o))
 		return;
+	start = cpu_ns();
 	owners_hear(o);
-	look_at_recent(&s, 0, YOUNG_MAX);
+	look(&s);
+	o->search_spent_ns += cpu_ns() - start;
 	if (s.missing)
 		ask_again(&s);
 	if (s.missing)
-		look_at_holders(&s);
-	look_at_recent(&s, YOUNG_MAX, OWNERS_RECENT_MAX);
-	if (s.missing && !o->connector)
-		look_at_newest(&s);
-	look_at_recent_whole(&s);
-	if (s.missing)
-		look_into_cgroups(&s);
-	now = owners_now_ns();
-	o->search_spent_ns += now - start;
-	if (s.missing)
-		ask_again(&s);
-	if (s.missing)
-		sweep(&s, now);
-}
-
-enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns)
-{
-	const struct process *p = c->process;
-	uint64_t inode;
-	int r;
-
-	if (!process_alive_at(p, t_ns))
-		return OWNERS_HOLDS_NOT;
-	if (o->tap)
-		return OWNERS_HOLDS; /* it would have told */
-	if (!o->procfs)
-		return OWNERS_HOLDS_NOT;
-	r = procfs_socket_at(o->procfs, p->pid, c->fd, &inode);
-	if (r == 0 && inode != c->number)
-		return OWNERS_HOLDS_NOT;
-	if (r == -EACCES) {
-		/* Nobody may look. Somebody holds it: who has no child to pass it on to, then. */
-		owners_hear(o);
-		return o->connector && !p->exit_ns && !p->fork_ns && !o->life_lost_ns
-			       ? OWNERS_HOLDS_LIKELY
-			       : OWNERS_HOLDS_NOT;
-	}
-	if (r < 0)
-		return OWNERS_HOLDS_NOT;
-	if (o->connector && !o->life_lost_ns)
-		return OWNERS_HOLDS;
-	/* No exit would have been told: the pid may be another's by now. */
-	return procfs_read(o->procfs, p->pid, 0, &o->found) == 0 && p->start_ns &&
-			       o->found.start_ns < p->start_ns + PROCESS_START_SLACK_NS &&
-			       p->start_ns < o->found.start_ns + PROCESS_START_SLACK_NS
-		       ? OWNERS_HOLDS
-		       : OWNERS_HOLDS_NOT;
+		sweep(&s);
 }

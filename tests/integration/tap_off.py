@@ -45,7 +45,7 @@ for procfs in "keep", "seed", "off":
         tap.ok(servers, "procfs keep: the server is named")
 
 
-def share(name, n, answer_ms, at_least):
+def share(name, n, answer_ms, at_least, parallel=1):
     """Clients that exit as soon as they are answered: how many are named, by looking while they live."""
     path = os.path.join(tap.tmpdir(), "out.ndjson")
     srv = tap.spawn([pipeline.TRUTH, "answer", str(answer_ms), "127.0.0.1", str(PORT)], stdout=subprocess.PIPE)
@@ -54,7 +54,7 @@ def share(name, n, answer_ms, at_least):
                          f"tcp port {PORT}")
     tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
     reports = {}  # a port may serve twice: both clients could be meant
-    for r in pipeline.truth("ask", n, 1, "tcp", "127.0.0.1", PORT):
+    for r in pipeline.truth("ask", n, parallel, "tcp", "127.0.0.1", PORT):
         reports.setdefault(r["port"], []).append(r)
     f.settle()
     tap.is_(f.stop(), 0, f"{name}: flowner ends well")
@@ -85,4 +85,5 @@ def share(name, n, answer_ms, at_least):
 LONG = "FLOWNER_LONG" in os.environ
 share("exit at once", 3000 if LONG else 1000, 0, 0.9 if LONG else 0.5)
 share("answered after 10 ms", 1000 if LONG else 200, 10, 0.99 if LONG else 0.8)
+share("16 at once, answered after 10 ms", 1000 if LONG else 200, 10, 0.99 if LONG else 0.8, parallel=16)
 tap.done()

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -54,8 +55,8 @@ static uint16_t connect_one(int *ret_fd)
 	return ntohs(self.sin_port);
 }
 
-/* Asks who has the client's end of the connection from @port. */
-static struct owner ask(uint16_t port)
+/* Who has the client's end of the connection from @port? */
+static struct owner_query query(uint16_t port)
 {
 	struct owner_query q = {
 		.family = 4,
@@ -65,10 +66,17 @@ static struct owner ask(uint16_t port)
 		.remote_port = ntohs(server.sin_port),
 		.t_ns = now_ns(),
 	};
-	struct owner answer = {0};
 
 	mapped(q.local_addr, server.sin_addr);
 	mapped(q.remote_addr, server.sin_addr);
+	return q;
+}
+
+static struct owner ask(uint16_t port)
+{
+	struct owner_query q = query(port);
+	struct owner answer = {0};
+
 	if (!owners_ask(owners, &q, &answer))
 		owners_settle(owners);
 	return answer;
@@ -183,6 +191,64 @@ static void test_many(void)
 	end(child);
 }
 
+/* A process of its own with one connection, as a client that waits for its answer. */
+static pid_t client(uint16_t *ret_port)
+{
+	int ends[2], fd;
+	pid_t pid;
+
+	if (pipe(ends))
+		tap_bail("no pipe");
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], STDIN_FILENO);
+		close_range(3, ~0u, 0);
+		*ret_port = connect_one(&fd);
+		if (write(STDIN_FILENO, ret_port, sizeof(*ret_port)) != sizeof(*ret_port))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	if (read(ends[0], ret_port, sizeof(*ret_port)) != sizeof(*ret_port))
+		tap_bail("a client did not connect");
+	close(ends[0]);
+	return pid;
+}
+
+#define BURST 40 /* more than are looked at before the others */
+
+/* Many new clients that wait for their answer together: one look is for all of them. */
+static void test_burst(void)
+{
+	struct owner answer[BURST] = {0};
+	unsigned at_once = 0, right = 0;
+	uint16_t port[BURST];
+	pid_t pid[BURST];
+
+	for (int i = 0; i < BURST; i++)
+		pid[i] = client(&port[i]);
+	for (int i = 0; i < BURST; i++) {
+		struct owner_query q = query(port[i]);
+
+		(void)owners_ask(owners, &q, &answer[i]);
+	}
+	owners_settle(owners);
+	for (int i = 0; i < BURST; i++) {
+		at_once += answer[i].process != NULL;
+		if (!answer[i].process) {
+			owner_deinit(&answer[i]);
+			answer[i] = ask_until_named(port[i]);
+		}
+		right += names(&answer[i], pid[i]);
+		owner_deinit(&answer[i]);
+	}
+	printf("# of %d clients %u at the first look\n", BURST, at_once);
+	tap_is_int(right, BURST, "each of many clients that wait together is named");
+	for (int i = 0; i < BURST; i++)
+		end(pid[i]);
+}
+
 static void start(void)
 {
 	socklen_t len = sizeof(server);
@@ -211,6 +277,7 @@ int main(void)
 	test_own();
 	test_passed_on();
 	test_many();
+	test_burst();
 	owners_free(owners);
 	return tap_done();
 }
