@@ -157,7 +157,7 @@ static void print_tiers(const struct instance *i, FILE *f)
 	} row[] = {
 		{"tap", LEDGER_enrich_tier_tap, "enrich.tap"},
 		{"sock_diag", LEDGER_enrich_tier_sock_diag, "enrich.sock_diag"},
-		{"connector", LEDGER_enrich_tier_connector, "enrich.tap is live"},
+		{"connector", LEDGER_enrich_tier_connector, "enrich.procfs"},
 		{"seed", LEDGER_enrich_tier_seed, "enrich.procfs"},
 		{"procfs", LEDGER_enrich_tier_procfs, "enrich.procfs: keep turns it on"},
 	};
@@ -172,6 +172,9 @@ static void print_tiers(const struct instance *i, FILE *f)
 		lead = "            ";
 		if (row[n].counter == LEDGER_enrich_tier_tap)
 			print_tap(i, f);
+		else if (row[n].counter == LEDGER_enrich_tier_connector &&
+			 state == LEDGER_TIER_OFF && ENRICH(i, tier_tap) == LEDGER_TIER_LIVE)
+			fputs("not needed: the tap is live\n", f);
 		else
 			print_tier(state, row[n].off, f);
 	}
