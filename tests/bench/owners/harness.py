@@ -306,6 +306,9 @@ class Flowner(Observer):
             args += ["--set", setting]
         low, high = min(harness.ports), max(harness.ports)
         self.f = pipeline.Flowner(*args, f"portrange {low}-{high} or icmp or icmp6")
+        # Before it says so, enrich does not read yet; without the tap nothing tells it later who is gone.
+        if not tap.wait_for(lambda: "until Ctrl-C" in self.f.log()):
+            tap.bail("flowner run does not say that it watches")
 
     def cpu_ns(self):
         total = 0
