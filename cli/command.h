@@ -21,9 +21,12 @@ int command_status(int argc, char **argv);
 int command_check_config(int argc, char **argv);
 int command_print_config(int argc, char **argv);
 int command_fields(int argc, char **argv);
+int command_tail(int argc, char **argv);
 
 void command_help(FILE *f);
 void command_run_help(FILE *f);
+void command_tail_help(FILE *f);
+void command_expression_help(FILE *f);
 
 /* Says what is wrong with the command line of `flowner COMMAND`; returns COMMAND_EXIT_USAGE. */
 int command_usage(const char *command, const char *why);

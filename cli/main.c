@@ -24,7 +24,12 @@ static int command_show_help(int argc, char **argv)
 		command_run_help(stdout);
 		return 0;
 	}
-	command_help(stdout);
+	if (argc > 1 && !strcmp(argv[1], "tail"))
+		command_tail_help(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "expression"))
+		command_expression_help(stdout);
+	else
+		command_help(stdout);
 	return 0;
 }
 
@@ -37,6 +42,7 @@ static const struct {
 	{"check-config", command_check_config},
 	{"print-config", command_print_config},
 	{"fields", command_fields},
+	{"tail", command_tail},
 	{"help", command_show_help},
 	{"--help", command_show_help},
 	{"-h", command_show_help},
