@@ -22,9 +22,10 @@
 #include "enrich/flow.h"
 
 enum flow_queue {
-	FLOW_QUEUE_ATTEMPT, /* idle timeouts: an open flow is in one of these three */
+	FLOW_QUEUE_ATTEMPT, /* idle timeouts: an open flow is in one of these four */
 	FLOW_QUEUE_TCP,
 	FLOW_QUEUE_UDP,
+	FLOW_QUEUE_OVER,  /* by FIN or RST; takes in stragglers, not renewed by them */
 	FLOW_QUEUE_FIRST, /* info records: and in at most one of these two */
 	FLOW_QUEUE_ACTIVE,
 	FLOW_QUEUES_TIME,
@@ -34,7 +35,7 @@ enum flow_queue {
 	FLOW_QUEUES, /* not armed */
 };
 
-#define FLOW_QUEUES_IDLE 3
+#define FLOW_QUEUES_IDLE 4
 
 enum flow_timer { FLOW_TIMER_IDLE, FLOW_TIMER_REPORT, FLOW_TIMER_TRAFFIC, FLOW_TIMERS };
 
@@ -55,6 +56,7 @@ struct flow_entry {
 	uint64_t loss;     /* the table's loss count at its start */
 	uint32_t hash;
 	uint32_t next; /* in the list of ended, or of free entries */
+	bool over;     /* in FLOW_QUEUE_OVER */
 	bool swapped;  /* the originator is the second endpoint of `id` */
 };
 

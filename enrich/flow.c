@@ -69,6 +69,7 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 	t->store.queue[FLOW_QUEUE_ATTEMPT].timeout_ns = l->tcp_attempt_timeout_ns;
 	t->store.queue[FLOW_QUEUE_TCP].timeout_ns = l->tcp_timeout_ns;
 	t->store.queue[FLOW_QUEUE_UDP].timeout_ns = l->udp_timeout_ns;
+	t->store.queue[FLOW_QUEUE_OVER].timeout_ns = FLOW_OVER_NS;
 	t->store.queue[FLOW_QUEUE_FIRST].timeout_ns = l->first_info_ns;
 	t->store.queue[FLOW_QUEUE_ACTIVE].timeout_ns = l->active_timeout_ns;
 	t->store.queue[FLOW_QUEUE_TRAFFIC].timeout_ns = FLOW_TRAFFIC_DUE;
@@ -150,9 +151,23 @@ static void fire(struct flow_table *t, struct flow_entry *e, enum flow_event eve
 	f->reported |= event == FLOW_EVENT_INFO;
 }
 
+/* How a TCP flow that is over came to that. */
+static enum record_end_reason over_reason(const struct flow_entry *e)
+{
+	const struct flow_tcp_side *s = e->tcp.side;
+
+	if (s[FLOW_ORIG].state != FLOW_TCP_RESET && s[FLOW_RESP].state != FLOW_TCP_RESET)
+		return RECORD_END_SHUTDOWN;
+	return s[FLOW_RESP].state == FLOW_TCP_RESET && s[FLOW_ORIG].state == FLOW_TCP_SYN_SENT
+		       ? RECORD_END_REFUSED
+		       : RECORD_END_RESET;
+}
+
 static void end(
 	struct flow_table *t, struct flow_entry *e, enum record_end_reason reason, uint64_t t_ns)
 {
+	if (e->over)
+		reason = over_reason(e);
 	flow_store_end(&t->store, e);
 	if (e->pub.refused && !e->pub.packets[FLOW_RESP] &&
 		(reason == RECORD_END_TIMEOUT || reason == RECORD_END_FORCED))
@@ -164,7 +179,6 @@ static void end(
 /* Ends a TCP flow that is over, and remembers it for its stragglers. */
 static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
 {
-	enum record_end_reason reason = RECORD_END_SHUTDOWN;
 	struct flow_linger_entry l = {
 		.id = e->id,
 		.hash = e->hash,
@@ -177,13 +191,18 @@ static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns
 		l.ifindex[i] = e->pub.ifindex[i ^ e->swapped];
 		l.isn[i] = s->isn;
 		l.has_isn[i] = s->flags & FLOW_TCP_HAVE_ISN;
-		if (s->state == FLOW_TCP_RESET)
-			reason = e->tcp.side[FLOW_ORIG].state == FLOW_TCP_SYN_SENT
-					 ? RECORD_END_REFUSED
-					 : RECORD_END_RESET;
 	}
 	flow_linger_add(&t->linger, &l);
-	end(t, e, reason, t_ns);
+	end(t, e, over_reason(e), t_ns);
+}
+
+/* What is to be done at the deadline of an idle queue. */
+static void time_out(struct flow_table *t, struct flow_entry *e, uint64_t due_ns)
+{
+	if (e->over)
+		close_flow(t, e, due_ns);
+	else
+		end(t, e, RECORD_END_TIMEOUT, due_ns);
 }
 
 /* A straggler of a closed flow? false: @d starts a new one. */
@@ -314,6 +333,10 @@ static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side sid
 	t->last_side = side;
 	if (t_ns > f->last_ns)
 		f->last_ns = t_ns;
+	if (e->over) { /* a straggler: it counts, and changes nothing */
+		f->packets[side]++;
+		return false;
+	}
 	if (d->proto == IPPROTO_TCP) {
 		f->packets[side]++;
 		over = flow_tcp_packet(&e->tcp, f, side, d, t_ns);
@@ -342,7 +365,7 @@ enum flow_packet flow_table_packet(
 	if (t_ns > t->clock_ns)
 		t->clock_ns = t_ns;
 	if (e && e->link[FLOW_TIMER_IDLE].deadline_ns <= t->clock_ns) {
-		end(t, e, RECORD_END_TIMEOUT, e->link[FLOW_TIMER_IDLE].deadline_ns);
+		time_out(t, e, e->link[FLOW_TIMER_IDLE].deadline_ns);
 		e = NULL;
 	}
 	if (e && d->proto == IPPROTO_TCP &&
@@ -372,8 +395,12 @@ enum flow_packet flow_table_packet(
 		t->payload(t->arg, &e->pub, side, d, t_ns);
 	if (is_new)
 		fire(t, e, FLOW_EVENT_START, t_ns);
-	if (over)
+	if (over && t->all_packets) {
+		e->over = true;
+		flow_store_arm(&t->store, e, FLOW_QUEUE_OVER, t->clock_ns);
+	} else if (over) {
 		close_flow(t, e, t_ns);
+	}
 	return FLOW_PACKET_COUNTED;
 }
 
@@ -447,7 +474,7 @@ void flow_table_expire(struct flow_table *t, uint64_t now_ns)
 		struct flow_entry *e = &s->entry[s->queue[q].head];
 
 		if (q < FLOW_QUEUES_IDLE) {
-			end(t, e, RECORD_END_TIMEOUT, due_ns);
+			time_out(t, e, due_ns);
 			continue;
 		}
 		/* From now, not from when it was due: after a pause one record, not a burst. */

@@ -30,6 +30,7 @@
 #include "shm/record.h"
 
 #define FLOW_LINGER_NS    UINT64_C(5000000000)
+#define FLOW_OVER_NS      UINT64_C(1000000000) /* with all_packets: FIN or RST to END */
 #define FLOW_MAX_FLOWS    (1u << 28)
 #define FLOW_UNREAPED_MAX 16384u /* see flow_table_reap() */
 
@@ -102,7 +103,11 @@ struct flow_limits {
 	uint64_t active_timeout_ns;      /* from start or the info before; 0 = none */
 	uint64_t hash_seed[2];
 	uint64_t id_base; /* start of flow ids: unique per start of enrich */
-	bool all_packets; /* every packet of TCP flows is seen: they count by themselves */
+	/*
+	 * Every packet of TCP flows is seen: they count by themselves. END comes FLOW_OVER_NS after
+	 * a FIN or RST ended it, so that the last acknowledgement is counted, too.
+	 */
+	bool all_packets;
 };
 
 struct flow_table;
