@@ -11,8 +11,8 @@ import sessions
 import tap
 
 tap.need_root()
-PACKETS = tap.amount(100_000, 1_000_000, 20_000)
-SEEDS = tap.amount(4, 40, 2)
+PACKETS = tap.amount(100_000, 500_000, 20_000)
+SEEDS = tap.amount(2, 40, 1)
 START = 1_700_000_000 * 10**9
 SCRIPTS = (
     ("tcp", ">S100 <SA500,101 >A101,501 >PA101,501+{a} <A501,{0} <PA501,{0}+{b} >A{0},{1} >FA{0},{1} <FA{1},{2} >A{2},{3}"),
@@ -34,7 +34,8 @@ def make(path):
         proto, script = rng.choice(SCRIPTS)
         a, b = rng.randrange(1, 900), rng.randrange(1, 900)
         script = script.format(101 + a, 501 + b, 102 + a, 502 + b, a=a, b=b)
-        part, _ = sessions.play(script, proto, 1024 + n // 2 % 64000, START + rng.randrange(20 * 10**9), n // 128000 % 2)
+        start = START + n % 2 * 20 * 10**9 + rng.randrange(10 * 10**9)
+        part, _ = sessions.play(script, proto, 1024 + n // 2 % 64000, start, n // 2 % 2, rng.randrange(2**32))
         packets += part
         n += 1
     packets.sort(key=lambda p: p[0])

@@ -21,14 +21,15 @@ def ip(v6, proto, from_client, body):
     return b"\x08\0" + struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, proto, 0) + b"".join(ends) + body
 
 
-def packet(word, proto, client_port, v6=False):
+def packet(word, proto, client_port, v6=False, shift=0):
     side, letters, seq, ack, payload = WORD.match(word).groups()
     from_client = side == ">"
     ports = (client_port, 80) if from_client else (80, client_port)
     data = bytes(int(payload or 0))
     if proto == "tcp":
         flags = sum(FLAGS[c] for c in letters)
-        body = struct.pack(">HHIIBBHHH", *ports, int(seq), int(ack or 0), 5 << 4, flags, 65535, 0, 0) + data
+        seq, ack = (int(seq) + shift) % 2**32, (int(ack) + shift) % 2**32 if ack else 0
+        body = struct.pack(">HHIIBBHHH", *ports, seq, ack, 5 << 4, flags, 65535, 0, 0) + data
         return bytes(12) + ip(v6, 6, from_client, body)
     if proto == "udp":
         body = struct.pack(">HHHH", *ports, 8 + len(data), 0) + data
@@ -37,14 +38,14 @@ def packet(word, proto, client_port, v6=False):
     return bytes(12) + ip(v6, 1, from_client, struct.pack(">BBHHH", kind, 0, 0, client_port, int(seq)) + data)
 
 
-def play(script, proto, client_port, t_ns, v6=False):
-    """[(t_ns, frame)] and the time at the end; a millisecond between two packets."""
+def play(script, proto, client_port, t_ns, v6=False, shift=0):
+    """[(t_ns, frame)] and the time at the end; a millisecond between two packets, shift added to all TCP numbers."""
     found = []
     for word in script.split():
         if word[0] in "~^":
             t_ns += int(word[1:]) * 10**9 * (1 if word[0] == "~" else -1)
             continue
-        found.append((t_ns, packet(word, proto, client_port, v6)))
+        found.append((t_ns, packet(word, proto, client_port, v6, shift)))
         t_ns += 10**6
     return found, t_ns
 
