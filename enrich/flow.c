@@ -182,7 +182,7 @@ static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns
 	struct flow_linger_entry l = {
 		.id = e->id,
 		.hash = e->hash,
-		.until_ns = t->clock_ns + FLOW_LINGER_NS,
+		.until_ns = (e->over ? t_ns : t->clock_ns) + FLOW_LINGER_NS,
 	};
 
 	for (unsigned i = 0; i < 2; i++) {

@@ -108,7 +108,8 @@ for seed in range(SEEDS):
     tap.ok(r.returncode == 0 and "signal" not in r.stderr, f"mangled, seed {seed}: nothing crashes", r.stderr)
     balance = re.search(r"(\d+) matched = (.*?): (balances|does not balance)", r.stderr, re.S)
     tap.ok(balance and balance.group(3) == "balances", f"mangled, seed {seed}: every packet is in an account", r.stderr)
-    logged = sum(x["flowner"]["delta"]["packets"] for x in pipeline.connections(pipeline.records(out)))
+    with open(out, "rb") as f:
+        logged = sum(map(int, re.findall(rb'"delta":{"packets":(\d+)', f.read())))
     tap.ok(balance and f" {logged} logged" in f" {balance.group(2)}", f"mangled, seed {seed}: records stand for all logged",
            logged, r.stderr)
     os.unlink(mangled)
