@@ -6,6 +6,16 @@
 
 #include "unit/sink-build.h"
 
+/* Random bytes are hardly ever an address: one behind the other strings of @r. */
+static void add_address(struct record *r)
+{
+	static const char address[] = "192.0.2.1,x";
+
+	r->dns_answers.len = sizeof(address) - 1;
+	r->dns_answers.off = (uint16_t)(r->strings_len - r->dns_answers.len);
+	memcpy(r->strings + r->dns_answers.off, address, r->dns_answers.len);
+}
+
 int main(int argc, char **argv)
 {
 	static const uint8_t protocols[] = {
@@ -24,6 +34,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < atoi(argv[2]); i++) {
 		build_random(&r, i % 16 ? 400 : RECORD_STRINGS_MAX);
 		r.proto = protocols[(size_t)rand() % sizeof(protocols)];
+		if (i % 8 == 0)
+			add_address(&r);
 		fwrite(buf, 1, format_record(f, &r, &ctx, buf), stdout);
 	}
 	return fflush(stdout) ? 1 : 0;
