@@ -16,7 +16,9 @@
 #define TCP_EDGE                                                                                   \
 	"(ip and tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0)"                                  \
 	" or (ip6[6] == 6 and ip6[53] & 7 != 0)"
-#define TCP "(ip and tcp and " FIRST_FRAGMENT ") or ip6[6] == 6"
+/* After the classes of TCP: the masses of other segments are done with. */
+#define TCP_NO_MORE "not (ip and tcp or ip6[6] == 6)"
+#define TCP         "(ip and tcp and " FIRST_FRAGMENT ") or ip6[6] == 6"
 
 #define DNS "udp port 53"
 #define QUIC                                                                                       \
@@ -29,7 +31,7 @@
 /* INIT, INIT ACK, ABORT, SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE. */
 #define CHUNK(at)                                                                                  \
 	"(" at " == 1 or " at " == 2 or " at " == 6 or " at " == 7 or " at " == 8 or " at " == "   \
-											  "14)"
+	"14)"
 #define SCTP_EDGE                                                                                  \
 	"(ip and sctp and " FIRST_FRAGMENT                                                         \
 	" and " CHUNK("sctp[12]") ")"                                                              \
@@ -55,6 +57,7 @@
 
 static const struct program_class handshake[] = {
 	{"tcp", TCP_EDGE, 128},
+	{"tcp-no-more", TCP_NO_MORE, 0},
 	{"dns", DNS, 512},
 	{"quic", QUIC, 1440},
 	{"udp", UDP, 96},
@@ -66,6 +69,7 @@ static const struct program_class handshake[] = {
 static const struct program_class handshake_tls[] = {
 	{"tcp", TCP_EDGE, 128},
 	{"tls", TLS, PROGRAM_SNAPLEN_MAX},
+	{"tcp-no-more", TCP_NO_MORE, 0},
 	{"dns", DNS, 512},
 	{"quic", QUIC, 1440},
 	{"udp", UDP, 96},
@@ -185,7 +189,8 @@ static int parts_add_classes(struct parts *p, const struct program_spec *spec, c
 
 		if (n < 0 || (size_t)n >= sizeof(expression))
 			return -EINVAL;
-		r = parts_add(p, spec, FILTER_CLASS, classes[i].snaplen, expression);
+		r = parts_add(p, spec, classes[i].snaplen ? FILTER_CLASS : FILTER_GATE,
+			classes[i].snaplen, expression);
 		if (r < 0)
 			return r;
 	}

@@ -5,20 +5,24 @@
  *
  * What the modes take (capture.mode), and what can be known from that:
  *
- * handshake	  TCP segments with SYN, FIN or RST; all UDP, ICMP and fragments' first parts; DNS
- *and QUIC's long headers on port 443 with their contents; SCTP's handshakes. Who connected to whom,
- *when, whether it was answered, how it ended, how many bytes TCP carried (from its sequence
- *numbers), names by DNS. Not: packets of TCP and SCTP, retransmissions, data in `history`, the end
- *of a TCP connection whose FIN was never sent, TLS names, DNS over TCP. handshake+tls  also TCP
- *segments that begin with a TLS record (22, 3) that begins with a ClientHello (1), on any port: one
- *a connection, its sender's. Server name and ALPN, if they are in that segment: what a sender hands
- *to a card that segments is seen whole, a hello received in two segments is seen up to the end of
- *the first. Not: encrypted ones (ECH shows its public name), TLS started later in a connection
- *(STARTTLS) in segments that begin otherwise. headers	  every TCP, UDP, ICMP and SCTP packet up to
- *its headers, and what handshake+tls takes of contents. Exact packet counts of all protocols, the
- *whole history. Not: contents.
+ * handshake: TCP segments with SYN, FIN or RST; all UDP and ICMP; DNS, and QUIC's long headers on
+ * port 443, with their contents; SCTP's handshakes. Known: who connected to whom, when, whether it
+ * was answered, how it ended, the bytes TCP carried (from its sequence numbers), names by DNS. Not
+ * known: packets of TCP and SCTP, retransmissions, data in the history, TLS's server name, DNS over
+ * TCP.
  *
- * Packets of 3 and more VLAN tags and later fragments (they have no ports) are in no mode.
+ * handshake+tls: also TCP segments that begin with a TLS record (22, 3) that begins with a
+ * ClientHello (1), on any port: one a connection, its client's. Known: server name and ALPN, if
+ * they are in that segment; what a sender leaves to its card to split is seen whole, of a hello
+ * received in two segments only the first. Not known: the encrypted one (of ECH the public name is
+ * seen); TLS that begins inside a segment, as after STARTTLS it may.
+ *
+ * headers: every TCP, UDP, ICMP and SCTP packet up to its headers, and the contents handshake+tls
+ * takes. Known: also the packets of all protocols, exactly, and the whole history. Not known:
+ * other contents.
+ *
+ * In no mode: QUIC's server name, which is encrypted and not deciphered here; later fragments,
+ * which have no ports; packets behind three and more VLAN tags.
  *
  * Order of the program: [user's expression] [classes] [a VLAN tag?] [classes behind one tag]
  * [a second tag?] [classes behind two]. Inside the kernel one tag is already out of the way, so
@@ -41,7 +45,8 @@
 struct program_class {
 	const char *name;
 	const char *expression; /* pcap-filter(7), for IP packets */
-	uint32_t snaplen;       /* bytes from the start of the link header */
+	/* Bytes from the start of the link header; 0 = a gate: what does not match is rejected. */
+	uint32_t snaplen;
 };
 
 /* The classes of a mode in the order they are tried. */
