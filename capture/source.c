@@ -25,7 +25,9 @@
 #endif
 
 #define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
-#define MARGIN_MS    5  /* beyond the batch timeout, for the kernel's timer */
+#define FILLED                                                                                     \
+	256 /* bytes a filter may look at: link header, tags, IP and TCP with all options, 6 */
+#define MARGIN_MS 5 /* beyond the batch timeout, for the kernel's timer */
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
 _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
@@ -359,14 +361,32 @@ static uint64_t time_ns(const struct timeval *tv)
 	return sec * 1000000000u + (ns > 999999999u ? 999999999u : ns);
 }
 
+/*
+ * In the kernel the filter sees whole packets, and a load behind their end rejects them. In a file
+ * one may be cut before what the filter looks at: there zeros stand for what was cut.
+ */
+static uint32_t file_filter(
+	const struct source *s, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	u_char filled[FILLED];
+	uint32_t len = h->caplen;
+
+	if (len < h->len && len < sizeof(filled)) {
+		memcpy(filled, bytes, len);
+		memset(filled + len, 0, sizeof(filled) - len);
+		bytes = filled;
+		len = h->len < sizeof(filled) ? h->len : sizeof(filled);
+	}
+	return bpf_filter((const struct bpf_insn *)s->program.insn, bytes, h->len, len);
+}
+
 static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
 {
 	struct source *s = (struct source *)arg;
 	uint32_t caplen = h->caplen;
 
 	if (s->file) {
-		uint32_t keep = bpf_filter(
-			(const struct bpf_insn *)s->program.insn, bytes, h->len, h->caplen);
+		uint32_t keep = file_filter(s, h, bytes);
 
 		if (!keep)
 			return;

@@ -22,11 +22,11 @@ FRAME = {
 
 
 def pcap(path, dlt, packets, nano=True):
-    """@packets: (seconds, fraction, bytes)."""
+    """@packets: (seconds, fraction, bytes), and their length on the wire if they are cut."""
     with open(path, "wb") as f:
         f.write(struct.pack("<IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, 262144, dlt))
-        for sec, frac, data in packets:
-            f.write(struct.pack("<IIII", sec, frac, len(data), len(data)) + data)
+        for sec, frac, data, *wire in packets:
+            f.write(struct.pack("<IIII", sec, frac, len(data), *(wire or [len(data)])) + data)
     os.chmod(path, 0o644)
     return path
 
@@ -71,6 +71,14 @@ _, packets, _ = read(pcapng(f"{folder}/x.pcapng", EN10MB, [(1700000000123456, FR
 tap.is_([p["t"] for p in packets], [1700000000123456000], "pcapng")
 _, packets, _ = read(pcap(f"{folder}/empty.pcap", EN10MB, []))
 tap.is_(packets, [], "an empty file")
+
+# Cut right behind the headers, before what tells a ClientHello and QUIC: they are taken as they are in the kernel.
+segment = bytes(12) + b"\x08\0" + bytes.fromhex("450005dc12340000400600000a0000010a000002" "0fa001bb0000000100000001501000ff00000000")
+datagram = bytes(12) + b"\x08\0" + bytes.fromhex("450005dc12340000401100000a0000010a000002" "0fa001bb05c80000")
+path = pcap(f"{folder}/short.pcap", EN10MB, [(1, 0, segment, 1514), (2, 0, datagram, 1514)])
+for mode, want in ("handshake", [datagram]), ("headers", [segment, datagram]):
+    _, packets, _ = read(path, "--set", f"capture.mode={mode}")
+    tap.is_([p["bytes"] for p in packets], want, f"packets cut behind their headers, {mode}")
 
 # Far more than the ring holds, and every second one not wanted.
 big = pcap(f"{folder}/big.pcap", EN10MB,
