@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flowner tail` over real records: every format, its options, a rotation while it follows; rules of outputs and
+aggregation on the same traffic: 500 connections of one process."""
+import json
+import os
+import socket
+import subprocess
+import threading
+
+import tap
+
+tap.need_root()
+FLOWNER = tap.program("flowner")
+N = 500
+CLIENT = ("import socket,sys\nfor _ in range(%d):\n s=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\n"
+          " s.sendall(b'x'*100)\n s.recv(10)\n s.close()\n")
+
+
+def serve():
+    server = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+    def loop():
+        while True:
+            try:
+                c, _ = server.accept()
+            except OSError:
+                return
+            c.recv(100)
+            c.sendall(b"y")
+            c.close()
+
+    threading.Thread(target=loop, daemon=True).start()
+    return server, server.getsockname()[1]
+
+
+def tail(*args, **kwargs):
+    return subprocess.run([FLOWNER, "tail", *args], capture_output=True, text=True, timeout=60, check=False, **kwargs)
+
+
+def records(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+folder = tap.tmpdir()
+server, port = serve()
+config = os.path.join(folder, "c.yaml")
+with open(config, "w", encoding="utf-8") as f:
+    f.write(f"output:\n  files:\n    - ecs:{folder}/all\n    - ocsf:{folder}/ocsf\n    - zeek-json:{folder}/zeek\n"
+            f"    - sysmon:{folder}/sysmon\n"
+            f"    - {{format: ecs, path: {folder}/in, include: ['process:python* dport:{port}']}}\n"
+            f"    - {{format: ecs, path: {folder}/out, exclude: ['port:{port} event:end']}}\n")
+few = ["python3", "-c", CLIENT % 3, str(port)]
+tap.run([FLOWNER, "run", "-c", config, "--", *few], timeout=60)
+every = records(f"{folder}/all")
+ends = [r for r in every if r["event"]["action"] == "connection_end"]
+tap.is_(len(ends), 3, "three connections are in the output without rules")
+tap.is_(len(records(f"{folder}/in")), len(every), "include keeps what matches")
+tap.is_(len(records(f"{folder}/out")), len(every) - 3, "exclude leaves out what matches")
+
+for name in ("all", "ocsf", "zeek", "sysmon"):
+    shown = tail("--no-follow", f"{folder}/{name}", f"dport:{port}", "proto:tcp", "host:127.0.0.0/8")
+    lines = shown.stdout.splitlines()
+    tap.is_(len(lines), 3, f"{name}: a line for each")
+    tap.ok(all(f"-> 127.0.0.1:{port}" in line and (name == "sysmon" or "python" in line) for line in lines),
+           f"{name}: with its ends, and its process where it is named")
+    tap.is_(tail("--no-follow", f"{folder}/{name}", f"not port:{port}").stdout, "", f"{name}: none by not")
+
+path = f"{folder}/all"
+tap.is_(len(tail("--no-follow", "-n", "2", path).stdout.splitlines()), 2, "-n: the last ones that match")
+raw = tail("--no-follow", "--raw", path, "event:end").stdout.splitlines()
+tap.is_([json.loads(line)["event"]["sequence"] for line in raw], [r["event"]["sequence"] for r in ends],
+        "--raw: the lines themselves")
+wrong = tail("--no-follow", path, "prot:tcp")
+tap.is_(wrong.returncode, 64, "a wrong expression is a usage error")
+tap.has(wrong.stderr, 'column 1: unknown key "prot" (did you mean "proto"?)', "that says where")
+tap.has(tail("--no-follow", f"{folder}/none").stderr, "No such file", "a file that is missing")
+tap.has(tail("--no-follow", config).stderr, f"{config}:1: not a record", "a file of no known format, and the line")
+hostile = dict(ends[0], process=dict(ends[0]["process"], name="\x1b[2J\n\u202e"))
+with open(f"{folder}/hostile", "w", encoding="utf-8") as f:
+    f.write(json.dumps(hostile) + "\n")
+out = tail("--no-follow", f"{folder}/hostile").stdout
+tap.ok("\x1b" not in out and out.count("\n") == 1 and "\u202e" not in out, "nothing that steers a terminal comes out")
+
+with open(path, encoding="utf-8") as f:
+    line = [x for x in f if '"connection_end"' in x][0]
+live = f"{folder}/live"
+with open(live, "w", encoding="utf-8") as f:
+    f.write(line)
+shown = open(f"{folder}/shown", "w", encoding="utf-8")
+p = tap.spawn([FLOWNER, "tail", live], stdout=shown)
+
+
+def count():
+    with open(f"{folder}/shown", encoding="utf-8") as g:
+        return len(g.readlines())
+
+
+tap.ok(tap.wait_for(lambda: count() == 1), "follow: what there is")
+with open(live, "a", encoding="utf-8") as f:
+    f.write(line + line[:50])
+tap.ok(tap.wait_for(lambda: count() == 2), "follow: what is added, but no torn line")
+with open(live, "a", encoding="utf-8") as f:
+    f.write(line[50:])
+tap.ok(tap.wait_for(lambda: count() == 3), "follow: that line once it is whole")
+os.rename(live, live + ".1")
+with open(live, "w", encoding="utf-8") as f:
+    f.write(line)
+tap.ok(tap.wait_for(lambda: count() == 4), "follow: the new file after a rotation")
+os.truncate(live, 0)
+tap.stop(p)
+
+agg = f"{folder}/agg"
+r = tap.run([FLOWNER, "run", "--set", "enrich.aggregate=1m", "--stats", "-o", f"ecs:{agg}", "--", "python3", "-c",
+             CLIENT % N, str(port)], timeout=120)
+found = [x for x in records(agg) if x.get("destination", {}).get("port") == port]
+tap.ok(0 < len(found) < 20, "500 connections give few records", str(len(found)))
+tap.is_(sum(x["flowner"].get("connections", 1) for x in found), N, "which stand for all of them")
+tap.is_(sum(x["source"].get("bytes", 0) for x in found), N * 100, "with all their bytes")
+server.close()
+tap.done()
