@@ -15,6 +15,7 @@
  * from many addresses, would otherwise make a chain as long as the table. */
 #define CONNECTIONS_ALIKE 64
 #define PORTS_ALIKE       256
+#define KEPT_IN_A_ROW     64 /* claims of the start that are stepped over before one goes */
 
 bool sockets_addr_v4(const uint8_t addr[16])
 {
@@ -82,11 +83,23 @@ static void shorten(struct table *t, uint32_t hash)
 	}
 }
 
+/*
+ * What the sweep at the start found is told once and never again: it stays while its process
+ * lives, unless there is nothing else to give up.
+ */
+static bool is_kept(const struct socket_claim *c)
+{
+	return c->process && c->method == RECORD_METHOD_SEED && !c->end_ns && !c->process->exit_ns;
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
-	struct entry *e = &t->entries[t->at];
+	struct entry *e;
 	uint32_t *bucket;
 
+	for (unsigned n = 0; n < KEPT_IN_A_ROW && is_kept(&t->entries[t->at].claim); n++)
+		t->at = (t->at + 1) % t->max;
+	e = &t->entries[t->at];
 	process_ref(c->process);
 	if (e->claim.process) {
 		if (!e->claim.process->exit_ns && !e->claim.end_ns)

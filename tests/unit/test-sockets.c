@@ -127,6 +127,34 @@ static void test_connection(void)
 	end();
 }
 
+static void test_kept(void)
+{
+	struct socket_key k = key(6, "10.0.0.1", 40000, "10.0.0.2", 80);
+	struct socket_claim c;
+
+	begin();
+	c = claim(k, 21, RECORD_METHOD_SEED, HOST, S);
+	sockets_add_connection(s, &c);
+	for (uint16_t i = 0; i < 30; i++)
+		connects(key(6, "10.0.0.1", 5000 + i, "10.0.0.2", 80), 22, HOST, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 3 * S, 3 * S)), 21,
+		"what was there at the start outlasts what came later");
+	process_cache_exit(cache, 21, 3 * S);
+	for (uint16_t i = 0; i < 30; i++)
+		connects(key(6, "10.0.0.1", 6000 + i, "10.0.0.2", 80), 22, HOST, 4 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 2 * S)), 0,
+		"but not longer than its process");
+	for (uint16_t i = 0; i < 9; i++) {
+		c = claim(key(6, "10.0.0.1", 7000 + i, "10.0.0.2", 80), 23, RECORD_METHOD_SEED,
+			HOST, 5 * S);
+		sockets_add_connection(s, &c);
+	}
+	connects(k, 24, HOST, 6 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 7 * S, 7 * S)), 24,
+		"full of those: one of them goes");
+	end();
+}
+
 static void test_close(void)
 {
 	struct socket_key k = key(6, "10.0.0.1", 80, "10.0.0.2", 40000);
@@ -364,6 +392,11 @@ static void test_connecting(void)
 	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 2 * S + 1000, S)), 61,
 		"the only one connecting there");
 	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 4 * S, S)), 0, "not long after");
+	c = claim(start, 63, RECORD_METHOD_TAP_CONNECT, HOST, 4 * S);
+	c.number = 0xffff8890;
+	sockets_add_connecting(s, &c);
+	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 4 * S + 1000, S)), 0,
+		"nor beside one that began long before: it may have waited for the CPU");
 	tap_ok(!sockets_connected(s, 0xffff8880, &start, 1 * S), "not before it began");
 	tap_ok(sockets_connected(s, 0xffff8880, &full, 3 * S), "its port becomes known");
 	tap_is_int(pid_of(sockets_connection(s, &full, local, 2 * S + 1, 2 * S + 1)), 61,
@@ -486,6 +519,7 @@ int main(void)
 	test_port_sender();
 	test_other_end();
 	test_connection();
+	test_kept();
 	test_close();
 	test_alike();
 	test_namespaces();
