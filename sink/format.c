@@ -10,6 +10,7 @@ static const struct format *const FORMATS[] = {
 	&format_pcapng,
 	&format_sysmon,
 	&format_text,
+	&format_zeek,
 	&format_zeek_json,
 };
 

@@ -69,6 +69,7 @@ extern const struct format format_ocsf;
 extern const struct format format_pcapng;
 extern const struct format format_sysmon;
 extern const struct format format_text;
+extern const struct format format_zeek;
 extern const struct format format_zeek_json;
 
 /* f->record(), but packets only for formats that want them. */
