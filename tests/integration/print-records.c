@@ -24,6 +24,7 @@ static void add_address(struct record *r)
 
 #define NAME_MAX_LEN 48u
 
+static const uint8_t RARE_EVENTS[] = {RECORD_INFO, RECORD_LOSS, RECORD_SUMMARY};
 static const uint16_t LINKS[] = {1, 113, 276, 12, 228, 229, 0, 108};
 
 /* Pieces of hostile names; each with its length, there are zeros among them. */
@@ -131,7 +132,7 @@ static void build_hostile(struct record *r, uint64_t seq)
 	r->strings_len = 0;
 	r->seq = seq;
 	r->direction = (uint8_t)below(RECORD_LOCAL + 1);
-	r->event = below(8) ? RECORD_END : (uint8_t)(RECORD_START + below(RECORD_SUMMARY));
+	r->event = below(2) ? RECORD_END : below(8) ? RECORD_START : RARE_EVENTS[below(3)];
 	r->connections = 1 + (uint32_t)below(3);
 	r->service = (uint8_t)below(RECORD_SERVICES);
 	r->loss_stage = 1;
