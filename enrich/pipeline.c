@@ -8,25 +8,16 @@
 #include <sys/random.h>
 
 #include "enrich/decode.h"
-#include "enrich/diag-msg.h"
+#include "enrich/flow-query.h"
 #include "enrich/flow-slots.h"
 #include "enrich/hints.h"
 #include "enrich/quote.h"
+#include "enrich/watch.h"
 #include "shm/cleanup.h"
 #include "shm/packet.h"
 
 #define PIPELINE_WAITING_MAX 256   /* events, packets that wait for owners; more settles at once */
 #define PIPELINE_PACKET_MAX  4096u /* bytes kept of a packet, more than a filter lets through */
-
-#define MS UINT64_C(1000000)
-
-#define WATCH_BUSY_NS  (100 * MS) /* 1 GiB in that is more than a connection does */
-#define WATCH_CALM_NS  (250 * MS)
-#define WATCH_IDLE_NS  (1000 * MS)          /* no connection is open */
-#define WATCH_STALE_NS (50 * MS)            /* an end this long after the last look makes another */
-#define WATCH_BUSY     (UINT64_C(64) << 20) /* bytes between two looks */
-#define WATCH_EACH_NS  (1 * MS) /* and this for each interface: what it costs is bounded */
-#define WATCH_BUDGET   1000u    /* connections asked about in a second */
 
 /* An event whose flow goes on changing while its owners are looked up. */
 struct waiting {
@@ -48,14 +39,10 @@ struct pipeline {
 	struct names *names;
 	const uint8_t *bytes; /* of the packet that the flow table is looking at */
 	struct emit emit;
+	struct watch watch; /* not with packets from a file */
 	uint64_t last_ns;
-	uint64_t tap_lost;            /* reported up to here */
-	uint64_t evicted;             /* counted up to here */
-	uint64_t traffic, watched_ns; /* the latest look at the interfaces, CLOCK_REALTIME */
-	uint64_t refill_ns;
-	unsigned budget;
-	size_t interfaces;
-	bool hears_closed;           /* the kernel tells the figures of closed sockets */
+	uint64_t tap_lost;           /* reported up to here */
+	uint64_t evicted;            /* counted up to here */
 	uint64_t names_evicted;      /* likewise */
 	struct aggregate *aggregate; /* NULL: off */
 	uint64_t aggregates_evicted; /* likewise */
@@ -89,34 +76,13 @@ static void emit_waiting(struct pipeline *p)
 	p->n_waiting = 0;
 }
 
-static struct owner_query query_of(const struct flow *f, enum flow_side side, uint64_t t_ns)
-{
-	struct owner_query q = {
-		.family = f->key.family,
-		.proto = f->key.proto,
-		.netns = f->key.netns,
-		/* Mid-stream the roles are a guess: nobody is known to have opened it. */
-		.initiator = side == FLOW_ORIG && !f->midstream,
-		.responder = side == FLOW_RESP,
-		.begun = !f->midstream,
-		.local_port = f->key.port[side],
-		.remote_port = f->key.port[!side],
-		.t_ns = t_ns,
-		.start_ns = f->start_ns,
-	};
-
-	memcpy(q.local_addr, f->key.addr[side], sizeof(q.local_addr));
-	memcpy(q.remote_addr, f->key.addr[!side], sizeof(q.remote_addr));
-	return q;
-}
-
 /* Asks for both ends; true = both are answered now. */
 static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 {
 	bool done = true;
 
 	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		struct owner_query q = query_of(f, (enum flow_side)side, t_ns);
+		struct owner_query q = flow_query(f, (enum flow_side)side, t_ns);
 
 		if (f->owner[side].confidence != RECORD_CONFIDENCE_EXACT &&
 			!owners_ask(p->owners, &q, &f->owner[side]))
@@ -128,72 +94,16 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 static bool on_flow_changed(void *arg, struct flow *f, enum flow_side side, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
-	struct owner_query q = query_of(f, side, t_ns);
+	struct owner_query q = flow_query(f, side, t_ns);
 
 	return owners_replaced(p->owners, &q, &f->owner[side]);
-}
-
-/* Takes what the socket at @side's end counted. */
-static void take_figures(
-	enum flow_side side, const struct diag_info *i, bool ended, struct flow_figures *ret)
-{
-	/* Before Linux 4.19 there are only acknowledgements, with SYN and FIN among them. */
-	bool old = !i->bytes_sent && i->bytes_acked > 2;
-
-	*ret = (struct flow_figures){
-		.have = {true, true},
-		.srtt_ns = i->rtt_us < UINT32_MAX / 1000 ? i->rtt_us * 1000 : UINT32_MAX,
-		.retransmits = i->retransmits,
-	};
-	ret->bytes[side] = old ? i->bytes_acked : i->bytes_sent;
-	ret->slack[side] = old ? 2 : 0;
-	ret->bytes[!side] = i->bytes_received;
-	ret->slack[!side] = ended; /* whether a FIN came is not told */
-}
-
-static void look_at_traffic(struct pipeline *p, uint64_t now_ns)
-{
-	/* Not to be had: then as much as there can be. */
-	if (!owners_traffic(p->owners, &p->traffic, &p->interfaces))
-		p->traffic += FLOW_TRAFFIC_SURE;
-	p->watched_ns = now_ns;
-	flow_table_traffic(p->flows, p->traffic);
 }
 
 static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figures *ret)
 {
 	struct pipeline *p = arg;
 
-	if (ended && f->last_ns > p->watched_ns + WATCH_STALE_NS + p->interfaces * WATCH_EACH_NS)
-		look_at_traffic(p, f->last_ns);
-	if (ended) {
-		if (!p->hears_closed)
-			return false;
-	} else {
-		if (!p->budget)
-			return false;
-		p->budget--;
-		ledger_add(p->ledger, LEDGER_enrich_figures_asked, 1);
-	}
-	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		struct owner_query q = query_of(f, (enum flow_side)side, f->last_ns);
-		uint64_t cookie = f->cookie[side] ? f->cookie[side] : f->owner[side].cookie;
-		const struct diag_info *closed;
-		struct diag_info info;
-		bool sure;
-
-		if (ended) {
-			closed = owners_closed(p->owners, &q, cookie, &sure);
-			if (!closed || !sure)
-				continue;
-			info = *closed;
-		} else if (!owners_figures(p->owners, &q, cookie, &info, &f->cookie[side])) {
-			continue;
-		}
-		take_figures((enum flow_side)side, &info, ended, ret);
-		return true;
-	}
-	return false;
+	return watch_figures(&p->watch, f, ended, ret);
 }
 
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
@@ -316,7 +226,6 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	}
 	p->ledger = ledger;
 	p->owners = owners;
-	p->hears_closed = config->enrich.tcp_info;
 	p->tap_lost = ledger_get(ledger, LEDGER_enrich_tap_lost);
 	p->emit = (struct emit){
 		.ring = ring,
@@ -354,6 +263,12 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	if (owners) {
 		flow_table_on_changed(p->flows, on_flow_changed);
 		flow_table_on_figures(p->flows, on_figures);
+		p->watch = (struct watch){
+			.ledger = ledger,
+			.owners = owners,
+			.flows = p->flows,
+			.hears_closed = config->enrich.tcp_info,
+		};
 	}
 	settle_ledger(p);
 	*ret = p;
@@ -547,20 +462,7 @@ uint64_t pipeline_next_ns(const struct pipeline *p)
 
 uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns)
 {
-	uint64_t before = p->traffic;
-
-	if (!p->owners)
-		return UINT64_MAX;
-	if (now_ns >= p->refill_ns || p->refill_ns > now_ns + 2000 * MS) {
-		p->refill_ns = now_ns + 1000 * MS;
-		p->budget = WATCH_BUDGET;
-	}
-	look_at_traffic(p, now_ns);
-	if (!flow_table_count(p->flows))
-		return WATCH_IDLE_NS;
-	flow_table_ask_due(p->flows, p->budget);
-	return (p->traffic - before > WATCH_BUSY ? WATCH_BUSY_NS : WATCH_CALM_NS) +
-	       p->interfaces * WATCH_EACH_NS;
+	return p->owners ? watch_look(&p->watch, now_ns) : UINT64_MAX;
 }
 
 int pipeline_finish(struct pipeline *p, uint64_t now_ns)
