@@ -43,6 +43,14 @@ static void put_owner(
 	ret->unknown = RECORD_UNKNOWN_OFFLINE;
 }
 
+/* Whether all packets of @v were captured: of some protocols only what opens and ends them is. */
+static bool has_all_packets(const struct emit *e, const struct flow *v)
+{
+	bool in_part = v->key.proto == IPPROTO_TCP || v->key.proto == IPPROTO_SCTP;
+
+	return (!in_part || e->all_packets) && !v->loss_window;
+}
+
 static uint16_t flags(const struct emit *e, const struct flow *v)
 {
 	uint16_t flags = 0;
@@ -55,7 +63,7 @@ static uint16_t flags(const struct emit *e, const struct flow *v)
 		flags |= RECORD_FLAG_RESP_BYTES;
 	if (v->loss_window)
 		flags |= RECORD_FLAG_LOSS_WINDOW;
-	if (v->key.proto != IPPROTO_TCP || (e->all_packets && !v->loss_window))
+	if (has_all_packets(e, v))
 		flags |= RECORD_FLAG_ALL_PACKETS;
 	if (v->kernel_bytes)
 		flags |= RECORD_FLAG_KERNEL_BYTES;

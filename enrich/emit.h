@@ -31,7 +31,7 @@ struct emit {
 	void (*wait)(void *arg); /* with patience: sleeps EMIT_WAIT_NS, serving sink meanwhile */
 	void *wait_arg;
 	bool only_tree;
-	bool all_packets;            /* of TCP, too, all headers are captured */
+	bool all_packets;            /* of TCP and SCTP, too, all headers are captured */
 	struct aggregate *aggregate; /* borrowed; NULL = every end is a record */
 	uint64_t put_records;        /* in the ring, not yet committed */
 	uint64_t put_packets;
