@@ -41,6 +41,11 @@ typedef enum field_kind field_call(
 /* Values that are worked out. Each is explained by its row in the table. */
 /* True for text that is an IPv4 or IPv6 address. */
 bool field_is_address(const char *text, size_t len);
+/*
+ * Length of the first item of FIELD_COMMAS, which ends in front of a comma or at @end. A comma with
+ * a backslash in front belongs to the item, as that backslash does.
+ */
+size_t field_comma_item(const char *items, const char *end);
 
 field_call field_event_types, field_action, field_outcome, field_status, field_duration;
 field_call field_event_id, field_ip_type, field_transport, field_network_name;

@@ -38,6 +38,15 @@ static enum field_kind foreign(const struct record *r, struct record_str s, stru
 	return s.len ? FIELD_BYTES : FIELD_NONE;
 }
 
+size_t field_comma_item(const char *items, const char *end)
+{
+	const char *p = items;
+
+	while (p < end && *p != ',')
+		p += *p == '\\' && p + 1 < end ? 2 : 1;
+	return (size_t)(p - items);
+}
+
 #define WORK(name)                                                                                 \
 	enum field_kind field_##name(                                                              \
 		const struct field *f, const struct field_source *s, struct field_value *ret)
@@ -332,14 +341,10 @@ WORK(dns_addresses)
 	UNUSED;
 	ret->bytes = p;
 	ret->len = r->dns_answers.len;
-	for (; p < end; p++) {
-		const char *comma = memchr(p, ',', (size_t)(end - p));
-
-		if (field_is_address(p, (size_t)((comma ? comma : end) - p)))
+	for (size_t len; p < end; p += len + 1) {
+		len = field_comma_item(p, end);
+		if (field_is_address(p, len))
 			return FIELD_COMMAS;
-		if (!comma)
-			break;
-		p = comma;
 	}
 	return FIELD_NONE;
 }

@@ -12,7 +12,7 @@
 #include <threads.h>
 
 #include "sink/escape.h"
-#include "sink/fields.h"
+#include "sink/fields-internal.h"
 #include "sink/format.h"
 #include "sink/text.h"
 
@@ -110,20 +110,44 @@ static char *string(char *p, const char *bytes, size_t len, bool element)
 	return escape(p, bytes + first, len - first, element);
 }
 
-static char *elements(char *p, const char *bytes, size_t len, char separator)
+static char *next_element(char *p, const char *from, const char *bytes, size_t len)
 {
-	const char *from = p;
-	size_t pos = 0;
+	if (p != from)
+		*p++ = ',';
+	return string(p, bytes, len, true);
+}
 
-	while (pos < len) {
-		const char *item = bytes + pos, *end = memchr(item, separator, len - pos);
-		size_t n = end ? (size_t)(end - item) : len - pos;
+static char *list(char *p, const struct field_value *v)
+{
+	const char *from = p, *item;
+	size_t pos = 0, len;
 
-		if (p != from)
-			*p++ = ',';
-		p = string(p, item, n, true);
-		pos += n + 1;
+	while ((item = format_next_arg(v->bytes, v->len, &pos, &len)))
+		p = next_element(p, from, item, len);
+	return p;
+}
+
+static char *commas(char *p, const struct field_value *v)
+{
+	const char *from = p, *at = v->bytes, *end = at + v->len;
+
+	for (size_t len; at < end; at += len + 1) {
+		len = field_comma_item(at, end);
+		p = next_element(p, from, at, len);
 	}
+	return p;
+}
+
+/* Names, the parent's first. */
+static char *ancestors(char *p, const struct record *r, const struct field_value *v)
+{
+	struct record_str s = {(uint16_t)(v->bytes - r->strings), (uint16_t)v->len};
+	const char *from = p, *name;
+	size_t pos = 0, len;
+	uint32_t pid;
+
+	while ((name = record_next_ancestor(r, s, &pos, &pid, &len)))
+		p = next_element(p, from, name, len);
 	return p;
 }
 
@@ -217,12 +241,11 @@ static char *value(char *p, const struct column *c, const struct field_source *s
 	case FIELD_SAFE:
 		return string(p, v.bytes, v.len, false);
 	case FIELD_LIST:
-		return c->as == FIELD_AS_COMMAND ? command(p, v.bytes, v.len)
-						 : elements(p, v.bytes, v.len, 0);
+		return c->as == FIELD_AS_COMMAND ? command(p, v.bytes, v.len) : list(p, &v);
 	case FIELD_PIDS:
-		return elements(p, v.bytes, v.len, 0);
+		return ancestors(p, s->record, &v);
 	case FIELD_COMMAS:
-		return elements(p, v.bytes, v.len, ',');
+		return commas(p, &v);
 	case FIELD_U64:
 		return number(p, c, v.number);
 	case FIELD_ADDRESS:

@@ -117,8 +117,7 @@ static char *commas(char *p, enum json_op op, const struct field_value *v)
 	const char *at = v->bytes, *end = at + v->len;
 
 	for (; at < end; at++) {
-		const char *comma = memchr(at, ',', (size_t)(end - at));
-		size_t len = (size_t)((comma ? comma : end) - at);
+		size_t len = field_comma_item(at, end);
 
 		if (len && op == JSON_OP_DATA) {
 			p = json_quote_foreign(text_lit(p, "{\"data\":"), at, len);
