@@ -17,8 +17,9 @@
 #define COLOUR_LOSS   "\x1b[1;31m"
 #define COLOUR_NORMAL "\x1b[0m"
 
-#define COMMAND_MAX 240u /* bytes of a command line that are shown */
-#define WIDTH_PORT  21u  /* 255.255.255.255:65535 */
+#define COMMAND_MAX    240u /* bytes of a command line that are shown */
+#define NAME_MAX_BYTES 64u  /* and of a host's name */
+#define WIDTH_PORT     21u  /* 255.255.255.255:65535 */
 
 #define colour(p, ctx, c) ((ctx)->colour ? text_lit(p, c) : (p))
 
@@ -58,6 +59,37 @@ static char *endpoint(char *p, const struct record *r, const uint8_t addr[16], u
 		*p++ = ':';
 		p = text_u64(p, port);
 	}
+	return p;
+}
+
+/* Cuts at @max bytes, not inside a character. */
+static size_t cut(const char *s, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max && ((uint8_t)s[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}
+
+/* What that end is called: the client said whom it wants, or an earlier answer of DNS gave it. */
+static char *end_name(char *p, const struct record *r, bool resp)
+{
+	struct record_str s = {0};
+	size_t shown;
+
+	if (resp && r->server_name.len)
+		s = r->server_name;
+	else if (resp != (r->direction == RECORD_INGRESS))
+		s = r->name; /* the remote end's */
+	if (!s.len)
+		return p;
+	shown = cut(record_get_str(r, s), s.len, NAME_MAX_BYTES);
+	p = text_lit(p, " (");
+	p = escape_terminal(p, record_get_str(r, s), shown);
+	if (shown < s.len)
+		p = text_lit(p, "...");
+	*p++ = ')';
 	return p;
 }
 
@@ -103,16 +135,6 @@ static bool is_plain(const char *arg, size_t len)
 		if (arg[i] == ' ' || arg[i] == '"' || arg[i] == '\'')
 			return false;
 	return len > 0;
-}
-
-/* Cuts at @max bytes, not inside a character. */
-static size_t cut(const char *s, size_t len, size_t max)
-{
-	if (len <= max)
-		return len;
-	while (max && ((uint8_t)s[max] & 0xc0) == 0x80)
-		max--;
-	return max;
 }
 
 static char *argument(char *p, const char *arg, size_t len)
@@ -271,10 +293,12 @@ static char *columns(char *p, const struct record *r)
 
 	p = pad(protocol(p, r), from, 4);
 	from = p;
-	p = pad(endpoint(p, r, r->orig_addr, r->orig_port), from, WIDTH_PORT);
+	p = endpoint(p, r, r->orig_addr, r->orig_port);
+	p = pad(end_name(p, r, false), from, WIDTH_PORT);
 	p = text_lit(p, "-> ");
 	from = p;
-	p = pad(endpoint(p, r, r->resp_addr, r->resp_port), from, WIDTH_PORT);
+	p = endpoint(p, r, r->resp_addr, r->resp_port);
+	p = pad(end_name(p, r, true), from, WIDTH_PORT);
 	from = p;
 	p = pad(text_str(p, fate(r)), from, 9);
 	from = p;

@@ -270,6 +270,32 @@ static void test_text(void)
 	ctx.colour = false;
 }
 
+/* Names of the remote end stand behind its address. */
+static void test_text_names(void)
+{
+	char longer[80];
+
+	build_record(&r);
+	build_str(&r, &r.name, "www.example.com", 15);
+	tap_ok(strstr(line(&format_text),
+		       " 10.0.0.1:50000        -> 93.184.216.34:80 (www.example.com) closed ") !=
+			NULL,
+		"text: the name whose answer gave the address");
+	build_str(&r, &r.server_name, "x\x1b\n.example", 11);
+	tap_ok(strstr(line(&format_text), "-> 93.184.216.34:80 (x\\e\\n.example) closed ") != NULL,
+		"text: the name the client asked for goes first, escaped");
+	memset(longer, 'a', sizeof(longer));
+	memcpy(longer + 62, "\u20ac", 3); /* a character across the end of what is shown */
+	build_str(&r, &r.server_name, longer, sizeof(longer));
+	tap_ok(strstr(line(&format_text), "aaaa...) closed ") && !strchr(buf, (char)0xe2),
+		"text: a long one is cut, not inside a character");
+	r.server_name.len = 0;
+	r.direction = RECORD_INGRESS;
+	tap_ok(strstr(line(&format_text), " 10.0.0.1:50000 (www.example.com) -> 93.184.216.34:80   "
+					  "   closed ") != NULL,
+		"text: of an incoming connection it is the originator's");
+}
+
 #define NO_ANSWER COLUMNS "no answer 1.5s   100B/1.9K   "
 
 /* How an owner was found stands behind it where that is not plainly exact. */
@@ -407,6 +433,7 @@ int main(void)
 	test_ecs_parts();
 	test_ecs_last();
 	test_text();
+	test_text_names();
 	test_text_verdict();
 	test_random();
 	test_longest();
