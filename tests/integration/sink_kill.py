@@ -6,6 +6,7 @@ import signal
 
 import sink_feed
 import tap
+import zeek_log
 
 KILLS = int(os.environ.get("FLOWNER_KILLS", "30"))
 COUNT = 20000
@@ -13,10 +14,21 @@ COUNT = 20000
 random.seed(os.environ.get("FLOWNER_SEED", "1"))
 
 
+def check_zeek(name, path, n):
+    """One head, then every number once, in order, as a strict reader sees it."""
+    try:
+        rows = zeek_log.read(path).rows
+    except ValueError as e:
+        tap.ok(False, f"{name}: the strict reader takes zeek's log", e)
+        return
+    tap.ok([row["seq"] for row in rows] == list(range(1, n + 1)), f"{name}: as many lines of zeek's, each once", len(rows))
+    tap.is_({row["missed_bytes"] for row in rows}, {None}, f"{name}: which leave missed_bytes unset")
+
+
 def kill_often(name, *settings):
     pair = sink_feed.Pair()
-    a, b = pair.path("a.ndjson"), pair.path("b.txt")
-    pair.settings[0] = f"output.files=[ecs:{a}, text:{b}]"
+    a, b, z = pair.path("a.ndjson"), pair.path("b.txt"), pair.path("conn.log")
+    pair.settings[0] = f"output.files=[ecs:{a}, text:{b}, zeek:{z}]"
     pair.settings += settings
     pair.feed("--count", COUNT, "--rate", 4000, "--ring", 1 << 20)
     for _ in range(KILLS):
@@ -31,6 +43,7 @@ def kill_often(name, *settings):
     sink_feed.check_complete(name, a, COUNT)
     with open(b, encoding="utf-8") as f:
         tap.is_(sum(1 for line in f if line.endswith("\n")), COUNT, f"{name}: as many lines of text")
+    check_zeek(name, z, COUNT)
     counters = pair.ledger()
     tap.is_(counters["records_written"], COUNT, f"{name}: counted once each")
     tap.is_(counters["packets_written"], 9 * COUNT, f"{name}: with their packets")
@@ -63,8 +76,8 @@ def stop_and_go():
 def producer_dies():
     """Its ring is drained as an orphan, then the next one's is read; one file holds both."""
     pair = sink_feed.Pair()
-    a = pair.path("a.ndjson")
-    pair.settings[0] = f"output.files=[ecs:{a}]"
+    a, z = pair.path("a.ndjson"), pair.path("conn.log")
+    pair.settings[0] = f"output.files=[ecs:{a}, zeek:{z}]"
     p = pair.start()
     for life in range(5):
         f = pair.feed("--count", 2000, "--first", life * 2000 + 1, "--epoch", life + 1, "--wait", "--hold",
@@ -77,6 +90,7 @@ def producer_dies():
     tap.wait_for(lambda: pair.ledger()["records_written"] == 10000)
     tap.is_(tap.stop(p), 0, "SIGTERM: ends well")
     sink_feed.check_complete("killed producers", a, 10000)
+    check_zeek("killed producers", z, 10000)
 
 
 kill_often("io_uring")
