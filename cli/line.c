@@ -46,6 +46,27 @@ static size_t restore(const char *s, size_t len, char *ret)
 	return n;
 }
 
+/* A cell of Zeek's with \xHH and \\ as the bytes they stand for. */
+static size_t unescape(const char *s, char *ret)
+{
+	size_t n = 0;
+
+	while (*s) {
+		unsigned byte;
+
+		if (s[0] == '\\' && s[1] == 'x' && s[2] && s[3] &&
+			sscanf((char[]){s[2], s[3], 0}, "%2x", &byte) == 1) {
+			ret[n++] = (char)byte;
+			s += 4;
+			continue;
+		}
+		s += s[0] == '\\' && s[1] == '\\';
+		ret[n++] = *s++;
+	}
+	ret[n] = '\0';
+	return n;
+}
+
 static struct json_object *json_at(struct json_object *o, const char *path)
 {
 	char name[128];
@@ -89,7 +110,7 @@ static size_t text_of(const struct line *l, const char *path, char join, char *b
 		for (size_t i = 0; i < l->cells && i < l->reader->columns; i++)
 			if (!strcmp(l->reader->column[i], path) && strcmp(l->cell[i], "-") &&
 				strcmp(l->cell[i], "(empty)") && strlen(l->cell[i]) < size)
-				return (size_t)(stpcpy(buf, l->cell[i]) - buf);
+				return unescape(l->cell[i], buf);
 		return 0;
 	}
 	o = json_of(l, path);

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import tap
+import zeek_log
 
 tap.need_root()
 FLOWNER = tap.program("flowner")
@@ -47,7 +48,7 @@ server, port = serve()
 config = os.path.join(folder, "c.yaml")
 with open(config, "w", encoding="utf-8") as f:
     f.write(f"output:\n  files:\n    - ecs:{folder}/all\n    - ocsf:{folder}/ocsf\n    - zeek-json:{folder}/zeek\n"
-            f"    - sysmon:{folder}/sysmon\n"
+            f"    - sysmon:{folder}/sysmon\n    - zeek:{folder}/conn.log\n"
             f"    - {{format: ecs, path: {folder}/in, include: ['process:python* dport:{port}']}}\n"
             f"    - {{format: ecs, path: {folder}/out, exclude: ['port:{port} event:end']}}\n")
 few = ["python3", "-c", CLIENT % 3, str(port)]
@@ -58,7 +59,7 @@ tap.is_(len(ends), 3, "three connections are in the output without rules")
 tap.is_(len(records(f"{folder}/in")), len(every), "include keeps what matches")
 tap.is_(len(records(f"{folder}/out")), len(every) - 3, "exclude leaves out what matches")
 
-for name in ("all", "ocsf", "zeek", "sysmon"):
+for name in ("all", "ocsf", "zeek", "conn.log", "sysmon"):
     shown = tail("--no-follow", f"{folder}/{name}", f"dport:{port}", "proto:tcp", "host:127.0.0.0/8")
     lines = shown.stdout.splitlines()
     tap.is_(len(lines), 3, f"{name}: a line for each")
@@ -81,6 +82,24 @@ with open(f"{folder}/hostile", "w", encoding="utf-8") as f:
     f.write(json.dumps(hostile) + "\n")
 out = tail("--no-follow", f"{folder}/hostile").stdout
 tap.ok("\x1b" not in out and out.count("\n") == 1 and "\u202e" not in out, "nothing that steers a terminal comes out")
+
+log = zeek_log.read(f"{folder}/conn.log")
+mine = [row for row in log.rows if row["id.resp_p"] == port]
+tap.is_([row["missed_bytes"] for row in mine], [None] * 3, "conn.log: a strict reader finds them, missed_bytes unset")
+with open(f"{folder}/conn.log", encoding="utf-8") as f:
+    rows = f.read().split("\n")
+place = log.fields.index("process")
+at = next(i for i, row in enumerate(rows) if not row.startswith("#") and row.split("\t")[place].startswith("python"))
+cells = rows[at].split("\t")
+cells[place] = r"a\x09b\x1b[2J\\c\x5cx41"
+rows[at] = "\t".join(cells)
+with open(f"{folder}/escapes", "w", encoding="utf-8") as f:
+    f.write("\n".join(rows))
+tap.has(tail("--no-follow", f"{folder}/escapes", f"pid:{cells[log.fields.index('pid')]}").stdout, r"a\tb\e[2J\\c\\x41[",
+        "conn.log: escapes are undone, and made anew for the terminal")
+with open(f"{folder}/headless", "w", encoding="utf-8") as f:
+    f.write(rows[at] + "\n")
+tap.has(tail("--no-follow", f"{folder}/headless").stderr, "headless:1: not a record", "conn.log: columns need their names")
 
 with open(path, encoding="utf-8") as f:
     line = [x for x in f if '"connection_end"' in x][0]
