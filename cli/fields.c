@@ -10,14 +10,14 @@
 static const char help[] =
 	"flowner fields [FORMAT]\n"
 	"\n"
-	"Prints every field that a record can hold: its name, type and unit, what it means,\n"
-	"and its name in each format. With FORMAT (ecs, ocsf, zeek, zeek-json, sysmon,\n"
+	"Prints every field that a record can hold: its name, type and unit, what it\n"
+	"means, and its name in each format. With FORMAT (ecs, ocsf, zeek, zeek-json, sysmon,\n"
 	"text, pcapng): what this format has, one line a field, in columns that are\n"
 	"separated by tabs: name in the format, type, unit, name here, meaning.\n"
 	"\n"
-	"Names here that begin with responder_ are of the process at the responder's end of\n"
-	"a connection with both ends on this host; those without are of the other one, or of\n"
-	"the only one. In brackets: what a format wants and no record holds.\n"
+	"Names here that begin with responder_ are of the process at the responder's end\n"
+	"of a connection with both ends on this host; those without are of the other\n"
+	"one, or of the only one. In brackets: what a format wants and no record holds.\n"
 	"\n"
 	"  flowner fields ecs | cut -f 1\n";
 
