@@ -3,10 +3,13 @@
 #include "sink/community-id.h"
 
 #include <netinet/in.h>
-#include <nettle/base64.h>
 #include <nettle/sha1.h>
 #include <stdbool.h>
 #include <string.h>
+
+#define INPUT_MAX (2 + 16 + 16 + 2 + 4) /* seed, addresses, protocol and a zero, ports */
+
+#define ID_LEN (2 + 28)
 
 struct endpoint {
 	const uint8_t *addr;
@@ -76,14 +79,57 @@ static uint8_t *put_u16(uint8_t *p, uint16_t v)
 	return p;
 }
 
+static char *base64(char *p, uint32_t bits, int digits)
+{
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (int i = 0; i < digits; i++)
+		*p++ = alphabet[bits >> (18 - 6 * i) & 63];
+	return p;
+}
+
+/*
+ * The ID of what is hashed. It fits into one block of SHA-1 with its padding, a one bit, zeros and
+ * the number of bits: so does without the copies of the general way.
+ */
+static void hash(const uint8_t *in, size_t len, char buf[COMMUNITY_ID_MAX])
+{
+	uint8_t block[SHA1_BLOCK_SIZE] = {0};
+	uint32_t state[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+	char *p = buf;
+
+	_Static_assert(INPUT_MAX + 1 + 8 <= SHA1_BLOCK_SIZE, "one block");
+	memcpy(block, in, len);
+	block[len] = 0x80;
+	put_u16(block + SHA1_BLOCK_SIZE - 2, (uint16_t)(len * 8));
+	nettle_sha1_compress(state, block);
+	*p++ = '1';
+	*p++ = ':';
+	/* Three bytes at a time of the words in big-endian order: 3 + 1, 2 + 2, 1 + 3, ... */
+	p = base64(p, state[0] >> 8, 4);
+	p = base64(p, (state[0] & 0xff) << 16 | state[1] >> 16, 4);
+	p = base64(p, (state[1] & 0xffff) << 8 | state[2] >> 24, 4);
+	p = base64(p, state[2] & 0xffffff, 4);
+	p = base64(p, state[3] >> 8, 4);
+	p = base64(p, (state[3] & 0xff) << 16 | state[4] >> 16, 4);
+	p = base64(p, (state[4] & 0xffff) << 8, 3);
+	*p++ = '=';
+	*p = 0;
+}
+
 size_t community_id(const struct record *r, char buf[COMMUNITY_ID_MAX])
 {
+	/* The last one: every output of a record wants the same. */
+	static _Thread_local struct {
+		uint8_t in[INPUT_MAX];
+		size_t len;
+		char text[COMMUNITY_ID_MAX];
+	} last;
 	const size_t size = r->family == 4 ? 4 : 16;
 	struct endpoint a = {.addr = r->orig_addr + 16 - size};
 	struct endpoint b = {.addr = r->resp_addr + 16 - size};
-	uint8_t in[2 + 16 + 16 + 2 + 4] = {0}, *p = in + 2; /* behind the seed */
-	uint8_t digest[SHA1_DIGEST_SIZE];
-	struct sha1_ctx sha1;
+	uint8_t in[INPUT_MAX] = {0}, *p = in + 2; /* behind the seed */
 
 	if (set_ports(r, &a, &b)) {
 		int order = memcmp(a.addr, b.addr, size);
@@ -103,11 +149,11 @@ size_t community_id(const struct record *r, char buf[COMMUNITY_ID_MAX])
 	if (has_ports(r->proto))
 		p = put_u16(put_u16(p, a.port), b.port);
 
-	sha1_init(&sha1);
-	sha1_update(&sha1, (size_t)(p - in), in);
-	sha1_digest(&sha1, sizeof(digest), digest);
-	memcpy(buf, "1:", 2);
-	base64_encode_raw(buf + 2, sizeof(digest), digest);
-	buf[2 + BASE64_ENCODE_RAW_LENGTH(sizeof(digest))] = 0;
-	return 2 + BASE64_ENCODE_RAW_LENGTH(sizeof(digest));
+	if (last.len != (size_t)(p - in) || memcmp(last.in, in, sizeof(in)) != 0) {
+		memcpy(last.in, in, sizeof(in));
+		last.len = (size_t)(p - in);
+		hash(in, last.len, last.text);
+	}
+	memcpy(buf, last.text, sizeof(last.text));
+	return ID_LEN;
 }

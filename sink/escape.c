@@ -125,6 +125,7 @@ static bool are_plain(uint64_t w)
 /* Copies the plain bytes at @bytes; returns how many. */
 static size_t plain_run(char *p, const char *bytes, size_t len)
 {
+	uint32_t half, last;
 	size_t n = 0;
 	uint64_t w;
 
@@ -133,6 +134,24 @@ static size_t plain_run(char *p, const char *bytes, size_t len)
 		if (!are_plain(w))
 			break;
 		memcpy(p + n, &w, sizeof(w));
+	}
+	if (!n && len >= sizeof(half) && len < sizeof(w)) {
+		/* Both halves, which may overlap. */
+		memcpy(&half, bytes, sizeof(half));
+		memcpy(&last, bytes + len - sizeof(last), sizeof(last));
+		if (are_plain((uint64_t)last << 32 | half)) {
+			memcpy(p, &half, sizeof(half));
+			memcpy(p + len - sizeof(last), &last, sizeof(last));
+			return len;
+		}
+	}
+	/* The rest as the last eight of all, most of which are known. */
+	if (n && n < len && len - n < sizeof(w)) {
+		memcpy(&w, bytes + len - sizeof(w), sizeof(w));
+		if (are_plain(w)) {
+			memcpy(p + len - sizeof(w), &w, sizeof(w));
+			return len;
+		}
 	}
 	for (; n < len && is_plain(bytes[n]); n++)
 		p[n] = bytes[n];

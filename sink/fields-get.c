@@ -9,6 +9,17 @@ static uint32_t process_have(const struct record_process *p)
 {
 	uint32_t have = p->flags | FIELD_HAVE_AT_ALL;
 
+	if (p->tty)
+		have |= FIELD_HAVE_TERMINAL;
+	if (p->container.len | p->runtime)
+		have |= FIELD_HAVE_CONTAINER;
+	if (p->unit.len | p->user_unit.len)
+		have |= FIELD_HAVE_UNIT;
+	if (p->netns | p->pidns)
+		have |= FIELD_HAVE_NAMESPACES;
+	if (p->ancestors.len)
+		have |= FIELD_HAVE_ANCESTORS;
+
 	/* All zero: uid 0 is not root here. */
 	if (p->pid || p->confidence != RECORD_CONFIDENCE_UNKNOWN)
 		have |= FIELD_HAVE_KNOWN;
@@ -34,6 +45,11 @@ void field_source_init(
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_LASTING;
 	if (r->direction != RECORD_DIRECTION_UNKNOWN)
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DIRECTION;
+	if (r->dns_query.len | r->dns_answers.len | r->dns_type |
+		(r->flags & RECORD_FLAG_DNS_ANSWERED))
+		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DNS;
+	if (r->server_name.len | r->alpn.len)
+		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_TLS;
 	s->have[FIELD_OF_PROCESS] = process_have(o.process);
 	s->have[FIELD_OF_RESPONDER] = o.second ? process_have(o.second) : 0;
 	s->have[FIELD_OF_CONTEXT] = ctx ? FIELD_HAVE_AT_ALL : 0;

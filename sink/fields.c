@@ -17,20 +17,24 @@
 #define FORM(n, t, m, ...) F(n, t, "", m, .format_only = true, __VA_ARGS__)
 
 /* Where it comes from: members of struct record, */
-#define AT(kind, m) .from = FIELD_FROM_##kind, .offset = offsetof(struct record, m)
-#define CALL(fn)    .from = FIELD_FROM_CALL, .call = (fn)
-#define CONST(s)    .from = FIELD_FROM_CONSTANT, .constant = (s)
-#define WORD(m, fn) AT(WORD, m), .word = (fn)
-#define FLAG(f)     .from = FIELD_FROM_TRUE, .need = RECORD_FLAG_##f
+#define AT(kind, m)    .from = FIELD_FROM_##kind, .offset = offsetof(struct record, m)
+#define CALL(fn)       .from = FIELD_FROM_CALL, .call = (fn)
+#define CONST(s)       .from = FIELD_FROM_CONSTANT, .constant = (s)
+#define WORD(m, fn, n) AT(WORD, m), .word = (fn), .words = (n)
+#define FLAG(f)        .from = FIELD_FROM_TRUE, .need = RECORD_FLAG_##f
 #define HOST(m)                                                                                    \
 	.of = FIELD_OF_CONTEXT, .from = FIELD_FROM_CONTEXT,                                        \
 	.offset = offsetof(struct format_context, m)
 /* of struct record_process. */
-#define P(kind, m)   .from = FIELD_FROM_##kind, .offset = offsetof(struct record_process, m)
-#define PWORD(m, fn) P(WORD, m), .word = (fn)
-#define PFLAG(f)     .from = FIELD_FROM_TRUE, .need = RECORD_PROCESS_##f
-#define PID          .need = FIELD_HAVE_PID
-#define KNOWN        .need = FIELD_HAVE_KNOWN
+#define P(kind, m)      .from = FIELD_FROM_##kind, .offset = offsetof(struct record_process, m)
+#define PWORD(m, fn, n) P(WORD, m), .word = (fn), .words = (n)
+#define PFLAG(f)        .from = FIELD_FROM_TRUE, .need = RECORD_PROCESS_##f
+#define PID             .need = FIELD_HAVE_PID
+#define KNOWN           .need = FIELD_HAVE_KNOWN
+/* One of a group, see fields.h. */
+#define WITH(group)   .need = FIELD_HAVE_##group
+#define PIDW(group)   .need = FIELD_HAVE_PID | FIELD_HAVE_##group
+#define KNOWNW(group) .need = FIELD_HAVE_KNOWN | FIELD_HAVE_##group
 
 /* Its name in a format. */
 #define ECS(...)    .in[FIELD_ECS] = {__VA_ARGS__}
@@ -87,10 +91,10 @@
 			ECS(E "process.session_leader.pid"),                                       \
 			OCSF(O "process.session.uid", FIELD_AS_QUOTED), ZEEK(Z "session")),        \
 		F(N "tty_major", NUMBER, "", "controlling terminal's major number",                \
-			CALL(field_tty_major), PID, .of = (o),                                     \
+			CALL(field_tty_major), PIDW(TERMINAL), .of = (o),                          \
 			ECS(E "process.tty.char_device.major")),                                   \
 		F(N "tty_minor", NUMBER, "", "controlling terminal's minor number",                \
-			CALL(field_tty_minor), PID, .of = (o),                                     \
+			CALL(field_tty_minor), PIDW(TERMINAL), .of = (o),                          \
 			ECS(E "process.tty.char_device.minor")),                                   \
 		F(N "ppid", NUMBER, "", "pid of its parent", P(U32, ppid), PID, .of = (o),         \
 			ECS(E "process.parent.pid"), OCSF(O "process.parent_process.pid"),         \
@@ -109,26 +113,28 @@
 		F(N "group", STRING, "", "name of that group", P(STR, group), KNOWN, .of = (o),    \
 			ECS(E "group.name"), OCSF(O "process.user.groups[].name"),                 \
 			ZEEK(Z "group")),                                                          \
-		F(N "container", STRING, "", "container id", P(STR, container), KNOWN, .of = (o),  \
-			ECS(E "container.id"), OCSF(O "process.container.uid"),                    \
+		F(N "container", STRING, "", "container id", P(STR, container), KNOWNW(CONTAINER), \
+			.of = (o), ECS(E "container.id"), OCSF(O "process.container.uid"),         \
 			ZEEK(Z "container"), PCAPNG("ContainerId:")),                              \
 		F(N "runtime", STRING, "", "what runs the container",                              \
-			PWORD(runtime, runtime_name), KNOWN, .of = (o),                            \
-			ECS(E "container.runtime"), OCSF(O "process.container.runtime"),           \
-			ZEEK(Z "container_runtime"))
+			PWORD(runtime, runtime_name, RECORD_RUNTIMES), KNOWNW(CONTAINER),          \
+			.of = (o), ECS(E "container.runtime"),                                     \
+			OCSF(O "process.container.runtime"), ZEEK(Z "container_runtime"))
 
 /* How one local end's process was found, and where it lives. */
 #define OWNER_FIELDS(o, N, E, O, Z)                                                                \
-	F(N "method", STRING, "", "how the process was found", PWORD(method, method_name),         \
-		.of = (o), ECS(E "owner.method"), OCSF(O "owner.method"), ZEEK(Z "owner_method")), \
+	F(N "method", STRING, "", "how the process was found",                                     \
+		PWORD(method, method_name, RECORD_METHODS), .of = (o), ECS(E "owner.method"),      \
+		OCSF(O "owner.method"), ZEEK(Z "owner_method")),                                   \
 		F(N "confidence", STRING, "",                                                      \
 			"how sure that is: exact, probable, cgroup_only, unknown",                 \
-			PWORD(confidence, confidence_name), .none = UINT32_MAX, .of = (o),         \
-			ECS(E "owner.confidence"), OCSF(O "owner.confidence"),                     \
-			ZEEK(Z "owner_confidence")),                                               \
+			PWORD(confidence, confidence_name, RECORD_CONFIDENCES),                    \
+			.none = UINT32_MAX, .of = (o), ECS(E "owner.confidence"),                  \
+			OCSF(O "owner.confidence"), ZEEK(Z "owner_confidence")),                   \
 		F(N "reason", STRING, "", "why the process is unknown",                            \
-			PWORD(unknown, unknown_name), .of = (o), ECS(E "owner.reason"),            \
-			OCSF(O "owner.reason"), ZEEK(Z "owner_reason"), TEXT("? (...)")),          \
+			PWORD(unknown, unknown_name, RECORD_UNKNOWNS), .of = (o),                  \
+			ECS(E "owner.reason"), OCSF(O "owner.reason"), ZEEK(Z "owner_reason"),     \
+			TEXT("? (...)")),                                                          \
 		F(N "latency", DURATION, "ns",                                                     \
 			"from the packet's time until the process was known", P(U64, latency_ns),  \
 			.of = (o), ECS(E "owner.latency_ns"),                                      \
@@ -148,27 +154,30 @@
 			ECS(E "cgroup.id"), OCSF(O "cgroup.id")),                                  \
 		F(N "cgroup", STRING, "", "path below the cgroup v2 root", P(STR, cgroup),         \
 			.of = (o), ECS(E "cgroup.path"), OCSF(O "cgroup.path"), ZEEK(Z "cgroup")), \
-		F(N "unit", STRING, "", "systemd unit", P(STR, unit), .of = (o),                   \
+		F(N "unit", STRING, "", "systemd unit", P(STR, unit), WITH(UNIT), .of = (o),       \
 			ECS(E "systemd.unit"), OCSF(O "systemd.unit"), ZEEK(Z "unit")),            \
 		F(N "user_unit", STRING, "", "unit of the user's own systemd", P(STR, user_unit),  \
-			.of = (o), ECS(E "systemd.user_unit"), OCSF(O "systemd.user_unit"),        \
-			ZEEK(Z "user_unit")),                                                      \
+			WITH(UNIT), .of = (o), ECS(E "systemd.user_unit"),                         \
+			OCSF(O "systemd.user_unit"), ZEEK(Z "user_unit")),                         \
 		F(N "pod", STRING, "", "Kubernetes pod's uid", P(STR, pod), .of = (o),             \
 			ECS(E "kubernetes.pod_uid"), OCSF(O "kubernetes.pod_uid"), ZEEK(Z "pod")), \
 		F(N "process_netns", NUMBER, "", "inode of its network namespace", P(U64, netns),  \
-			PID, .of = (o), ECS(E "namespace.net"), OCSF(O "namespace.net")),          \
-		F(N "pidns", NUMBER, "", "inode of its pid namespace", P(U64, pidns), PID,         \
-			.of = (o), ECS(E "namespace.pid"), OCSF(O "namespace.pid")),               \
-		F(N "tty", STRING, "", "controlling terminal", CALL(field_tty), PID, .of = (o),    \
-			ECS(E "tty"), OCSF(O "tty"), ZEEK(Z "tty")),                               \
+			PIDW(NAMESPACES), .of = (o), ECS(E "namespace.net"),                       \
+			OCSF(O "namespace.net")),                                                  \
+		F(N "pidns", NUMBER, "", "inode of its pid namespace", P(U64, pidns),              \
+			PIDW(NAMESPACES), .of = (o), ECS(E "namespace.pid"),                       \
+			OCSF(O "namespace.pid")),                                                  \
+		F(N "tty", STRING, "", "controlling terminal", CALL(field_tty), PIDW(TERMINAL),    \
+			.of = (o), ECS(E "tty"), OCSF(O "tty"), ZEEK(Z "tty")),                    \
 		F(N "loginuid", ID, "", "user id at login", P(U32, loginuid), .none = UINT32_MAX,  \
 			PID, .of = (o), ECS(E "loginuid"), OCSF(O "loginuid"),                     \
 			ZEEK(Z "login_user_id")),                                                  \
 		F(N "ancestors", STRINGS, "", "names of its ancestors, the parent first",          \
-			P(PIDS, ancestors), PID, .of = (o), ECS(E "ancestors.name"),               \
+			P(PIDS, ancestors), PIDW(ANCESTORS), .of = (o), ECS(E "ancestors.name"),   \
 			OCSF(O "ancestors.name"), ZEEK(Z "ancestors")),                            \
-		F(N "ancestor_pids", NUMBERS, "", "their pids", P(PIDS, ancestors), PID,           \
-			.of = (o), ECS(E "ancestors.pid"), OCSF(O "ancestors.pid"))
+		F(N "ancestor_pids", NUMBERS, "", "their pids", P(PIDS, ancestors),                \
+			PIDW(ANCESTORS), .of = (o), ECS(E "ancestors.pid"),                        \
+			OCSF(O "ancestors.pid"))
 
 /* The names of values, as functions of a plain number. */
 #define NAMED(fn, type)                                                                            \
@@ -198,8 +207,8 @@ static const struct field FIELDS[] = {
 		ECS("event.category", FIELD_AS_JSON)),
 	FORM("types", STRINGS, "connection and what became of it", CALL(field_event_types),
 		.events = EVERY, ECS("event.type", FIELD_AS_JSON)),
-	F("event", STRING, "", "start, info, end, summary or loss", WORD(event, event_name),
-		.events = EVERY),
+	F("event", STRING, "", "start, info, end, summary or loss",
+		WORD(event, event_name, RECORD_SUMMARY + 1), .events = EVERY),
 	FORM("action", STRING, "event, with connection_ before it", CALL(field_action),
 		.events = EVERY, ECS("event.action")),
 	F("outcome", STRING, "", "success, failure or unknown, by the state", CALL(field_outcome),
@@ -228,8 +237,8 @@ static const struct field FIELDS[] = {
 		ECS("event.dataset")),
 	F("end_reason", STRING, "",
 		"shutdown, reset, refused, timeout, forced, evicted, tcp_reuse, owner_changed",
-		WORD(end_reason, end_reason_name), ECS("event.reason"), OCSF("status_detail"),
-		ZEEK("end_reason"), TEXT("in words")),
+		WORD(end_reason, end_reason_name, RECORD_END_REASONS), ECS("event.reason"),
+		OCSF("status_detail"), ZEEK("end_reason"), TEXT("in words")),
 
 	/* The network. */
 	F("ip_version", STRING, "", "ipv4 or ipv6", CALL(field_ip_type), ECS("network.type")),
@@ -244,8 +253,8 @@ static const struct field FIELDS[] = {
 	FORM("zeek_proto", STRING, "tcp, udp, icmp or unknown_transport", CALL(field_network_name),
 		ZEEKN("proto", 7)),
 	F("service", STRING, "", "dns, tls or quic, as far as captured bytes tell",
-		WORD(service, service_name), ECS("network.protocol"), OCSF("app_protocol_name"),
-		ZEEKN("service", 8)),
+		WORD(service, service_name, RECORD_SERVICES), ECS("network.protocol"),
+		OCSF("app_protocol_name"), ZEEKN("service", 8)),
 	FORM("network_direction", STRING, "ingress or egress", CALL(field_network_direction),
 		ECS("network.direction")),
 	F("community_id", STRING, "", "Community ID version 1, seed 0", CALL(field_community_id),
@@ -311,22 +320,22 @@ static const struct field FIELDS[] = {
 	F("interface_in", STRING, "", "interface of any other connection", CALL(field_ifname_in),
 		ECS("observer.ingress.interface.name"), OCSF("dst_endpoint.interface_name")),
 	F("interface", STRING, "", "interface it was seen on", AT(STR, ifname), ZEEK("interface")),
-	F("dns_query", STRING, "", "name of the last DNS question", AT(STR, dns_query),
+	F("dns_query", STRING, "", "name of the last DNS question", AT(STR, dns_query), WITH(DNS),
 		ECS("dns.question.name"), OCSF("unmapped.dns.query"), ZEEK("dns_query")),
-	F("dns_type", STRING, "", "type of that question", CALL(field_dns_type),
+	F("dns_type", STRING, "", "type of that question", CALL(field_dns_type), WITH(DNS),
 		ECS("dns.question.type"), OCSF("unmapped.dns.type"), ZEEK("dns_type")),
 	F("dns_rcode", STRING, "", "response code of the last answer", CALL(field_dns_rcode),
-		.need = RECORD_FLAG_DNS_ANSWERED, ECS("dns.response_code"),
+		.need = RECORD_FLAG_DNS_ANSWERED | FIELD_HAVE_DNS, ECS("dns.response_code"),
 		OCSF("unmapped.dns.rcode"), ZEEK("dns_rcode")),
 	F("dns_answers", STRINGS, "", "addresses and names answered", AT(COMMAS, dns_answers),
-		ECS("dns.answers", FIELD_AS_DATA), OCSF("unmapped.dns.answers"),
+		WITH(DNS), ECS("dns.answers", FIELD_AS_DATA), OCSF("unmapped.dns.answers"),
 		ZEEK("dns_answers")),
 	F("dns_addresses", STRINGS, "", "the addresses among them", CALL(field_dns_addresses),
-		ECS("dns.resolved_ip", FIELD_AS_ADDRESSES)),
-	FORM("tls_version", STRING, "1.3 of QUIC, else unknown", CALL(field_tls_version),
+		WITH(DNS), ECS("dns.resolved_ip", FIELD_AS_ADDRESSES)),
+	FORM("tls_version", STRING, "1.3 of QUIC, else unknown", CALL(field_tls_version), WITH(TLS),
 		OCSF("tls.version")),
 	F("server_name", STRING, "", "server name (SNI) asked for in TLS or QUIC",
-		AT(STR, server_name), ECS("tls.client.server_name"), OCSF("tls.sni"),
+		AT(STR, server_name), WITH(TLS), ECS("tls.client.server_name"), OCSF("tls.sni"),
 		ZEEK("server_name")),
 
 	/* The flow. */
@@ -337,11 +346,12 @@ static const struct field FIELDS[] = {
 	FORM("conn_uid", STRING, "flow_id as zeek writes such", CALL(field_conn_uid),
 		ZEEKN("uid", 2)),
 	F("direction", STRING, "", "egress: this host opened it, ingress, local: both ends here",
-		WORD(direction, direction_name), .none = UINT32_MAX, ECS("flowner.direction"),
-		ZEEK("direction"), TEXT("=> before the process: ingress")),
-	F("state", STRING, "", "zeek's conn_state: S0, S1, SF, REJ...", WORD(state, state_name),
-		.none = UINT32_MAX, ECS("flowner.conn_state"), OCSF("status_code"),
-		ZEEKN("conn_state", 12)),
+		WORD(direction, direction_name, RECORD_LOCAL + 1), .none = UINT32_MAX,
+		ECS("flowner.direction"), ZEEK("direction"),
+		TEXT("=> before the process: ingress")),
+	F("state", STRING, "", "zeek's conn_state: S0, S1, SF, REJ...",
+		WORD(state, state_name, RECORD_STATES), .none = UINT32_MAX,
+		ECS("flowner.conn_state"), OCSF("status_code"), ZEEKN("conn_state", 12)),
 	F("history", STRING, "", "zeek's history letters", CALL(field_history),
 		ECS("flowner.history"), OCSF("connection_info.flag_history"), ZEEKN("history", 16)),
 	F("rtt", DURATION, "ns", "from SYN to SYN-ACK", AT(U32, rtt_ns),
@@ -360,7 +370,7 @@ static const struct field FIELDS[] = {
 	F("name_age", DURATION, "ns", "since the answer that gave orig_name or resp_name",
 		AT(U64, name_age_ns), ECS("flowner.name_age_ns"),
 		OCSF("unmapped.name_age_ns", FIELD_AS_NUMBER)),
-	F("alpn", STRINGS, "", "protocols offered in TLS or QUIC", AT(COMMAS, alpn),
+	F("alpn", STRINGS, "", "protocols offered in TLS or QUIC", AT(COMMAS, alpn), WITH(TLS),
 		ECS("flowner.tls.alpn"), OCSF("unmapped.alpn"), ZEEK("alpn")),
 	F("icmp_type", NUMBER, "", "ICMP type", AT(U16, orig_port), .none = UINT32_MAX,
 		.need = FIELD_HAVE_ICMP, ECS("flowner.icmp.type"), OCSF("unmapped.icmp.type")),

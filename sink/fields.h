@@ -110,6 +110,14 @@ struct field_source {
 #define FIELD_HAVE_AT_ALL    (1u << 20) /* base[] is not NULL */
 #define FIELD_HAVE_LASTING   (1u << 21) /* longer than 0 */
 #define FIELD_HAVE_KNOWN     (1u << 22) /* the socket was found, if not its process */
+/* Of what most records do not have, at least one value: one look tells that all are missing. */
+#define FIELD_HAVE_DNS        (1u << 23)
+#define FIELD_HAVE_TLS        (1u << 24)
+#define FIELD_HAVE_TERMINAL   (1u << 25)
+#define FIELD_HAVE_CONTAINER  (1u << 26)
+#define FIELD_HAVE_UNIT       (1u << 27)
+#define FIELD_HAVE_NAMESPACES (1u << 28)
+#define FIELD_HAVE_ANCESTORS  (1u << 29)
 
 struct field {
 	const char *name;
@@ -128,6 +136,7 @@ struct field {
 	uint8_t type;     /* enum field_type */
 	uint8_t from;     /* where the value comes from, see fields-get.c */
 	uint8_t of;       /* enum field_of */
+	uint8_t words;    /* how many values `word` knows, from 0 */
 	uint8_t events;   /* FIELD_EVENT()s that have it; 0 = all of a connection */
 	bool format_only; /* says nothing about a record, but a format wants it */
 };

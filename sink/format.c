@@ -94,15 +94,3 @@ struct format_owners format_owners(const struct record *r)
 	}
 	return o;
 }
-
-const char *format_next_arg(const char *args, size_t len, size_t *pos, size_t *ret_len)
-{
-	const char *arg = args + *pos, *end;
-
-	if (*pos >= len)
-		return NULL;
-	end = memchr(arg, 0, len - *pos);
-	*ret_len = end ? (size_t)(end - arg) : len - *pos;
-	*pos += *ret_len + 1;
-	return arg;
-}

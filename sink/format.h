@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "shm/record.h"
 #include "shm/ring.h"
@@ -109,4 +110,15 @@ struct format_owners format_owners(const struct record *r);
  * Walks the NUL-separated arguments: returns the next one at *pos (length in *ret_len) and moves
  * *pos behind it, or NULL at the end.
  */
-const char *format_next_arg(const char *args, size_t len, size_t *pos, size_t *ret_len);
+static inline const char *format_next_arg(
+	const char *args, size_t len, size_t *pos, size_t *ret_len)
+{
+	const char *arg = args + *pos, *end;
+
+	if (*pos >= len)
+		return NULL;
+	end = memchr(arg, 0, len - *pos);
+	*ret_len = end ? (size_t)(end - arg) : len - *pos;
+	*pos += *ret_len + 1;
+	return arg;
+}

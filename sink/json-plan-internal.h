@@ -11,11 +11,10 @@
 
 #define JSON_PLAN_DEPTH 8u /* of objects in objects */
 
+/* How a value is written. */
 enum json_op {
 	JSON_OP_OPEN = 0,
-	JSON_OP_CLOSE,
-	JSON_OP_CLOSE_LIST,
-	JSON_OP_COPY,
+	JSON_OP_OPEN_LIST,
 	JSON_OP_STRING,
 	JSON_OP_NUMBER,
 	JSON_OP_QUOTED,
@@ -35,14 +34,36 @@ enum json_op {
 	JSON_OP_JSON,
 };
 
-/*
- * A step's `missing` and the state it is compared with: low bits say that something of struct
- * field_source's `have` is missing, high ones which event it is (a step names those it is not in).
- */
-#define JSON_MISSING_EVENT 24u
-#define JSON_MISSING_HAVE  ((1u << JSON_MISSING_EVENT) - 1)
+/* What a step does: what most steps do has a way of its own, the rest the last ones. */
+enum json_run {
+	JSON_RUN_END = 0,
+	JSON_RUN_COPY,
+	JSON_RUN_OPEN,
+	JSON_RUN_CLOSE,
+	JSON_RUN_CLOSE_LIST,
+	JSON_RUN_WORD,
+	JSON_RUN_STR,
+	JSON_RUN_ADDRESS,
+	JSON_RUN_U16, /* numbers in decimal, unless equal to `none` */
+	JSON_RUN_U32,
+	JSON_RUN_U64,
+	JSON_RUN_ALWAYS, /* a u64 in decimal */
+	JSON_RUN_READ,   /* any number in any way */
+	JSON_RUN_ENTITY, /* field_entity_id() */
+	JSON_RUN_CALL,
+	JSON_RUN_GET,    /* anything, by field_get() */
+	JSON_RUN_ABSENT, /* the same; a fixed text stands for what is not there */
+};
 
-/* What stands between the colon and the value; "[{" for JSON_OP_CLOSE_LIST. */
+/*
+ * A step's `missing` and the state it is compared with: the lower half says that something of
+ * struct field_source's `have` is missing, the upper which event it is (a step names those it is
+ * not in).
+ */
+#define JSON_MISSING_EVENT 32u
+#define JSON_MISSING_HAVE  ((UINT64_C(1) << JSON_MISSING_EVENT) - 1)
+
+/* What stands between the colon and the value; "[{" for JSON_OP_OPEN_LIST. */
 const char *json_op_begin(enum json_op op);
 
 /* A value and the comma behind it. */

@@ -10,9 +10,8 @@ const char *json_op_begin(enum json_op op)
 {
 	switch (op) {
 	case JSON_OP_OPEN:
-	case JSON_OP_CLOSE:
 		return "{";
-	case JSON_OP_CLOSE_LIST:
+	case JSON_OP_OPEN_LIST:
 		return "[{";
 	case JSON_OP_STRING:
 	case JSON_OP_QUOTED:
@@ -28,7 +27,6 @@ const char *json_op_begin(enum json_op op)
 	case JSON_OP_DATA:
 	case JSON_OP_ADDRESSES:
 		return "[";
-	case JSON_OP_COPY:
 	case JSON_OP_NUMBER:
 	case JSON_OP_BOOLEAN:
 	case JSON_OP_MILLISECONDS:
@@ -177,6 +175,48 @@ static char *spaced(char *p, uint64_t t_ns)
 	return p + 23;
 }
 
+/* What is written of a number, by those ways that are of numbers. */
+static char *write_number(enum json_op op, uint64_t v, char *p)
+{
+	switch (op) {
+	case JSON_OP_NUMBER:
+		p = text_u64(p, v);
+		break;
+	case JSON_OP_QUOTED:
+		return text_lit(text_u64(p, v), "\",");
+	case JSON_OP_HEX:
+		return text_lit(text_hex64(p, v), "\",");
+	case JSON_OP_BOOLEAN:
+		p = v ? text_lit(p, "true") : text_lit(p, "false");
+		break;
+	case JSON_OP_TITLE:
+		return v ? text_lit(p, "true\",") : text_lit(p, "false\",");
+	case JSON_OP_RFC3339:
+		return text_lit(text_time_utc(p, v), "\",");
+	case JSON_OP_MILLISECONDS:
+		p = text_u64(p, v / 1000000);
+		break;
+	case JSON_OP_SECONDS:
+		p = seconds(p, v);
+		break;
+	case JSON_OP_SPACED:
+		return text_lit(spaced(p, v), "\",");
+	case JSON_OP_OPEN:
+	case JSON_OP_OPEN_LIST:
+	case JSON_OP_STRING:
+	case JSON_OP_ADDRESS:
+	case JSON_OP_LIST:
+	case JSON_OP_NUMBERS:
+	case JSON_OP_COMMAND:
+	case JSON_OP_DATA:
+	case JSON_OP_ADDRESSES:
+	case JSON_OP_JSON:
+		return p;
+	}
+	*p++ = ',';
+	return p;
+}
+
 /* Inlined where it counts: the saving of registers would cost as much as the writing. */
 static inline __attribute__((always_inline)) char *write_value(enum json_op op,
 	enum field_kind kind, const struct field_value *v, const struct record *r, char *p)
@@ -184,31 +224,9 @@ static inline __attribute__((always_inline)) char *write_value(enum json_op op,
 	switch (op) {
 	case JSON_OP_STRING:
 		return string(p, kind, v);
-	case JSON_OP_NUMBER:
-		p = text_u64(p, v->number);
-		break;
-	case JSON_OP_QUOTED:
-		return text_lit(text_u64(p, v->number), "\",");
-	case JSON_OP_HEX:
-		return text_lit(text_hex64(p, v->number), "\",");
 	case JSON_OP_ADDRESS:
 		p = text_address(p, (const uint8_t *)v->bytes, v->family);
 		return text_lit(p, "\",");
-	case JSON_OP_BOOLEAN:
-		p = v->number ? text_lit(p, "true") : text_lit(p, "false");
-		break;
-	case JSON_OP_TITLE:
-		return v->number ? text_lit(p, "true\",") : text_lit(p, "false\",");
-	case JSON_OP_RFC3339:
-		return text_lit(text_time_utc(p, v->number), "\",");
-	case JSON_OP_MILLISECONDS:
-		p = text_u64(p, v->number / 1000000);
-		break;
-	case JSON_OP_SECONDS:
-		p = seconds(p, v->number);
-		break;
-	case JSON_OP_SPACED:
-		return text_lit(spaced(p, v->number), "\",");
 	case JSON_OP_LIST:
 	case JSON_OP_NUMBERS:
 	case JSON_OP_DATA:
@@ -217,15 +235,21 @@ static inline __attribute__((always_inline)) char *write_value(enum json_op op,
 	case JSON_OP_COMMAND:
 		return text_lit(command(p, v), "\",");
 	case JSON_OP_JSON:
-		p = text_bytes(p, v->bytes, v->len);
-		break;
+		return text_lit(text_bytes(p, v->bytes, v->len), ",");
+	case JSON_OP_NUMBER:
+	case JSON_OP_QUOTED:
+	case JSON_OP_HEX:
+	case JSON_OP_BOOLEAN:
+	case JSON_OP_TITLE:
+	case JSON_OP_RFC3339:
+	case JSON_OP_MILLISECONDS:
+	case JSON_OP_SECONDS:
+	case JSON_OP_SPACED:
+		return write_number(op, v->number, p);
 	case JSON_OP_OPEN:
-	case JSON_OP_CLOSE:
-	case JSON_OP_CLOSE_LIST:
-	case JSON_OP_COPY:
-		return p;
+	case JSON_OP_OPEN_LIST:
+		break;
 	}
-	*p++ = ',';
 	return p;
 }
 
@@ -244,55 +268,88 @@ static char *absent(char *p, const struct json_plan *plan, const struct json_ste
 	return text_lit(text_str(p, plan->style.absent), "\",");
 }
 
-/* The values that most fields have; others as field_get() has them. */
-static inline __attribute__((always_inline)) char *value(char *p, const struct json_plan *plan,
-	const struct json_step *s, const struct field_source *source)
+static inline char *key_of(char *p, const struct json_plan *plan, const struct json_step *s)
 {
-	const char *at = (const char *)source->base[s->of] + s->offset;
-	const struct record_str *str = (const void *)at;
-	enum field_kind kind = FIELD_U64;
-	struct field_value v;
+	return copy(p, plan->bytes + s->text, s->len);
+}
 
-	switch ((enum field_from)s->from) {
-	case FIELD_FROM_STR:
-		if (!str->len)
-			return p;
-		p = copy(p, plan->bytes + s->text, s->len);
-		p = escape_json(p, record_get_str(source->record, *str), str->len);
-		return text_lit(p, "\",");
-	case FIELD_FROM_U8:
-		v.number = *(const uint8_t *)at;
-		break;
-	case FIELD_FROM_U16:
-		v.number = *(const uint16_t *)(const void *)at;
-		break;
-	case FIELD_FROM_U32:
-		v.number = *(const uint32_t *)(const void *)at;
-		break;
-	case FIELD_FROM_U64:
-	case FIELD_FROM_ALWAYS:
-		v.number = *(const uint64_t *)(const void *)at;
-		break;
-	case FIELD_FROM_CALL:
-		kind = s->field->call(s->field, source, &v);
-		break;
-	case FIELD_FROM_CONSTANT:
-	case FIELD_FROM_TRUE:
-	case FIELD_FROM_LIST:
-	case FIELD_FROM_PIDS:
-	case FIELD_FROM_COMMAS:
-	case FIELD_FROM_ADDRESS:
-	case FIELD_FROM_WORD:
-	case FIELD_FROM_CONTEXT:
-		kind = field_get(s->field, source, &v);
-		break;
-	}
-	if (kind == FIELD_NONE ||
-		(kind == FIELD_U64 && v.number == s->none && s->from != FIELD_FROM_ALWAYS &&
-			s->from != FIELD_FROM_CALL))
+static inline const void *at_of(const struct json_step *s, const struct field_source *source)
+{
+	return (const char *)source->base[s->of] + s->offset;
+}
+
+static inline char *decimal(
+	char *p, const struct json_plan *plan, const struct json_step *s, uint64_t v)
+{
+	p = text_u64(key_of(p, plan, s), v);
+	*p++ = ',';
+	return p;
+}
+
+static inline char *decimal_known(
+	char *p, const struct json_plan *plan, const struct json_step *s, uint64_t v)
+{
+	return v == s->none ? p : decimal(p, plan, s, v);
+}
+
+static inline char *word(
+	char *p, const struct json_plan *plan, const struct json_step *s, const void *at)
+{
+	const struct json_word *w = &plan->word[s->text + *(const uint8_t *)at];
+
+	return w->len ? copy(p, plan->bytes + w->text, w->len) : p;
+}
+
+static inline char *foreign(char *p, const struct json_plan *plan, const struct json_step *s,
+	const struct record *r, const void *at)
+{
+	const struct record_str *str = at;
+
+	if (!str->len)
 		return p;
-	p = copy(p, plan->bytes + s->text, s->len);
-	return write_value((enum json_op)s->op, kind, &v, source->record, p);
+	p = escape_json(key_of(p, plan, s), record_get_str(r, *str), str->len);
+	return text_lit(p, "\",");
+}
+
+static char *number(
+	char *p, const struct json_plan *plan, const struct json_step *s, const void *at)
+{
+	uint64_t v;
+
+	if (s->from == FIELD_FROM_U8)
+		v = *(const uint8_t *)at;
+	else if (s->from == FIELD_FROM_U16)
+		v = *(const uint16_t *)at;
+	else if (s->from == FIELD_FROM_U32)
+		v = *(const uint32_t *)at;
+	else
+		v = *(const uint64_t *)at;
+	if (v == s->none && s->from != FIELD_FROM_ALWAYS)
+		return p;
+	return write_number((enum json_op)s->op, v, key_of(p, plan, s));
+}
+
+/* field_entity_id(); all that no record changes stands before it. */
+static char *entity(char *p, const struct json_plan *plan, const struct json_step *s,
+	const struct record_process *o)
+{
+	if (!o->start_ns)
+		return p;
+	p = text_u64(key_of(p, plan, s), o->pid);
+	*p++ = '-';
+	return text_lit(text_u64(p, o->start_ns), "\",");
+}
+
+static char *any(char *p, const struct json_plan *plan, const struct json_step *s,
+	const struct field_source *source)
+{
+	struct field_value v;
+	enum field_kind kind = s->run == JSON_RUN_CALL ? s->field->call(s->field, source, &v)
+						       : field_get(s->field, source, &v);
+
+	if (kind == FIELD_NONE)
+		return p;
+	return write_value((enum json_op)s->op, kind, &v, source->record, key_of(p, plan, s));
 }
 
 /* Where every key stands in every line. */
@@ -317,42 +374,80 @@ static char *close_object(char *p, char *opened, bool is_list)
 	return is_list ? text_lit(p, "],") : text_lit(p, ",");
 }
 
+static void states(const struct field_source *source, uint64_t ret_state[FIELD_OFS])
+{
+	for (unsigned i = 0; i < FIELD_OFS; i++)
+		ret_state[i] = (~(uint64_t)source->have[i] & JSON_MISSING_HAVE) |
+			       (uint64_t)source->event << JSON_MISSING_EVENT;
+}
+
 char *json_plan_write(const struct json_plan *plan, const struct record *r,
 	const struct format_context *ctx, char *p)
 {
-	const struct json_step *s = plan->step, *end = s + plan->n;
+	const struct json_step *s = plan->step;
 	char *opened[JSON_PLAN_DEPTH], **top = opened;
 	struct field_source source;
-	uint32_t state[FIELD_OFS];
+	uint64_t state[FIELD_OFS];
 
 	field_source_init(&source, r, ctx);
-	for (unsigned i = 0; i < FIELD_OFS; i++)
-		state[i] = (~source.have[i] & JSON_MISSING_HAVE) | (uint32_t)source.event
-									   << JSON_MISSING_EVENT;
+	states(&source, state);
 	*p++ = '{';
-	while (s < end) {
-		if (s->missing & state[s->of]) {
+	for (;; s++) {
+		while (s->missing & state[s->of])
 			s = plan->step + s->next;
-			continue;
-		}
-		switch ((enum json_op)s->op) {
-		case JSON_OP_COPY:
-			p = copy(p, plan->bytes + s->text, s->len);
-			break;
-		case JSON_OP_OPEN:
+		if (s->run > JSON_RUN_ABSENT)
+			__builtin_unreachable();
+		switch ((enum json_run)s->run) {
+		case JSON_RUN_OPEN:
 			*top++ = p;
-			p = copy(p, plan->bytes + s->text, s->len);
-			break;
-		case JSON_OP_CLOSE:
-		case JSON_OP_CLOSE_LIST:
-			p = close_object(p, *--top, s->op == JSON_OP_CLOSE_LIST);
-			break;
-		default:
-			p = plan->style.absent ? value_or_absent(p, plan, s, &source)
-					       : value(p, plan, s, &source);
+			p = key_of(p, plan, s);
+			continue;
+		case JSON_RUN_COPY:
+			p = key_of(p, plan, s);
+			continue;
+		case JSON_RUN_CLOSE:
+		case JSON_RUN_CLOSE_LIST:
+			p = close_object(p, *--top, s->run == JSON_RUN_CLOSE_LIST);
+			continue;
+		case JSON_RUN_WORD:
+			p = word(p, plan, s, at_of(s, &source));
+			continue;
+		case JSON_RUN_STR:
+			p = foreign(p, plan, s, r, at_of(s, &source));
+			continue;
+		case JSON_RUN_ADDRESS:
+			p = text_address(key_of(p, plan, s), at_of(s, &source), r->family);
+			p = text_lit(p, "\",");
+			continue;
+		case JSON_RUN_U16:
+			p = decimal_known(p, plan, s, *(const uint16_t *)at_of(s, &source));
+			continue;
+		case JSON_RUN_U32:
+			p = decimal_known(p, plan, s, *(const uint32_t *)at_of(s, &source));
+			continue;
+		case JSON_RUN_U64:
+			p = decimal_known(p, plan, s, *(const uint64_t *)at_of(s, &source));
+			continue;
+		case JSON_RUN_ALWAYS:
+			p = decimal(p, plan, s, *(const uint64_t *)at_of(s, &source));
+			continue;
+		case JSON_RUN_READ:
+			p = number(p, plan, s, at_of(s, &source));
+			continue;
+		case JSON_RUN_ENTITY:
+			p = entity(p, plan, s, source.base[s->of]);
+			continue;
+		case JSON_RUN_CALL:
+		case JSON_RUN_GET:
+			p = any(p, plan, s, &source);
+			continue;
+		case JSON_RUN_ABSENT:
+			p = value_or_absent(p, plan, s, &source);
+			continue;
+		case JSON_RUN_END:
 			break;
 		}
-		s++;
+		break;
 	}
 	p[-1] = '}';
 	*p++ = '\n';

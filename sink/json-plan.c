@@ -30,13 +30,13 @@ static void put(struct json_plan *plan, const char *bytes, size_t len)
 	plan->used = (uint16_t)(plan->used + len);
 }
 
-static struct json_step *push(struct json_plan *plan, enum json_op op)
+static struct json_step *push(struct json_plan *plan, enum json_run run)
 {
 	struct json_step *s = &plan->step[plan->n];
 
 	if (plan->n++ == JSON_PLAN_STEPS)
 		abort(); /* the same */
-	*s = (struct json_step){.op = (uint8_t)op, .text = plan->used, .next = plan->n};
+	*s = (struct json_step){.run = (uint8_t)run, .text = plan->used, .next = plan->n};
 	return s;
 }
 
@@ -120,10 +120,15 @@ static void put_key(struct json_plan *plan, const char *key, size_t len, enum js
 }
 
 static void set_missing(
-	const struct json_plan *plan, struct json_step *s, uint32_t need, uint8_t events)
+	const struct json_plan *plan, struct json_step *s, uint64_t need, uint8_t events)
 {
-	s->events = events;
-	s->missing = (plan->style.absent ? 0 : need) | (uint32_t)~events << JSON_MISSING_EVENT;
+	s->missing = (plan->style.absent ? 0 : need) | (uint64_t)(uint8_t)~events
+							       << JSON_MISSING_EVENT;
+}
+
+static uint8_t events_of(const struct json_step *s)
+{
+	return (uint8_t) ~(s->missing >> JSON_MISSING_EVENT);
 }
 
 /* Joins a constant with one right in front of it. */
@@ -131,8 +136,8 @@ static void join(struct json_plan *plan)
 {
 	struct json_step *last = &plan->step[plan->n - 1], *before = last - 1;
 
-	if (plan->n < 2 || before->op != JSON_OP_COPY || before->events != last->events ||
-		before->text + before->len != last->text)
+	if (plan->n < 2 || before->run != JSON_RUN_COPY || before->missing != last->missing ||
+		before->of != last->of || before->text + before->len != last->text)
 		return;
 	before->len = (uint16_t)(before->len + last->len);
 	plan->n--;
@@ -144,7 +149,7 @@ static void constant(struct compiler *c, const struct field *f, const char *key,
 	static const struct record none = {.version = RECORD_VERSION, .event = RECORD_START};
 	struct json_plan *plan = c->plan;
 	enum json_op op = op_of(&plan->style, f);
-	struct json_step *s = push(plan, JSON_OP_COPY);
+	struct json_step *s = push(plan, JSON_RUN_COPY);
 	struct field always = *f;
 	struct field_source source;
 	struct field_value v;
@@ -168,19 +173,91 @@ static void constant(struct compiler *c, const struct field *f, const char *key,
 	join(plan);
 }
 
+/* All members that a field of few values can be. */
+static void words(struct json_plan *plan, struct json_step *s, const char *key, size_t len)
+{
+	const struct field *f = s->field;
+
+	s->text = plan->n_words;
+	for (unsigned v = 0; v < f->words; v++) {
+		struct json_word *w = &plan->word[plan->n_words];
+		const char *name = v == f->none ? "" : f->word(v);
+
+		if (plan->n_words++ == JSON_PLAN_WORDS)
+			abort(); /* the table has outgrown the constant */
+		*w = (struct json_word){.text = plan->used};
+		if (!*name)
+			continue;
+		put_key(plan, key, len, JSON_OP_STRING);
+		put(plan, name, strlen(name));
+		put(plan, "\",", 2);
+		w->len = (uint16_t)(plan->used - w->text);
+	}
+}
+
+static enum json_run run_of(const struct json_plan *plan, const struct field *f, enum json_op op)
+{
+	bool decimal = op == JSON_OP_NUMBER;
+
+	if (plan->style.absent)
+		return JSON_RUN_ABSENT;
+	switch ((enum field_from)f->from) {
+	case FIELD_FROM_U8:
+		return JSON_RUN_READ;
+	case FIELD_FROM_U16:
+		return decimal ? JSON_RUN_U16 : JSON_RUN_READ;
+	case FIELD_FROM_U32:
+		return decimal ? JSON_RUN_U32 : JSON_RUN_READ;
+	case FIELD_FROM_U64:
+		return decimal ? JSON_RUN_U64 : JSON_RUN_READ;
+	case FIELD_FROM_ALWAYS:
+		return decimal ? JSON_RUN_ALWAYS : JSON_RUN_READ;
+	case FIELD_FROM_STR:
+		return op == JSON_OP_STRING ? JSON_RUN_STR : JSON_RUN_GET;
+	case FIELD_FROM_WORD:
+		return op == JSON_OP_STRING ? JSON_RUN_WORD : JSON_RUN_GET;
+	case FIELD_FROM_ADDRESS:
+		return op == JSON_OP_ADDRESS ? JSON_RUN_ADDRESS : JSON_RUN_GET;
+	case FIELD_FROM_TRUE:
+		return JSON_RUN_COPY;
+	case FIELD_FROM_CALL:
+		return f->call == field_entity_id && op == JSON_OP_STRING ? JSON_RUN_ENTITY
+									  : JSON_RUN_CALL;
+	case FIELD_FROM_CONSTANT:
+	case FIELD_FROM_LIST:
+	case FIELD_FROM_PIDS:
+	case FIELD_FROM_COMMAS:
+	case FIELD_FROM_CONTEXT:
+		break;
+	}
+	return JSON_RUN_GET;
+}
+
+/* What every id of a process begins with. */
+static void put_boot(struct json_plan *plan, const struct format_context *ctx)
+{
+	const char *boot = ctx ? ctx->boot_id : "";
+	char text[sizeof(ctx->boot_id) * ESCAPE_EXPANSION];
+
+	put(plan, text,
+		(size_t)(escape_json(text, boot, strnlen(boot, sizeof(ctx->boot_id))) - text));
+	put(plan, "-", 1);
+}
+
 static void value(struct compiler *c, const struct field *f, const char *key, size_t len)
 {
+	const struct field_value yes = {.number = 1};
 	struct json_plan *plan = c->plan;
+	enum json_op op = op_of(&plan->style, f);
 	struct json_step *s;
 
 	if (f->of == FIELD_OF_CONTEXT || f->from == FIELD_FROM_CONSTANT) {
 		constant(c, f, key, len);
 		return;
 	}
-	s = push(plan, op_of(&plan->style, f));
-	put_key(plan, key, len, s->op);
+	s = push(plan, run_of(plan, f, op));
 	s->field = f;
-	s->len = (uint16_t)(plan->used - s->text);
+	s->op = op;
 	s->of = f->of;
 	s->from = f->from;
 	s->offset = f->offset;
@@ -189,20 +266,33 @@ static void value(struct compiler *c, const struct field *f, const char *key, si
 		f->need | FIELD_HAVE_AT_ALL |
 			(f->in[plan->style.column].as == FIELD_AS_LASTING ? FIELD_HAVE_LASTING : 0),
 		field_events(f));
+	if (s->run == JSON_RUN_WORD) {
+		words(plan, s, key, len);
+		return;
+	}
+	put_key(plan, key, len, op);
+	if (s->run == JSON_RUN_COPY) {
+		char text[8];
+
+		put(plan, text, (size_t)(json_op_write(op, FIELD_U64, &yes, NULL, text) - text));
+	}
+	if (s->run == JSON_RUN_ENTITY)
+		put_boot(plan, c->ctx);
+	s->len = (uint16_t)(plan->used - s->text);
 }
 
 /* What all members need is needed for the object. */
 static void sum_up(struct json_plan *plan, size_t open)
 {
 	struct json_step *o = &plan->step[open];
-	uint32_t need = plan->step[open + 1].missing;
+	uint64_t need = plan->step[open + 1].missing;
 	uint8_t events = 0;
 
 	o->of = plan->step[open + 1].of;
 	for (size_t i = open + 1; i < plan->n; i = plan->step[i].next) {
 		const struct json_step *s = &plan->step[i];
 
-		events |= s->events;
+		events |= events_of(s);
 		need = s->of == o->of ? need & s->missing : 0;
 	}
 	set_missing(plan, o, need & JSON_MISSING_HAVE, events);
@@ -217,17 +307,17 @@ static void close_object(struct json_plan *plan, size_t open, bool list)
 		return;
 	}
 	sum_up(plan, open);
-	if (plan->n == open + 2 && o[1].op == JSON_OP_COPY && !list) {
+	if (plan->n == open + 2 && o[1].run == JSON_RUN_COPY && !list) {
 		plan->bytes[plan->used - 1] = '}';
 		put(plan, ",", 1);
 		o->len = (uint16_t)(plan->used - o->text);
-		o->op = JSON_OP_COPY;
+		o->run = JSON_RUN_COPY;
 		plan->n--;
 		join(plan);
 		return;
 	}
 	/* Reached only from inside. */
-	push(plan, list ? JSON_OP_CLOSE_LIST : JSON_OP_CLOSE);
+	push(plan, list ? JSON_RUN_CLOSE_LIST : JSON_RUN_CLOSE);
 	o->next = plan->n;
 }
 
@@ -250,9 +340,9 @@ static void members(struct compiler *c, const char *prefix, size_t len, unsigned
 			continue;
 		}
 		list = dot - key > 2 && dot[-1] == ']';
-		push(c->plan, JSON_OP_OPEN);
+		push(c->plan, JSON_RUN_OPEN);
 		put_key(c->plan, key, (size_t)(dot - key) - (list ? 2 : 0),
-			list ? JSON_OP_CLOSE_LIST : JSON_OP_OPEN);
+			list ? JSON_OP_OPEN_LIST : JSON_OP_OPEN);
 		c->plan->step[open].len = (uint16_t)(c->plan->used - c->plan->step[open].text);
 		members(c, path, (size_t)(dot + 1 - path), depth + 1);
 		close_object(c->plan, open, list);
@@ -283,9 +373,11 @@ void json_plan_compile(struct json_plan *plan, const struct json_plan_style *sty
 	const struct field *f;
 
 	plan->style = *style;
-	plan->n = plan->used = 0;
+	plan->n = plan->used = plan->n_words = 0;
 	for (unsigned i = 0; (f = field_at(i)); i++)
 		if (f->in[style->column].path)
 			add_row(&c, f);
 	members(&c, "", 0, 0);
+	plan->step[plan->n].run = JSON_RUN_END;
+	plan->step[plan->n].missing = 0;
 }

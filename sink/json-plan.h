@@ -18,7 +18,8 @@
 #include "sink/fields.h"
 
 #define JSON_PLAN_STEPS 384u
-#define JSON_PLAN_BYTES 12288u
+#define JSON_PLAN_BYTES 16384u
+#define JSON_PLAN_WORDS 256u
 
 enum json_plan_time {
 	JSON_PLAN_RFC3339,      /* times "2026-01-01T00:00:00.000000000Z", durations in ns */
@@ -39,22 +40,30 @@ struct json_plan_style {
 
 struct json_step {
 	const struct field *field; /* of a value */
-	uint32_t missing;          /* bits of json-plan-write.c's state with which it is left out */
+	uint64_t missing;          /* bits of json-plan-write.c's state with which it is left out */
 	uint32_t none;             /* of the field, as its next three */
 	uint16_t offset;
 	uint8_t from;
-	uint8_t of; /* whose state */
-	uint8_t op; /* see json-plan-internal.h */
-	uint8_t events;
-	uint16_t text; /* what is copied first: `"key":`, `"key":"` or `"key":{` */
+	uint8_t of;    /* whose state */
+	uint16_t text; /* what is copied first: `"key":`, `"key":"` or `"key":{`; its first word */
 	uint16_t len;
 	uint16_t next; /* the step behind this one and its members */
+	uint8_t run;   /* see json-plan-internal.h */
+	uint8_t op;    /* the same */
+};
+
+/* A member with one of the few values it can have, whole; len 0: nothing. */
+struct json_word {
+	uint16_t text;
+	uint16_t len;
 };
 
 struct json_plan {
 	struct json_plan_style style;
-	struct json_step step[JSON_PLAN_STEPS];
+	struct json_step step[JSON_PLAN_STEPS + 1]; /* the last ends them */
+	struct json_word word[JSON_PLAN_WORDS];
 	uint16_t n;
+	uint16_t n_words;
 	uint16_t used;
 	/* Copied in pieces of 32 bytes: some must follow the last. */
 	char bytes[JSON_PLAN_BYTES + 32];

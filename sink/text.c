@@ -6,6 +6,14 @@
 
 static const char HEX[16] = "0123456789abcdef";
 
+#define HEX_ROW(h)                                                                                 \
+	h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h      \
+	  "e" h "f"
+
+static const char HEX_PAIRS[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4")
+	HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
+		HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+
 /* Two digits at a time halve the divisions. */
 static const char PAIRS[] = "00010203040506070809101112131415161718192021222324"
 			    "25262728293031323334353637383940414243444546474849"
@@ -24,6 +32,12 @@ static inline void digits_before(char *end, uint64_t v, unsigned digits)
 		end[-1] = (char)('0' + v % 10);
 }
 
+static inline char *two(char *p, unsigned v)
+{
+	memcpy(p, PAIRS + v * 2, 2);
+	return p + 2;
+}
+
 char *text_u64(char *p, uint64_t v)
 {
 	static const uint64_t bounds[TEXT_U64] = {0, 10, 100, 1000, 10000, 100000, 1000000,
@@ -39,6 +53,15 @@ char *text_u64(char *p, uint64_t v)
 	if (v < 100) {
 		memcpy(p, PAIRS + v * 2, 2);
 		return p + 2;
+	}
+	if (v < 10000) {
+		unsigned hundreds = (unsigned)v / 100;
+
+		if (hundreds < 10)
+			*p++ = (char)('0' + hundreds);
+		else
+			p = two(p, hundreds);
+		return two(p, (unsigned)v % 100);
 	}
 	/* 1233/4096 is log10(2), from below: one too few at most */
 	n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
@@ -56,10 +79,12 @@ char *text_u64_padded(char *p, uint64_t v, unsigned digits)
 
 char *text_hex64(char *p, uint64_t v)
 {
-	for (int shift = 60; shift >= 0; shift -= 4)
-		*p++ = HEX[v >> shift & 15];
-	return p;
+	for (int i = 0; i < 8; i++)
+		memcpy(p + 2 * i, HEX_PAIRS + (v >> (56 - 8 * i) & 255) * 2, 2);
+	return p + 16;
 }
+
+#define SECOND_UTC 20u /* bytes of "2026-11-26T23:59:59." */
 
 struct text_date {
 	uint64_t year;
@@ -86,12 +111,6 @@ static struct text_date date_of(uint64_t days)
 	return r;
 }
 
-static char *two(char *p, unsigned v)
-{
-	memcpy(p, PAIRS + v * 2, 2);
-	return p + 2;
-}
-
 static char *clock_of(char *p, unsigned second_of_day)
 {
 	p = two(p, second_of_day / 3600);
@@ -101,9 +120,9 @@ static char *clock_of(char *p, unsigned second_of_day)
 	return two(p, second_of_day % 60);
 }
 
-char *text_time_utc(char *p, uint64_t t_ns)
+/* All of text_time_utc() up to the dot. */
+static void second_utc(char *p, uint64_t s)
 {
-	uint64_t s = t_ns / 1000000000;
 	struct text_date d = date_of(s / 86400);
 
 	p = text_u64_padded(p, d.year, 4);
@@ -112,11 +131,31 @@ char *text_time_utc(char *p, uint64_t t_ns)
 	*p++ = '-';
 	p = two(p, d.day);
 	*p++ = 'T';
-	p = clock_of(p, (unsigned)(s % 86400));
-	*p++ = '.';
-	p = text_u64_padded(p, t_ns % 1000000000, 9);
-	*p++ = 'Z';
-	return p;
+	*clock_of(p, (unsigned)(s % 86400)) = '.';
+}
+
+char *text_time_utc(char *p, uint64_t t_ns)
+{
+	/* Times in a log are close to each other: those of a few seconds are kept. */
+	static _Thread_local struct {
+		uint64_t next; /* the second plus one: 0 = none */
+		char text[SECOND_UTC];
+	} kept[16];
+	uint64_t s = t_ns / 1000000000;
+	size_t i = s % (sizeof(kept) / sizeof(kept[0]));
+	uint32_t ns;
+
+	if (kept[i].next != s + 1) {
+		second_utc(kept[i].text, s);
+		kept[i].next = s + 1;
+	}
+	p = text_bytes(p, kept[i].text, SECOND_UTC);
+	ns = (uint32_t)(t_ns - s * 1000000000);
+	for (int at = 7; at > 0; at -= 2, ns /= 100)
+		two(p + at, ns % 100);
+	p[0] = (char)('0' + ns);
+	p[9] = 'Z';
+	return p + 10;
 }
 
 char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s)
@@ -129,14 +168,25 @@ char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s)
 	return text_u64_padded(p, t_ns / 1000000 % 1000, 3);
 }
 
+static inline char *octet(char *p, unsigned v)
+{
+	if (v >= 100) {
+		*p++ = (char)('0' + v / 100);
+		return two(p, v % 100);
+	}
+	if (v >= 10)
+		return two(p, v);
+	*p++ = (char)('0' + v);
+	return p;
+}
+
 static char *address4(char *p, const uint8_t a[4])
 {
 	for (int i = 0; i < 4; i++) {
-		if (i)
-			*p++ = '.';
-		p = text_u64(p, a[i]);
+		p = octet(p, a[i]);
+		*p++ = '.';
 	}
-	return p;
+	return p - 1;
 }
 
 static char *group(char *p, unsigned v)

@@ -117,9 +117,31 @@ static void test_directions(void)
 	tap_is_int(differ, 0, "both directions have one ID");
 }
 
+/* The last ID is kept: that of another connection must not be taken for it. */
+static void test_kept(void)
+{
+	char first[COMMUNITY_ID_MAX], other[COMMUNITY_ID_MAX], again[COMMUNITY_ID_MAX];
+	struct record r = {.family = 4, .proto = IPPROTO_TCP, .orig_port = 1, .resp_port = 2};
+
+	community_id(&r, first);
+	community_id(&r, again);
+	tap_is_str(again, first, "the same twice");
+	r.proto = IPPROTO_UDP;
+	community_id(&r, other);
+	tap_ok(strcmp(other, first) != 0, "another protocol between the same ends");
+	r.family = 6;
+	community_id(&r, again);
+	tap_ok(strcmp(again, other) != 0, "another family");
+	r.family = 4;
+	r.proto = IPPROTO_TCP;
+	community_id(&r, again);
+	tap_is_str(again, first, "the first again");
+}
+
 int main(void)
 {
 	test_examples();
 	test_directions();
+	test_kept();
 	return tap_done();
 }

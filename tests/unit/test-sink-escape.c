@@ -200,11 +200,34 @@ static void test_examples(void)
 	}
 }
 
+/* Plain text goes in pieces: one quote at every place of every length tells if one goes wrong. */
+static void test_pieces(void)
+{
+	char in[40], out[sizeof(in) * ESCAPE_EXPANSION], want[sizeof(in) + 1];
+	unsigned wrong = 0;
+
+	for (size_t len = 0; len <= sizeof(in); len++)
+		for (size_t quote = 0; quote <= len; quote++) {
+			size_t n = 0, got;
+
+			for (size_t i = 0; i < len; i++) {
+				in[i] = (char)(i == quote ? '"' : 'a' + i % 26);
+				if (i == quote)
+					want[n++] = '\\';
+				want[n++] = in[i];
+			}
+			got = (size_t)(escape_json(out, in, len) - out);
+			wrong += got != n || memcmp(out, want, n) != 0;
+		}
+	tap_is_int(wrong, 0, "plain text of every length, and a quote at every place of it");
+}
+
 int main(void)
 {
 	srand(2);
 	test_examples();
 	test_json();
 	test_terminal();
+	test_pieces();
 	return tap_done();
 }

@@ -79,6 +79,27 @@ static void test_times(void)
 	tap_is_str(buf, "23:02:03.456", "two hours west of it");
 }
 
+/* Seconds are kept: neither a later one in the same place nor the first of all may be mistaken. */
+static void test_times_kept(void)
+{
+	static const uint64_t seconds[] = {
+		0, 16, 0, 1767225600, 1767225616, 1767225600, 1767225632};
+	char buf[TEXT_TIME], want[TEXT_TIME + 1];
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 2 * sizeof(seconds) / sizeof(seconds[0]); i++) {
+		time_t s = (time_t)seconds[i / 2];
+		struct tm tm;
+
+		gmtime_r(&s, &tm);
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S.", &tm);
+		snprintf(want + 20, sizeof(want) - 20, "%09uZ", 7 + i);
+		text_time_utc(buf, (uint64_t)s * 1000000000 + 7 + i);
+		wrong += memcmp(buf, want, TEXT_TIME) != 0;
+	}
+	tap_is_int(wrong, 0, "times that share what is kept of a second");
+}
+
 static void test_addresses(void)
 {
 	static const char *const v6[] = {"::", "::1", "2001:db8::1", "2001:db8:0:1:1:1:1:1",
@@ -162,6 +183,7 @@ int main(void)
 	srand(1);
 	test_numbers();
 	test_times();
+	test_times_kept();
 	test_addresses();
 	test_short_forms();
 	test_terminals();
