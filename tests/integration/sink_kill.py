@@ -50,6 +50,38 @@ def kill_often(name, *settings):
     tap.is_(counters["records_read"], COUNT, f"{name}: and none twice")
 
 
+def wait_text(path, text):
+    def there():
+        if not os.path.exists(path):
+            return False
+        with open(path, encoding="utf-8") as f:
+            data = f.read()
+        return text in data and data.endswith("\n")
+
+    if not tap.wait_for(there):
+        tap.ok(False, f"{text!r} is written")
+
+
+def nothing_but_files():
+    """The ring is gone, and with it how far sink was: what the files' last lines name is not written again."""
+    pair = sink_feed.Pair()
+    a, z = pair.path("a.ndjson"), pair.path("conn.log")
+    pair.settings[0] = f"output.files=[ecs:{a}, zeek:{z}]"
+    for count in 1000, 1500:
+        if count == 1500:
+            # A torn line must not hide the one in front.
+            with open(z, "ab") as f:
+                f.write(b"1767225600.000000\tC1\t")
+        f = pair.feed("--count", count, "--wait", "--hold", "--ring", 1 << 22)
+        p = pair.start()
+        wait_text(a, f'"sequence":{count},')
+        wait_text(z, f"\t{count}\t")
+        tap.stop(p, signal.SIGKILL)
+        tap.stop(f, signal.SIGKILL)
+    sink_feed.check_complete("known from the files", a, 1500)
+    check_zeek("known from the files", z, 1500)
+
+
 def stop_and_go():
     """Stopped longer than the ring lasts: what did not fit is a loss record, the rest is complete."""
     pair = sink_feed.Pair()
@@ -97,5 +129,6 @@ kill_often("io_uring")
 kill_often("plain writes", "output.io_uring=off")
 kill_often("fast flush", "output.flush=1ms", "output.sync=20ms")
 stop_and_go()
+nothing_but_files()
 producer_dies()
 tap.done()
