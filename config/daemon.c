@@ -85,12 +85,25 @@ static int open_ledger(struct daemon *d)
 	return r;
 }
 
+/* They ask a running program for something: until it runs they wait and do not kill it. */
+static void hold_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
 	int (*own)(void *arg, const char *name, const char *value), void *arg)
 {
 	struct options o;
 	int r;
 
+	hold_signals();
 	log_init(d->name, LOG_LEVEL_INFO);
 	if (options_parse(&o, argc, argv, options, own, arg))
 		return EXIT_USAGE;

@@ -125,7 +125,11 @@
 	X(sink_write_errors, "write operations that failed and were tried again")                  \
 	X(sink_io_uring, "1 while io_uring is in use, 0 with plain writes")                        \
 	X(sink_records_excluded, "records that the rules of every output leave out")               \
-	X(sink_packets_excluded, "packets these stood for")
+	X(sink_packets_excluded, "packets these stood for")                                        \
+	X(sink_files_rotated, "files that were ended and followed by a new one")                   \
+	X(sink_files_compressed, "files of them that were compressed")                             \
+	X(sink_files_removed, "old files that were removed")                                       \
+	X(sink_file_errors, "rotations, compressions and removals that failed")
 
 /* What the counters of tiers hold. */
 enum ledger_tier {

@@ -16,6 +16,7 @@
 #include "config/notify.h"
 #include "sink/source.h"
 #include "sink/tail.h"
+#include "sink/upkeep.h"
 
 #define MS               UINT64_C(1000000)
 #define CONNECT_FIRST_NS (20 * MS)
@@ -35,6 +36,7 @@ struct loop {
 	struct ledger *ledger;
 	struct source source;
 	struct tail tail;
+	struct upkeep upkeep;
 	uint64_t now_ns;
 
 	uint64_t connect_ns, connect_step_ns; /* next try, pause after it */
@@ -48,7 +50,7 @@ struct loop {
 	bool stopping;  /* asked by a signal */
 	uint64_t stop_ns;
 	uint64_t finish_ns; /* when a final write that cannot succeed is given up */
-	bool final_sync;
+	bool final_sync, ending;
 	int failed; /* exit status of a fatal error, 0 = none */
 
 	bool failing[CHECKPOINT_OUTPUTS], gone[CHECKPOINT_OUTPUTS];
@@ -147,6 +149,9 @@ static void attached(struct loop *l)
 	l->sealed_pos = l->tail.released;
 	l->connect_step_ns = CONNECT_FIRST_NS;
 	l->empty = l->ended = false;
+	upkeep_attached(&l->upkeep);
+	if (l->spool->dirty) /* the heads of streams */
+		l->flush_ns = l->now_ns + l->o->daemon->config.output.flush_ns;
 	notify_send("STATUS=attached"); /* `flowner run` waits for it */
 	log_info("reading the records of enrich's run %llu%s",
 		(unsigned long long)ring_consumer_epoch(l->source.ring),
@@ -261,7 +266,7 @@ static bool is_due(const struct loop *l)
 
 	if (!l->empty)
 		enough *= OUTPUT_QUEUE / 2;
-	return spool_unsealed(l->spool) >= enough ||
+	return l->spool->full || spool_unsealed(l->spool) >= enough ||
 	       l->spool->open.pos - l->sealed_pos >=
 		       ring_consumer_size(l->source.ring) / RING_PARTS;
 }
@@ -294,7 +299,7 @@ static void read_ring(struct loop *l)
 {
 	struct ring_frame f;
 
-	if (!l->source.ring || !l->source.done || l->finishing)
+	if (!l->source.ring || !l->source.done || l->finishing || l->upkeep.rotating)
 		return;
 	while (spool_has_room(l->spool)) {
 		int r = ring_get(l->source.ring, l->body, &f);
@@ -364,6 +369,26 @@ static void write_out(struct loop *l)
 	}
 }
 
+/* Files are changed, removed and compressed between a batch and the next. */
+static void keep_up(struct loop *l)
+{
+	struct upkeep *u = &l->upkeep;
+
+	if (l->finishing)
+		return;
+	if (upkeep_wants_rest(u, l->now_ns) && l->spool->dirty) {
+		seal(l);
+		write_out(l);
+	}
+	if (u->rotating)
+		l->empty = false;
+	upkeep_step(u, l->source.ring, l->now_ns);
+	if (u->trouble.output)
+		log_error("output %s %s: %s, trying again later", u->trouble.output->path,
+			u->trouble.what, strerror(-u->trouble.error));
+	u->trouble.output = NULL;
+}
+
 /* The end ----------------------------------------------------------------------------------- */
 
 static void check_stop(struct loop *l)
@@ -392,6 +417,16 @@ static bool is_finished(struct loop *l)
 	}
 	if (!spool_is_clean(l->spool))
 		return false;
+	if (!l->ending && l->tail.recovered && !spool_is_broken(l->spool)) {
+		int r = spool_end(l->spool, daemon_realtime_ns());
+
+		l->ending = true;
+		if (r < 0)
+			log_error("an output cannot be ended: %s", strerror(-r));
+		write_out(l);
+		if (!spool_is_clean(l->spool))
+			return false;
+	}
 	if (!l->final_sync) {
 		l->final_sync = true;
 		spool_sync(l->spool);
@@ -416,6 +451,8 @@ static int time_out(const struct loop *l)
 	sooner(&due, l->flush_ns);
 	sooner(&due, l->sync_ns);
 	sooner(&due, l->finish_ns);
+	if (!l->finishing)
+		sooner(&due, upkeep_due_ns(&l->upkeep));
 	if (l->stopping && !l->finishing)
 		sooner(&due, l->stop_ns);
 	if (l->source.fd < 0 && !l->source.ring && !l->finishing)
@@ -432,6 +469,7 @@ static void take_signals(struct loop *l)
 	int sig;
 
 	while ((sig = daemon_read_signal(l->o->signal_fd)) > 0) {
+		l->upkeep.reopen |= sig == SIGUSR1 || sig == SIGHUP;
 		if (sig != SIGTERM && sig != SIGINT)
 			continue;
 		if (!l->stopping)
@@ -480,7 +518,7 @@ static void sleep_on_ring(struct loop *l)
 
 static void wait(struct loop *l)
 {
-	bool reading = l->source.ring && l->source.done && !l->finishing;
+	bool reading = l->source.ring && l->source.done && !l->finishing && !l->upkeep.rotating;
 	int timeout;
 
 	if (reading && l->empty && l->source.fd >= 0 && !l->ended) {
@@ -510,6 +548,7 @@ int loop_run(const struct loop_options *options)
 	l->ledger = &options->daemon->ledger;
 	l->connect_step_ns = CONNECT_FIRST_NS;
 	l->tail = (struct tail){.spool = l->spool, .ledger = l->ledger};
+	upkeep_init(&l->upkeep, &l->tail);
 	source_init(&l->source);
 	log_start(l);
 	ledger_ready(l->ledger);
@@ -520,6 +559,7 @@ int loop_run(const struct loop_options *options)
 		read_ring(l);
 		check_stop(l);
 		write_out(l);
+		keep_up(l);
 		if (is_finished(l))
 			break;
 		bury_orphan(l);
@@ -527,6 +567,7 @@ int loop_run(const struct loop_options *options)
 	}
 	notify_send("STOPPING=1");
 	source_close(&l->source);
+	upkeep_deinit(&l->upkeep);
 	log_stop(l);
 	return l->failed;
 }

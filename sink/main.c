@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -75,8 +76,24 @@ static int open_outputs(struct spool *s, const struct daemon *d)
 	return 0;
 }
 
+/* A file that root has made shall be ours, to be compressed or opened again. */
+static void own_outputs(const struct spool *s, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct output *o = &s->output[i];
+
+		if (o->target == WRITER_FILE && fstat(o->fd, &st) == 0 && st.st_uid == 0 && uid &&
+			(o->limits.rotate_size || o->limits.rotate_interval_ns) &&
+			fchown(o->fd, uid, gid) < 0)
+			log_warning("output %s cannot be given to user %u: %s, ignoring", o->path,
+				uid, strerror(errno));
+	}
+}
+
 /* 0 or the exit status, logged. */
-static int drop(const struct daemon *d, struct loop_options *o)
+static int drop(const struct daemon *d, const struct spool *s, struct loop_options *o)
 {
 	uid_t uid;
 	gid_t gid;
@@ -86,6 +103,7 @@ static int drop(const struct daemon *d, struct loop_options *o)
 		r = daemon_peer_user(d, LEDGER_OF_ENRICH, &o->peer);
 	if (r)
 		return r;
+	own_outputs(s, uid, gid);
 	r = privileges_drop(uid, gid, 0);
 	if (r)
 		log_error("privileges cannot be dropped: %s", strerror(-r));
@@ -104,7 +122,7 @@ static int run(struct daemon *d, struct loop_options *o)
 	status = open_outputs(&spool, d);
 	if (status)
 		goto out;
-	status = drop(d, o);
+	status = drop(d, &spool, o);
 	if (status)
 		goto out;
 	status = 1;

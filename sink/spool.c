@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "config/daemon.h"
+#include "sink/rotate.h"
+
 void spool_init(struct spool *s)
 {
 	memset(s, 0, sizeof(*s));
@@ -36,6 +39,15 @@ int spool_add(struct spool *s, const struct config_output *config, const struct 
 	return 0;
 }
 
+/* Whether one of the outputs has the file @id open. */
+static bool is_open(const struct spool *s, uint64_t id)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->output[i].id == id)
+			return true;
+	return false;
+}
+
 int spool_recover(
 	struct spool *s, const struct checkpoint_slot *slot, const struct output **ret_output)
 {
@@ -43,12 +55,18 @@ int spool_recover(
 		struct output *o = &s->output[i];
 		uint64_t offset = 0;
 		bool known = slot && checkpoint_offset(slot, o->id, &offset);
-		int r = output_recover(o, known, offset);
+		int r;
+
+		if (slot && !known && slot->output[i].id && !is_open(s, slot->output[i].id))
+			output_mend(o, slot->output[i].id, slot->output[i].offset,
+				daemon_realtime_ns());
+		r = output_recover(o, known, offset);
 
 		if (r < 0) {
 			*ret_output = o;
 			return r;
 		}
+		s->dirty |= o->target != WRITER_FILE && writer_appended(o->writer) > 0;
 	}
 	return 0;
 }
@@ -72,7 +90,7 @@ bool spool_has_room(struct spool *s)
 }
 
 /* False: its rules leave the record out. */
-static bool output_put(struct output *o, const struct record *r)
+static bool output_put(struct spool *s, struct output *o, const struct record *r)
 {
 	char *buf;
 
@@ -82,6 +100,8 @@ static bool output_put(struct output *o, const struct record *r)
 		return true;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
 	writer_append(o->writer, format_record(o->format, r, &o->context, buf));
+	s->full |= o->limits.rotate_size && !o->retry_ns && o->target == WRITER_FILE &&
+		   output_size(o) >= o->limits.rotate_size;
 	return true;
 }
 
@@ -90,7 +110,7 @@ void spool_put(struct spool *s, const struct record *r, uint64_t pos)
 	bool wanted = false;
 
 	for (unsigned i = 0; i < s->n; i++)
-		wanted |= output_put(&s->output[i], r);
+		wanted |= output_put(s, &s->output[i], r);
 	s->dirty = true;
 	s->open.pos = pos;
 	s->open.counts[SPOOL_RECORDS_READ]++;
@@ -221,6 +241,58 @@ void spool_slot(const struct spool *s, struct checkpoint_slot *ret)
 }
 
 /* For the loop ---------------------------------------------------------------------------- */
+
+bool spool_rotation_due(const struct spool *s, uint64_t real_ns)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (rotate_is_due(&s->output[i], real_ns))
+			return true;
+	return false;
+}
+
+uint64_t spool_rotation_ns(struct spool *s, uint64_t real_ns)
+{
+	uint64_t wait = WRITER_NEVER;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		struct output *o = &s->output[i];
+		uint64_t at;
+
+		if (o->due_ns && o->due_ns <= real_ns && output_size(o) <= o->head_len)
+			o->due_ns = rotate_next(o, real_ns); /* an empty file stays */
+		at = o->retry_ns ? o->retry_ns : o->due_ns;
+		if (at && (at > real_ns ? at - real_ns : 0) < wait)
+			wait = at > real_ns ? at - real_ns : 0;
+	}
+	return wait;
+}
+
+int spool_rotate(struct spool *s, unsigned i, bool reopen, uint64_t real_ns)
+{
+	struct output *o = &s->output[i];
+	int r = reopen ? rotate_reopen(o, real_ns) : 0;
+
+	if (r == 0 && rotate_is_due(o, real_ns)) {
+		r = rotate_put_aside(o, real_ns);
+		return r < 0 ? r : 1;
+	}
+	return r;
+}
+
+int spool_end(struct spool *s, uint64_t real_ns)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		struct output *o = &s->output[i];
+		int r = output_end(o, real_ns);
+
+		result = r < 0 ? r : result;
+		s->dirty |= o->target != WRITER_FILE && o->format->foot;
+	}
+	spool_seal(s);
+	return result;
+}
 
 void spool_sync(struct spool *s)
 {

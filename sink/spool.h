@@ -46,6 +46,7 @@ struct spool {
 	unsigned n;
 	struct spool_mark open; /* what has been put since the last seal */
 	bool dirty;             /* `open` holds anything */
+	bool full;              /* a file has reached its size */
 	struct spool_mark mark[SPOOL_MARKS];
 	unsigned first, marks;  /* the oldest, how many */
 	struct spool_mark done; /* the last complete one */
@@ -88,6 +89,17 @@ unsigned spool_progress(struct spool *s, uint64_t now_ns, uint64_t ret_counts[SP
 
 /* Fills in the outputs' part of a slot for spool.done. */
 void spool_slot(const struct spool *s, struct checkpoint_slot *ret);
+
+/* Whether a file's time or size has come, and how long (ns) until a time does. */
+bool spool_rotation_due(const struct spool *s, uint64_t real_ns);
+uint64_t spool_rotation_ns(struct spool *s, uint64_t real_ns);
+/*
+ * Rotates the output @i if that is due, or follows its path (@reopen); the spool is clean. 1 if the
+ * file is another now, 0, -errno.
+ */
+int spool_rotate(struct spool *s, unsigned i, bool reopen, uint64_t real_ns);
+/* What files and streams end with; the spool is clean before, and in the end again. -errno. */
+int spool_end(struct spool *s, uint64_t real_ns);
 
 void spool_sync(struct spool *s);
 bool spool_is_syncing(const struct spool *s);

@@ -50,6 +50,16 @@ int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 	return 0;
 }
 
+void tail_mark(struct tail *t, struct ring_consumer *ring)
+{
+	uint64_t totals[SPOOL_COUNTERS];
+
+	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
+		totals[i] = ledger_get(t->ledger, COUNTERS[i]);
+	if (ring)
+		store(t, ring, t->released, totals);
+}
+
 void tail_release(struct tail *t, struct ring_consumer *ring, const uint64_t counts[SPOOL_COUNTERS])
 {
 	uint64_t totals[SPOOL_COUNTERS];

@@ -28,6 +28,9 @@ struct tail {
 int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 	const struct output **ret_bad);
 
+/* Other files, the same tail: the checkpoint follows. */
+void tail_mark(struct tail *t, struct ring_consumer *ring);
+
 /*
  * Everything up to spool.done is in the files: counters and places go into the checkpoint, then the
  * tail moves, then the ledger follows by @counts. Killed in between, a successor finds the ledger's

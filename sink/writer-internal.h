@@ -18,6 +18,9 @@ struct writer_backend {
 	int (*sync)(struct writer *w);
 	/* Reports what has ended through writer_write_done() and writer_sync_done(). */
 	void (*reap)(struct writer *w);
+	/* Takes @fd in the place of w->fd; if it cannot, it leaves the writer to the plain backend.
+	 */
+	void (*retarget)(struct writer *w, int fd);
 	void (*deinit)(struct writer *w);
 };
 

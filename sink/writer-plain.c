@@ -52,6 +52,12 @@ static void plain_reap(struct writer *w)
 	(void)w; /* everything has ended when it returned */
 }
 
+static void plain_retarget(struct writer *w, int fd)
+{
+	(void)w; /* it has no copy of the number */
+	(void)fd;
+}
+
 static void plain_deinit(struct writer *w)
 {
 	(void)w;
@@ -61,6 +67,7 @@ const struct writer_backend writer_backend_plain = {
 	.write = plain_write,
 	.sync = plain_sync,
 	.reap = plain_reap,
+	.retarget = plain_retarget,
 	.deinit = plain_deinit,
 };
 

@@ -54,6 +54,8 @@ static int restrict_and_enable(struct io_uring *ring)
 		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
 		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
 		{.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
+		{.opcode = IORING_RESTRICTION_REGISTER_OP,
+			.register_op = IORING_REGISTER_FILES_UPDATE},
 	};
 	int r;
 
@@ -169,10 +171,21 @@ static void uring_reap(struct writer *w)
 	}
 }
 
+static void uring_retarget(struct writer *w, int fd)
+{
+	struct uring *u = w->state;
+
+	if (io_uring_register_files_update(&u->ring, 0, &fd, 1) == 1)
+		return;
+	uring_deinit(w); /* nothing is under way */
+	w->backend = &writer_backend_plain;
+}
+
 static const struct writer_backend backend_uring = {
 	.write = uring_write,
 	.sync = uring_sync,
 	.reap = uring_reap,
+	.retarget = uring_retarget,
 	.deinit = uring_deinit,
 };
 

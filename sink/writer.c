@@ -38,6 +38,15 @@ void writer_free(struct writer *w)
 	free(w);
 }
 
+void writer_retarget(struct writer *w, int fd, uint64_t offset)
+{
+	w->backend->retarget(w, fd);
+	w->fd = fd;
+	w->offset = offset;
+	w->error = 0;
+	w->retry_ns = w->backoff_ns = 0;
+}
+
 /* The queue --------------------------------------------------------------------------------- */
 
 char *writer_reserve(struct writer *w, size_t max)

@@ -49,6 +49,12 @@ void writer_free(struct writer *w);
 /* Moves the place of byte 0; only before anything is flushed. */
 void writer_set_offset(struct writer *w, uint64_t offset);
 
+/*
+ * Goes on in @fd, byte 0 of the stream belonging to @offset (modulo 2^64: the next byte's place is
+ * what counts). Only for WRITER_FILE, and with nothing to write or sync.
+ */
+void writer_retarget(struct writer *w, int fd, uint64_t offset);
+
 /* @max contiguous bytes (at most a quarter of the queue), or NULL: full until progress is made. */
 char *writer_reserve(struct writer *w, size_t max);
 void writer_append(struct writer *w, size_t len);

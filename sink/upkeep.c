@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens to outputs' files beside writing: rotation, retention, compression. */
+#include "sink/upkeep.h"
+
+#include <string.h>
+
+#include "config/daemon.h"
+#include "sink/retention.h"
+#include "sink/rotate.h"
+
+#define S_NS     UINT64_C(1000000000)
+#define CLOCK_NS (60 * S_NS)   /* the clock may be set: it is looked at this often */
+#define TIDY_NS  (3600 * S_NS) /* for files that become too old */
+
+void upkeep_init(struct upkeep *u, struct tail *tail)
+{
+	memset(u, 0, sizeof(*u));
+	u->tail = tail;
+	u->look_ns = u->tidy_ns = WRITER_NEVER;
+	u->job.in_fd = u->job.out_fd = u->job.dir_fd = -1;
+}
+
+void upkeep_deinit(struct upkeep *u)
+{
+	compress_deinit(&u->job);
+}
+
+void upkeep_attached(struct upkeep *u)
+{
+	u->look_ns = u->tidy_ns = 0;
+	u->compressing = true;
+}
+
+static void complain(struct upkeep *u, const struct output *o, const char *what, int error)
+{
+	u->trouble.output = o;
+	u->trouble.what = what;
+	u->trouble.error = error;
+	ledger_add(u->tail->ledger, LEDGER_sink_file_errors, 1);
+}
+
+bool upkeep_wants_rest(struct upkeep *u, uint64_t now_ns)
+{
+	struct spool *s = u->tail->spool;
+	uint64_t real_ns, wait_ns;
+
+	if (!u->tail->recovered)
+		return false;
+	if (!u->rotating && !u->reopen && !s->full && now_ns < u->look_ns)
+		return false;
+	real_ns = daemon_realtime_ns();
+	if (!u->rotating && !u->reopen && !spool_rotation_due(s, real_ns)) {
+		wait_ns = spool_rotation_ns(s, real_ns);
+		if (wait_ns != WRITER_NEVER)
+			wait_ns = now_ns + (wait_ns < CLOCK_NS ? wait_ns : CLOCK_NS);
+		u->look_ns = wait_ns;
+		s->full = false;
+		return false;
+	}
+	u->rotating = true;
+	return true;
+}
+
+static void rotate_all(struct upkeep *u, struct ring_consumer *ring)
+{
+	struct spool *s = u->tail->spool;
+	uint64_t real_ns = daemon_realtime_ns();
+
+	for (unsigned i = 0; i < s->n; i++) {
+		int r = spool_rotate(s, i, u->reopen, real_ns);
+
+		if (r < 0)
+			complain(u, &s->output[i], "cannot be rotated", r);
+		else
+			ledger_add(u->tail->ledger, LEDGER_sink_files_rotated, (uint64_t)r);
+	}
+	tail_mark(u->tail, ring);
+	u->reopen = s->full = u->rotating = false;
+	u->look_ns = u->tidy_ns = 0;
+	u->compressing = true;
+}
+
+/* The next file to compress, of any output. */
+static void begin(struct upkeep *u)
+{
+	struct spool *s = u->tail->spool;
+
+	u->compressing = false;
+	for (unsigned i = 0; i < s->n && !u->job.context; i++) {
+		int r = compress_begin(&u->job, &s->output[i]);
+
+		if (r < 0)
+			complain(u, &s->output[i], "has a file that cannot be compressed", r);
+	}
+}
+
+static void compress(struct upkeep *u)
+{
+	int r = compress_step(&u->job);
+
+	if (r == COMPRESS_E_MORE)
+		return;
+	u->compressing = r == 0; /* after an error not before the next rotation */
+	if (r == 0)
+		ledger_add(u->tail->ledger, LEDGER_sink_files_compressed, 1);
+	else
+		complain(u, &u->tail->spool->output[0],
+			"or another has a file that cannot be compressed", r);
+	u->tidy_ns = 0;
+}
+
+static void tidy(struct upkeep *u, uint64_t now_ns)
+{
+	const struct spool *s = u->tail->spool;
+
+	u->tidy_ns = WRITER_NEVER;
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct output *o = &s->output[i];
+		int r = retention_apply(o, daemon_realtime_ns());
+
+		if (r < 0)
+			complain(u, o, "has old files that cannot be removed", r);
+		else
+			ledger_add(u->tail->ledger, LEDGER_sink_files_removed, (uint64_t)r);
+		if (o->limits.keep_time_ns)
+			u->tidy_ns = now_ns + TIDY_NS;
+	}
+}
+
+void upkeep_step(struct upkeep *u, struct ring_consumer *ring, uint64_t now_ns)
+{
+	if (!u->tail->recovered)
+		return;
+	if (u->rotating) {
+		if (spool_is_clean(u->tail->spool) && !spool_is_syncing(u->tail->spool))
+			rotate_all(u, ring);
+		return;
+	}
+	if (now_ns >= u->tidy_ns)
+		tidy(u, now_ns);
+	if (u->job.context)
+		compress(u);
+	else if (u->compressing)
+		begin(u);
+}
+
+uint64_t upkeep_due_ns(const struct upkeep *u)
+{
+	if (u->rotating)
+		return WRITER_NEVER; /* the writers say when */
+	if (u->job.context || u->compressing)
+		return 1; /* at once */
+	return u->look_ns < u->tidy_ns ? u->look_ns : u->tidy_ns;
+}
