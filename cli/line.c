@@ -300,10 +300,10 @@ static bool set_kind(struct line *l)
 	case FIELD_ECS:
 		text_of(l, "event.action", ',', s, sizeof(s));
 		r->event = 0;
-		for (uint8_t e = RECORD_START; e <= RECORD_SUMMARY; e++)
+		for (unsigned e = RECORD_START; e <= RECORD_SUMMARY; e++)
 			if (!strcmp(s + (strncmp(s, "connection_", 11) ? 0 : 11),
 				    record_event_name(e)))
-				r->event = e;
+				r->event = (uint8_t)e;
 		break;
 	case FIELD_OCSF:
 		text_of(l, "activity_id", ',', s, sizeof(s));
