@@ -35,6 +35,7 @@ struct owners_pending {
 	enum diag_match match;
 	bool ambiguous;            /* several could be meant */
 	bool twice;                /* and each has exactly this connection */
+	bool unproven;             /* the socket may have got the port after the packet */
 	struct diag_socket socket; /* what was found, by match */
 };
 
@@ -132,6 +133,7 @@ struct owners {
 	size_t change_at, n_changes; /* the oldest; they wait for the tap's events before them */
 	struct connector_event change[OWNERS_CHANGES_MAX];
 	uint64_t life_lost_ns; /* the latest loss of its events */
+	uint64_t exited_ns;    /* the latest end of a process that was told */
 	unsigned life_reads;   /* of /proc that are left in this batch */
 	size_t n_recent;
 	struct owners_recent recent[OWNERS_RECENT_MAX]; /* newest first */
@@ -248,6 +250,12 @@ bool owners_trusts(
 	const struct owners *o, const struct owner_query *q, const struct socket_claim *c);
 /* What was told of @q's socket, believed or not, of a process still there; NULL = nothing. */
 const struct socket_claim *owners_candidate(struct owners *o, const struct owner_query *q);
+
+/*
+ * owner-trust.c: whether the UDP socket that had @w's port at @looked_ns, which was found without a
+ * tap, had it when the flow began.
+ */
+bool owners_is_as_old(const struct owners *o, const struct owners_pending *w, uint64_t looked_ns);
 
 /* owner-tables.c: answers from the tables alone. */
 bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,

@@ -62,6 +62,8 @@ static void on_event(void *arg, const struct connector_event *e)
 		return;
 	case CONNECTOR_EXIT:
 		process_cache_exit(o->processes, e->pid, e->t_ns);
+		if (e->t_ns > o->exited_ns)
+			o->exited_ns = e->t_ns;
 		forget(o, e->pid);
 		if (e->pid == o->tree_pid)
 			o->tree_pid = 0; /* the number may come to mean somebody else */

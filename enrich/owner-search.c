@@ -125,8 +125,9 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 	for (size_t i = 0; inode && i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 		struct socket_claim c = {
+			.key = {.local_port = w->q.local_port},
 			.method = RECORD_METHOD_PROCFS,
-			.t_ns = w->q.t_ns,
+			.t_ns = w->unproven ? owners_now_ns() : w->q.t_ns,
 			.number = inode,
 			.fd = fd,
 			.cookie = w->cookie,
@@ -142,10 +143,11 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 			continue;
 		sockets_add_inode(o->sockets, &c);
 		remember(o, c.process, w, fd);
-		owners_answer(&w->q, w->answer, c.process, RECORD_METHOD_PROCFS,
-			w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
-						     : RECORD_CONFIDENCE_PROBABLE,
-			0);
+		if (!w->unproven)
+			owners_answer(&w->q, w->answer, c.process, RECORD_METHOD_PROCFS,
+				w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
+							     : RECORD_CONFIDENCE_PROBABLE,
+				0);
 		w->inode = 0;
 		s->missing--;
 	}

@@ -103,6 +103,7 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 		found = bsearch(&key, w->socket, w->n, sizeof(key), compare_inode);
 	if (found) {
 		c.cookie = found->cookie;
+		c.key = found->key;
 		sockets_add_inode(w->o->sockets, &c);
 	} else {
 		owners_seed_later(w->o, w->process, fd, inode);

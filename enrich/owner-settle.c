@@ -160,6 +160,12 @@ static void take_candidate(struct owners *o, struct owners_pending *w, const str
 		w->answer->cookie = s->cookie;
 }
 
+/* A socket that may be a later one says nothing, unless no more can ever be known. */
+static bool is_telling(const struct owners *o, const struct owners_pending *w)
+{
+	return !w->unproven || !o->connector;
+}
+
 /* What the kernel's answers about the socket of @w lead to. */
 static void take_reply(struct owners *o, struct owners_pending *w)
 {
@@ -171,7 +177,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 
 	if (w->match == DIAG_MATCH_NONE || w->twice)
 		return;
-	if (w->match == DIAG_MATCH_EXACT)
+	if (w->match == DIAG_MATCH_EXACT && is_telling(o, w))
 		take_socket(w->answer, s);
 	if (take_swept(o, w))
 		return;
@@ -194,13 +200,17 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		holder = NULL;
 	}
 	if (!holder) {
-		if (w->match != DIAG_MATCH_EXACT)
+		if (w->match != DIAG_MATCH_EXACT && is_telling(o, w))
 			take_socket(w->answer, s);
+		/* Also where it is no answer: it is one for what comes after. */
 		w->inode = s->inode;
 		w->cookie = s->cookie;
-		take_candidate(o, w, s);
+		if (!w->unproven)
+			take_candidate(o, w, s);
 		return;
 	}
+	if (w->unproven)
+		return;
 	if (w->match == DIAG_MATCH_EXACT && !holder->shared && holds == OWNERS_HOLDS)
 		sure = RECORD_CONFIDENCE_EXACT;
 	owners_answer(
@@ -209,11 +219,30 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 	w->answer = NULL;
 }
 
+/* Of what was found by a UDP port alone, by @looked_ns: whose port it may not have been. */
+static void doubt_ports(struct owners *o, uint64_t looked_ns)
+{
+	bool heard = false;
+
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+
+		if (!w->answer || w->q.proto != IPPROTO_UDP || w->match == DIAG_MATCH_NONE)
+			continue;
+		if (!heard)
+			owners_hear(o);
+		heard = true;
+		w->unproven = !owners_is_as_old(o, w, looked_ns);
+	}
+}
+
 static void settle_from_diag(struct owners *o)
 {
 	for (size_t i = 0; i < o->n_pending; i++)
 		o->pending[i].match = DIAG_MATCH_NONE;
 	owners_look_up(o);
+	if (!o->tap)
+		doubt_ports(o, owners_now_ns());
 	for (size_t i = 0; i < o->n_pending; i++)
 		if (o->pending[i].answer)
 			take_reply(o, &o->pending[i]);
@@ -222,7 +251,7 @@ static void settle_from_diag(struct owners *o)
 /* Why @w has no owner after all. */
 static enum record_unknown why(const struct owners_pending *w)
 {
-	if (w->ambiguous)
+	if (w->ambiguous || w->unproven)
 		return RECORD_UNKNOWN_AMBIGUOUS;
 	return w->match == DIAG_MATCH_NONE ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_NO_PROCESS;
 }

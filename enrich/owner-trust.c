@@ -70,3 +70,22 @@ const struct socket_claim *owners_candidate(struct owners *o, const struct owner
 		c = sockets_listener(o->sockets, &k, scope, from);
 	return c && process_alive_at(c->process, q->t_ns) ? c : NULL;
 }
+
+/*
+ * A UDP port is free as soon as its socket is closed, and the kernel gives it to the next one that
+ * asks: who has it now need not be who sent. Seen before the packet, the very socket was there;
+ * else nobody may have ended since. That is told before a process's descriptors are closed (since
+ * Linux 6.16).
+ */
+bool owners_is_as_old(const struct owners *o, const struct owners_pending *w, uint64_t looked_ns)
+{
+	const struct diag_socket *s = &w->socket;
+	uint64_t from = w->q.start_ns ? w->q.start_ns : w->q.t_ns;
+	const struct socket_claim *c =
+		s->inode && s->cookie ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
+
+	if (c && c->cookie && c->key.local_port == w->q.local_port && c->t_ns <= from)
+		return true;
+	return o->connector && o->heard_ns >= looked_ns && o->watched_ns < from &&
+	       o->exited_ns < from;
+}

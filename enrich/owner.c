@@ -13,9 +13,8 @@
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
-#define TIDY_NS      UINT64_C(1000000000) /* between two looks for abandoned namespaces */
-#define POLLED_NS    UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
-#define SENT_LATE_NS UINT64_C(50000000)   /* its last packet sent -> seen, at the most */
+#define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
 /* A loss of events this close before a question may be why it has no answer. */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
@@ -432,16 +431,28 @@ static bool is_kin(const struct process *a, const struct process *b)
 	return a->pid == b->ppid || b->pid == a->ppid || (a->ppid && a->ppid == b->ppid);
 }
 
+/*
+ * Without a tap nobody tells who has the tuple now, but who is dead sends no more. A packet of its
+ * that was on its way is rather taken for another's than the other way round: the next process may
+ * get the port within the same millisecond.
+ */
+static bool may_have_ended(struct owners *o, const struct process *p, const struct owner_query *q)
+{
+	/* Once for all packets that wait. */
+	if (o->connector && !p->exit_ns && o->heard_ns < q->t_ns)
+		owners_hear(o);
+	return (p->exit_ns && q->t_ns > p->exit_ns) ||
+	       (q->start_ns < o->life_lost_ns && o->life_lost_ns <= q->t_ns);
+}
+
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was)
 {
 	uint64_t takeovers = sockets_takeovers(o->sockets);
 	struct owner fresh = {.uid = UINT32_MAX};
 	bool replaced;
 
-	/* Without a tap nobody tells who has the tuple now, but who is dead sends no more. */
 	if (!o->tap)
-		return was->process && was->process->exit_ns &&
-		       q->t_ns > was->process->exit_ns + SENT_LATE_NS;
+		return was->process && may_have_ended(o, was->process, q);
 	if (!was->process || was->takeovers == takeovers)
 		return false;
 	was->takeovers = takeovers;

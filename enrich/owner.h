@@ -131,7 +131,8 @@ void owners_forget(struct owners *o, const struct owner *answer);
 /*
  * Whether the end that @was owned belongs to another process by now: the kernel names one for the
  * same 5-tuple that neither shares the socket by kinship nor coexists with it. Datagram sockets
- * show no other sign of reuse. Makes no system call; nearly always it is one comparison.
+ * show no other sign of reuse. Makes no system call with a tap; nearly always it is one
+ * comparison. Without one it is whoever sends after the end of @was's process.
  */
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
 

@@ -249,6 +249,96 @@ static void test_burst(void)
 		end(pid[i]);
 }
 
+/* A UDP socket at @port, 0 = any. */
+static uint16_t bind_one(uint16_t port, int *ret_fd)
+{
+	struct sockaddr_in self = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(0x7f000001)};
+	socklen_t len = sizeof(self);
+
+	*ret_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bind(*ret_fd, (struct sockaddr *)&self, len) ||
+		getsockname(*ret_fd, (struct sockaddr *)&self, &len))
+		tap_bail("cannot bind");
+	return ntohs(self.sin_port);
+}
+
+static struct owner ask_udp(uint16_t port, uint64_t t_ns)
+{
+	struct owner_query q = query(port);
+	struct owner answer = {0};
+
+	q.proto = IPPROTO_UDP;
+	q.t_ns = t_ns;
+	if (!owners_ask(owners, &q, &answer))
+		owners_settle(owners);
+	return answer;
+}
+
+/* A port that has passed to us after its sender's packet, and before anybody looked. */
+static void test_port_passed(void)
+{
+	struct owner a;
+	int fd, named = 0;
+	uint16_t port = bind_one(0, &fd);
+	pid_t sender = heir();
+	uint64_t sent = now_ns();
+
+	close(fd);
+	end(sender);
+	(void)bind_one(port, &fd);
+	a = ask_udp(port, sent);
+	tap_ok(!a.process, "who has the port of a sender that is gone is not named");
+	tap_is_int(a.unknown, RECORD_UNKNOWN_AMBIGUOUS, "as it could be another's packet");
+	tap_ok(!(owners_tiers(owners) & OWNERS_TIER_CONNECTOR) ||
+			a.confidence == RECORD_CONFIDENCE_UNKNOWN,
+		"nor its user, where such ends are told");
+	owner_deinit(&a);
+	for (int i = 0; i < 500 && !named; i++) {
+		a = ask_udp(port, now_ns());
+		named = names(&a, getpid());
+		owner_deinit(&a);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	tap_ok(named, "of packets from then on it is");
+	a = ask_udp(port, sent);
+	tap_ok(!a.process, "and still not of the one before");
+	owner_deinit(&a);
+	sent = now_ns();
+	end(heir());
+	a = ask_udp(port, sent);
+	tap_ok(names(&a, getpid()), "once seen, it stays the owner whoever ends");
+	owner_deinit(&a);
+	close(fd);
+}
+
+/* The next one may get a port at once: its packets are not those of the one before. */
+static void test_port_passed_later(void)
+{
+	int fd;
+	uint16_t port = bind_one(0, &fd);
+	pid_t sender = heir();
+	struct owner_query q = query(port);
+	struct owner a = {0};
+
+	close(fd);
+	q.proto = IPPROTO_UDP;
+	for (int i = 0; i < 500 && !names(&a, sender); i++) {
+		owner_deinit(&a);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		a = ask_udp(port, now_ns());
+	}
+	tap_ok(names(&a, sender), "who sends by a port is named");
+	q.start_ns = q.t_ns = now_ns();
+	tap_ok(!owners_replaced(owners, &q, &a), "its next packet is its own");
+	end(sender);
+	q.t_ns = now_ns();
+	tap_ok(!(owners_tiers(owners) & OWNERS_TIER_CONNECTOR) || owners_replaced(owners, &q, &a),
+		"a packet just after its end is not, where such ends are told");
+	owner_deinit(&a);
+}
+
 static void start(void)
 {
 	socklen_t len = sizeof(server);
@@ -278,6 +368,8 @@ int main(void)
 	test_passed_on();
 	test_many();
 	test_burst();
+	test_port_passed();
+	test_port_passed_later();
 	owners_free(owners);
 	return tap_done();
 }
