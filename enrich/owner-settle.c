@@ -160,12 +160,6 @@ static void take_candidate(struct owners *o, struct owners_pending *w, const str
 		w->answer->cookie = s->cookie;
 }
 
-/* A socket that may be a later one says nothing, unless no more can ever be known. */
-static bool is_telling(const struct owners *o, const struct owners_pending *w)
-{
-	return !w->unproven || !o->connector;
-}
-
 /* What the kernel's answers about the socket of @w lead to. */
 static void take_reply(struct owners *o, struct owners_pending *w)
 {
@@ -177,7 +171,8 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 
 	if (w->match == DIAG_MATCH_NONE || w->twice)
 		return;
-	if (w->match == DIAG_MATCH_EXACT && is_telling(o, w))
+	/* User and cgroup are those of the socket, also where it names no process. */
+	if (w->match == DIAG_MATCH_EXACT)
 		take_socket(w->answer, s);
 	if (take_swept(o, w))
 		return;
@@ -200,7 +195,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		holder = NULL;
 	}
 	if (!holder) {
-		if (w->match != DIAG_MATCH_EXACT && is_telling(o, w))
+		if (w->match != DIAG_MATCH_EXACT)
 			take_socket(w->answer, s);
 		/* Also where it is no answer: it is one for what comes after. */
 		w->inode = s->inode;

@@ -291,9 +291,8 @@ static void test_port_passed(void)
 	a = ask_udp(port, sent);
 	tap_ok(!a.process, "who has the port of a sender that is gone is not named");
 	tap_is_int(a.unknown, RECORD_UNKNOWN_AMBIGUOUS, "as it could be another's packet");
-	tap_ok(!(owners_tiers(owners) & OWNERS_TIER_CONNECTOR) ||
-			a.confidence == RECORD_CONFIDENCE_UNKNOWN,
-		"nor its user, where such ends are told");
+	tap_is_int(a.confidence, RECORD_CONFIDENCE_CGROUP_ONLY,
+		"the socket's user and cgroup are told, as what they are");
 	owner_deinit(&a);
 	for (int i = 0; i < 500 && !named; i++) {
 		a = ask_udp(port, now_ns());
