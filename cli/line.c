@@ -116,6 +116,10 @@ static size_t text_of(const struct line *l, const char *path, char join, char *b
 	o = json_of(l, path);
 	if (!o)
 		return 0;
+	/* What stands for all that is not known. */
+	if (l->format == FIELD_SYSMON && json_object_is_type(o, json_type_string) &&
+		!strcmp(json_object_get_string(o), "-"))
+		return 0;
 	for (size_t i = 0;
 		!json_object_is_type(o, json_type_array) ? i < 1 : i < json_object_array_length(o);
 		i++) {
@@ -187,6 +191,25 @@ static void set_address(struct record *r, const char *s, uint8_t *ret)
 	inet_pton(AF_INET, s, ret + 12);
 }
 
+/* Sysmon's Image is a path, or a name where there is no path; its User a name or a number. */
+static void set_sysmon(struct record *r, const struct field *f, const char *s, size_t len)
+{
+	struct record_process *o = r->direction == RECORD_INGRESS ? &r->resp : &r->orig;
+	const char *name = memrchr(s, '/', len);
+
+	if (!strcmp(f->name, "user_text")) {
+		if (strspn(s, "0123456789") == len)
+			o->uid = (uint32_t)strtoul(s, NULL, 10);
+		else
+			record_put_str(r, s, len, &o->user);
+		return;
+	}
+	name = name ? name + 1 : s;
+	if (*s == '/')
+		record_put_str(r, s, len, &o->exe);
+	record_put_str(r, name, len - (size_t)(name - s), &o->name);
+}
+
 /* Values that the formats work out, as far as records hold what they are made of. */
 static void set_worked_out(const struct line *l, const struct field *f, const char *s, size_t len)
 {
@@ -202,6 +225,8 @@ static void set_worked_out(const struct line *l, const struct field *f, const ch
 		record_put_str(r, s, len, &r->name);
 	else if (!strncmp(f->name, "interface_", 10))
 		record_put_str(r, s, len, &r->ifname);
+	else if (!strcmp(f->name, "image") || !strcmp(f->name, "user_text"))
+		set_sysmon(r, f, s, len);
 	else if (!strcmp(f->name, "history") && len < RECORD_HISTORY_MAX)
 		memcpy(r->history, s, len);
 	else if (!strcmp(f->name, "proto") || !strcmp(f->name, "zeek_proto"))

@@ -217,6 +217,7 @@ int aggregate_add(struct aggregate *a, const struct record *r, uint64_t t_ns)
 
 	if (!record)
 		return -ENOMEM;
+	record->flags |= RECORD_FLAG_UNANNOUNCED;
 	result = aggregate_expire(a, t_ns);
 	a->packets += r->delta_packets;
 	pack(r, &k);

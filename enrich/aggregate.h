@@ -9,7 +9,8 @@
  * first of them opens a window; when that is over, those that are alike leave as one
  * RECORD_SUMMARY: bytes, packets, deltas and retransmits are sums, start_ns and end_ns the first
  * and the last, `connections` their number; all the rest is the last connection's. Bytes are known
- * if they are of all. A connection that stayed alone leaves as the record it was.
+ * if they are of all. A connection that stayed alone leaves as the record it was,
+ * flagged RECORD_FLAG_UNANNOUNCED: its END is the first that anybody hears of it.
  *
  * Bounded: a full table lets its oldest window go early, and counts that. The sum of delta_packets
  * over all that was added is the sum over all that was put and aggregate_packets().

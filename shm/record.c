@@ -103,7 +103,7 @@ static bool values_possible(const struct record *r)
 	if (r->event < RECORD_START || r->event > RECORD_SUMMARY || r->direction > RECORD_LOCAL ||
 		r->state >= RECORD_STATES || r->end_reason >= RECORD_END_REASONS ||
 		r->service >= RECORD_SERVICES || r->packet_resp > 1 ||
-		r->flags >= RECORD_FLAG_IP_BYTES << 1)
+		r->flags >= RECORD_FLAG_UNANNOUNCED << 1)
 		return false;
 	if (!history_possible(r->history))
 		return false;

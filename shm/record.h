@@ -190,6 +190,8 @@ enum record_flag {
 	RECORD_FLAG_KERNEL_BYTES = 1 << 8, /* byte counts are the kernel's own */
 	RECORD_FLAG_DNS_ANSWERED = 1 << 9, /* dns_rcode is that of the last answer seen */
 	RECORD_FLAG_IP_BYTES = 1 << 10,    /* *_ip_bytes are known */
+	/* END: no START went before, as of all connections that are gathered (aggregation). */
+	RECORD_FLAG_UNANNOUNCED = 1 << 11,
 };
 
 #define RECORD_HISTORY_MAX 32

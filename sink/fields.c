@@ -364,7 +364,7 @@ static const struct field FIELDS[] = {
 		ZEEK("retransmits")),
 	F("connections", NUMBER, "", "how many a summary stands for", AT(U32, connections),
 		.events = ON(SUMMARY), ECS("flowner.connections"), OCSF("count"),
-		ZEEK("connections")),
+		ZEEK("connections"), TEXT("xN")),
 	F("netns", STRING, "", "network namespace, if not flowner's own", AT(STR, netns),
 		ECS("flowner.netns"), OCSF("unmapped.netns"), ZEEK("netns")),
 	F("name_age", DURATION, "ns", "since the answer that gave orig_name or resp_name",

@@ -3,8 +3,8 @@
  * Sysmon's event 3, network connection, as JSON lines: what Sigma rules for network_connection
  * match. Every key stands in every line; "-" and 0 are what is not known.
  *
- * One line a connection, when it opens. Of connections that are summed up there is no opening: one
- * line a summary.
+ * One line a connection, when it opens. Connections that are gathered have no START: a summary of
+ * them is one line, and so is the END of one that stayed alone, which is flagged as unannounced.
  *
  * Source: Sysmon's documentation, event ID 3, and its names for the fields.
  */
@@ -28,7 +28,8 @@ static void sysmon_prepare(const struct format_context *ctx)
 
 static size_t sysmon_record(const struct record *r, const struct format_context *ctx, char *buf)
 {
-	if (r->event != RECORD_START && r->event != RECORD_SUMMARY)
+	if (r->event != RECORD_START && r->event != RECORD_SUMMARY &&
+		!(r->event == RECORD_END && r->flags & RECORD_FLAG_UNANNOUNCED))
 		return 0;
 	if (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP)
 		return 0; /* the event knows no others */

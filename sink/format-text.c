@@ -324,6 +324,11 @@ static size_t text_record(const struct record *r, const struct format_context *c
 		return 0;
 	p = when(buf, r, ctx);
 	p = columns(p, r);
+	if (r->event == RECORD_SUMMARY) {
+		*p++ = 'x';
+		p = text_u64(p, r->connections);
+		*p++ = ' ';
+	}
 	if (r->direction == RECORD_EGRESS || r->direction == RECORD_LOCAL) {
 		p = owner(p, r, &r->orig, ctx);
 		if (r->direction == RECORD_LOCAL)

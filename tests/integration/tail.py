@@ -3,6 +3,7 @@
 aggregation on the same traffic: 500 connections of one process."""
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -63,8 +64,11 @@ for name in ("all", "ocsf", "zeek", "conn.log", "sysmon"):
     shown = tail("--no-follow", f"{folder}/{name}", f"dport:{port}", "proto:tcp", "host:127.0.0.0/8")
     lines = shown.stdout.splitlines()
     tap.is_(len(lines), 3, f"{name}: a line for each")
-    tap.ok(all(f"-> 127.0.0.1:{port}" in line and (name == "sysmon" or "python" in line) for line in lines),
-           f"{name}: with its ends, and its process where it is named")
+    tap.ok(all(f"-> 127.0.0.1:{port}" in line and "python" in line for line in lines),
+           f"{name}: with its ends and its process")
+    pid = re.search(r"python[^\[]*\[(\d+)\]", lines[0])
+    tap.ok(pid and tail("--no-follow", f"{folder}/{name}", f"pid:{pid[1]} process:python*").stdout == shown.stdout,
+           f"{name}: found by its pid and name")
     tap.is_(tail("--no-follow", f"{folder}/{name}", f"not port:{port}").stdout, "", f"{name}: none by not")
 
 path = f"{folder}/all"
@@ -130,11 +134,17 @@ os.truncate(live, 0)
 tap.stop(p)
 
 agg = f"{folder}/agg"
-r = tap.run([FLOWNER, "run", "--set", "enrich.aggregate=1m", "--stats", "-o", f"ecs:{agg}", "--", "python3", "-c",
+r = tap.run([FLOWNER, "run", "--set", "enrich.aggregate=1m", "--stats", "-o", f"ecs:{agg}", "-o", f"text:{agg}.text",
+             "-o", f"sysmon:{agg}.sysmon", "--", "python3", "-c",
              CLIENT % N, str(port)], timeout=120)
 found = [x for x in records(agg) if x.get("destination", {}).get("port") == port]
 tap.ok(0 < len(found) < 20, "500 connections give few records", str(len(found)))
 tap.is_(sum(x["flowner"].get("connections", 1) for x in found), N, "which stand for all of them")
+with open(f"{agg}.text", encoding="utf-8") as f:
+    told = [re.search(r" x(\d+) ", line) for line in f if f"-> 127.0.0.1:{port} " in line]
+tap.is_(sum(int(m[1]) if m else 1 for m in told), N, "text: so do its lines, by their xN")
+tap.is_(len([x for x in records(f"{agg}.sysmon") if x["DestinationPort"] == port]), len(found),
+        "sysmon: one line for each, alone or not")
 tap.is_(sum(x["source"].get("bytes", 0) for x in found), N * 100, "with all their bytes")
 server.close()
 tap.done()

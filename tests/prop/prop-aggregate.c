@@ -195,6 +195,9 @@ static void test_flags(void)
 		"from the first start to the last end");
 	aggregate_add(a, &r, 1);
 	tap_is_int(aggregate_next_ns(a), 2 * WINDOW + 1, "a clock that goes back stands still");
+	aggregate_finish(a);
+	tap_ok(last.event == RECORD_END && last.flags == (r.flags | RECORD_FLAG_UNANNOUNCED),
+		"one that stayed alone is an end that nothing announced");
 	aggregate_free(a);
 	aggregate_free(NULL);
 }

@@ -168,7 +168,7 @@ static inline void build_random(struct record *r, size_t strings)
 	r->family = rand() % 2 ? 4 : 6;
 	r->state = (uint8_t)(rand() % RECORD_STATES);
 	r->end_reason = (uint8_t)(rand() % RECORD_END_REASONS);
-	r->flags %= RECORD_FLAG_IP_BYTES << 1;
+	r->flags %= RECORD_FLAG_UNANNOUNCED << 1;
 	r->service = (uint8_t)(rand() % RECORD_SERVICES);
 	r->packet_resp = (uint8_t)(rand() % 2);
 	r->start_ns %= r->end_ns + 1;

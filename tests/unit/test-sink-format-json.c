@@ -145,6 +145,8 @@ static void test_sysmon_absent(void)
 		"sysmon: what is not known has its key, too");
 	r.event = RECORD_END;
 	tap_is_str(line(&format_sysmon), "", "sysmon: one line a connection");
+	r.flags |= RECORD_FLAG_UNANNOUNCED;
+	tap_ok(*line(&format_sysmon), "sysmon: at its end, if no start announced it");
 	r.event = RECORD_SUMMARY;
 	tap_ok(*line(&format_sysmon), "sysmon: or a summary");
 	r.proto = IPPROTO_ICMP;

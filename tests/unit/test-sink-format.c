@@ -339,6 +339,11 @@ static void test_text_verdict(void)
 	tap_is_str(line(&format_text),
 		COLUMNS "refused   1.5s   100B/1.9K   => ? (nothing listens there)",
 		"text: a refused connection has no owner to be found");
+	r.event = RECORD_SUMMARY;
+	r.connections = 12;
+	tap_is_str(line(&format_text),
+		COLUMNS "refused   1.5s   100B/1.9K   x12 => ? (nothing listens there)",
+		"text: a summary says of how many");
 }
 
 static void test_random(void)
