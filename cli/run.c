@@ -6,6 +6,7 @@
  * end capture is stopped first, then enrich, then sink: each drains what the one before has left.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ struct run {
 	uint64_t consumer_end_ns;
 	uint64_t progress_ns; /* next drawing, NEVER = no bar */
 	bool once_ready;      /* got to RUNNING */
+	bool on_terminal;     /* had a controlling terminal when it started */
 	unsigned signals;     /* that asked us to end */
 	bool hurry;           /* one more came while stopping: end at once */
 	int status;           /* exit status so far */
@@ -189,6 +191,26 @@ static void interrupted(struct run *r, const struct signalfd_siginfo *s)
 		stop_now(r);
 }
 
+/* Whether there is a controlling terminal; it is gone when it was hung up. */
+static bool has_terminal(void)
+{
+	_cleanup_close_ int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0;
+}
+
+/*
+ * SIGUSR1, and a SIGHUP that somebody has sent, are the programs'. A terminal that goes sends
+ * SIGHUP too, or its shell does: then nobody is left to end us. A command gets its SIGHUP itself.
+ */
+static bool is_for_programs(const struct run *r, const struct signalfd_siginfo *s)
+{
+	if (s->ssi_signo == SIGUSR1)
+		return true;
+	return s->ssi_signo == SIGHUP && s->ssi_code != SI_KERNEL && !r->launch.pid &&
+	       !(r->on_terminal && !has_terminal());
+}
+
 static void read_signals(struct run *r)
 {
 	struct signalfd_siginfo s;
@@ -196,7 +218,12 @@ static void read_signals(struct run *r)
 	while (read(r->signal_fd, &s, sizeof(s)) == sizeof(s)) {
 		if (s.ssi_signo == SIGCHLD)
 			continue;
-		interrupted(r, &s);
+		if (!is_for_programs(r, &s)) {
+			interrupted(r, &s);
+			continue;
+		}
+		for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
+			supervise_pass_on(&r->plan.child[i], (int)s.ssi_signo);
 	}
 	reap(r);
 }
@@ -212,7 +239,7 @@ static void read_notices(struct run *r)
 		if (!c)
 			continue;
 		if (n & SUPERVISE_READY)
-			c->ready = c->was_ready = true;
+			supervise_is_ready(c);
 		if (n & SUPERVISE_ATTACHED)
 			c->attached = true;
 	}
@@ -454,6 +481,7 @@ static int catch_signals(struct run *r)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
 	sigaddset(&mask, SIGQUIT);
 	r->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	sigaddset(&mask, SIGPIPE); /* EPIPE instead, and children start with a clean mask */
@@ -486,6 +514,7 @@ static int run(struct run *r, const struct arguments *o)
 {
 	int e = catch_signals(r);
 
+	r->on_terminal = has_terminal();
 	if (e == 0 && o->command)
 		e = launch_hold(&r->launch, o->command);
 	if (e < 0) {

@@ -102,6 +102,7 @@ int supervise_start(struct child *c, char *const *envp, uint64_t now_ns)
 	c->pid = pid;
 	c->state = CHILD_RUNNING;
 	c->ready = c->attached = false;
+	c->held = 0; /* it reads everything anew */
 	c->started_ns = now_ns;
 	return 0;
 }
@@ -123,6 +124,24 @@ void supervise_kill(struct child *c)
 		return;
 	c->killed = true;
 	kill(c->pid, SIGKILL);
+}
+
+void supervise_pass_on(struct child *c, int sig)
+{
+	if (c->state != CHILD_RUNNING)
+		return;
+	if (c->ready)
+		kill(c->pid, sig);
+	else
+		c->held |= UINT32_C(1) << sig;
+}
+
+void supervise_is_ready(struct child *c)
+{
+	c->ready = c->was_ready = true;
+	for (int sig = 1; c->held; sig++, c->held >>= 1)
+		if (c->held >> 1 & 1)
+			kill(c->pid, sig);
 }
 
 /* @dir/@name, if that can be executed. */

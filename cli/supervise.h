@@ -43,6 +43,7 @@ struct child {
 	bool was_ready; /* some process of this program has */
 	bool stopping;  /* was sent SIGTERM by us */
 	bool killed;    /* did not end in time and was sent SIGKILL by us */
+	uint32_t held;  /* signals to pass on when it is ready, as 1 << number */
 	uint64_t started_ns;
 	uint64_t start_at_ns;
 	uint64_t backoff_ns; /* 0 = restart at once */
@@ -71,6 +72,10 @@ int supervise_start(struct child *c, char *const *envp, uint64_t now_ns);
 /* SIGCONT in case it was stopped, and SIGTERM. */
 void supervise_stop(struct child *c);
 void supervise_kill(struct child *c);
+/* Passes @sig on, once the process is ready: before that it would be its end. */
+void supervise_pass_on(struct child *c, int sig);
+/* It has said READY=1. */
+void supervise_is_ready(struct child *c);
 
 /* A wait status as a shell shows it: the exit status, or 128 + signal. */
 int supervise_exit_status(int wait_status);

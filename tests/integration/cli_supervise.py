@@ -36,6 +36,8 @@ def term(*_):
     if case.get(name) != "deaf":
         sys.exit(int(case.get("status", "0")) if name == case.get("who") else 0)
 signal.signal(signal.SIGTERM, term)
+for sig in signal.SIGHUP, signal.SIGUSR1:
+    signal.signal(sig, lambda number, _: log("got " + signal.Signals(number).name))
 if case.get(name) != "mute":
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.connect(os.environ["NOTIFY_SOCKET"])
@@ -67,12 +69,12 @@ for program in "capture", "enrich", "sink":
 log = os.path.join(home, "log")
 
 
-def start(case, *args):
+def start(case, *args, prefix=(), **kwargs):
     if os.path.exists(log):
         os.unlink(log)
     env = dict(os.environ, CASE=case, STANDIN_LOG=log, FLOWNER_ENRICH__TAP="connect", FLOWNER_HOME="x")
-    return tap.spawn([flowner, "run", *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                     text=True)
+    return tap.spawn([*prefix, flowner, "run", *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     text=True, **kwargs)
 
 
 def events(word=None):
@@ -205,6 +207,27 @@ p.stdout.close()
 p.stdout = None
 tap.is_(p.wait(20), 0, "standard output's reader has gone: a good end")
 p.stderr.close()
+
+# Signals for the programs.
+p = start("sink=slow")
+tap.wait_for(lambda: len(events("start")) == 3)
+p.send_signal(signal.SIGUSR1)
+tap.ok(tap.wait_for(lambda: len(events("got")) == 3), "SIGUSR1 reaches all three, also one that is not ready yet", events())
+p.send_signal(signal.SIGHUP)
+tap.ok(tap.wait_for(lambda: len(events("got")) == 6), "SIGHUP as well", events())
+p.terminate()
+tap.is_(finish(p)[0], 0, "the run goes on after both")
+
+# A terminal that goes.
+master, slave = os.openpty()
+p = start("", prefix=["setsid", "--ctty"], stdin=slave)
+os.close(slave)
+tap.wait_for(lambda: len(events("ready")) == 3)
+p.send_signal(signal.SIGHUP)
+tap.ok(tap.wait_for(lambda: len(events("got")) == 3), "on a terminal a SIGHUP that is sent is for the programs", events())
+os.close(master)
+tap.is_(finish(p)[0], 0, "the terminal's own ends the run")
+tap.is_(len(events("term")), 3, "in order")
 
 # Deaf ones.
 p = start("sink=deaf")
