@@ -22,7 +22,7 @@ static const char help[] =
 	"\n"
 	"  flowner tail process:curl port:443\n"
 	"  flowner tail --no-follow old.ndjson host:10.0.0.0/8 not user:root\n"
-	"  zstd -dc old.ndjson.zst | flowner tail - bytes:1MiB-\n";
+	"  flowner tail old.ndjson.zst bytes:1MiB-      (unpacked by zstd, not followed)\n";
 
 static const char expression_help[] =
 	"Expressions say which records are meant: in flowner tail, and in include and\n"

@@ -2,9 +2,11 @@
 /* `flowner tail`: shows records of an output file, filters them, and follows it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "config/log.h"
 #include "flowner-version.h"
 #include "shm/cleanup.h"
+#include "sink/escape.h"
 #include "sink/expression.h"
 #include "sink/format.h"
 
@@ -31,6 +34,7 @@ struct tail {
 	size_t n_kept;
 
 	int fd;
+	pid_t zstd;              /* that unpacks into fd; 0 = nobody */
 	uint64_t offset, number; /* of bytes, of lines read */
 	char *buf;
 	size_t have;
@@ -41,12 +45,18 @@ struct tail {
 	char out[FORMAT_MAX];
 };
 
-/* What steers a terminal never reaches one. */
+/* What steers a terminal never reaches one: control characters, bidi and tags, broken UTF-8. */
 static void show_raw(char *s, size_t len)
 {
-	for (size_t i = 0; i < len && isatty(STDOUT_FILENO); i++)
-		if (((uint8_t)s[i] < ' ' && s[i] != '\t') || s[i] == 0x7f)
-			s[i] = '?';
+	unsigned n;
+
+	for (size_t i = 0; i < len && isatty(STDOUT_FILENO); i += n ? n : 1) {
+		uint32_t c = 0;
+
+		n = escape_utf8(s + i, len - i, &c);
+		if (!n || (escape_is_unsafe(c) && c != '\t'))
+			memset(s + i, '?', n ? n : 1);
+	}
 }
 
 static void keep(struct tail *t, const char *s, size_t len)
@@ -147,21 +157,64 @@ static int read_file(struct tail *t)
 	}
 }
 
+/*
+ * Puts zstd between the file and us. A program, not the library: what it unpacks may come from
+ * elsewhere, and its
+ * decoder is then in a process of its own, that has nothing but the two ends.
+ */
+static int unpack(struct tail *t)
+{
+	char *const argv[] = {"zstd", "-dcq", NULL};
+	posix_spawn_file_actions_t actions;
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0 || posix_spawn_file_actions_init(&actions) != 0) {
+		log_error("%s: %s", t->path, strerror(errno));
+		return COMMAND_EXIT_OS;
+	}
+	posix_spawn_file_actions_adddup2(&actions, t->fd, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	r = posix_spawnp(&t->zstd, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	close(t->fd);
+	t->fd = ends[0];
+	t->follow = false; /* it does not grow */
+	if (r == 0)
+		return 0;
+	t->zstd = 0;
+	log_error("%s: zstd: %s", t->path, strerror(r));
+	return COMMAND_EXIT_OS;
+}
+
 static int open_file(struct tail *t)
 {
 	size_t len = strlen(t->path);
 
-	if (len > 4 && !strcmp(t->path + len - 4, ".zst")) {
-		log_error("%s is compressed: zstd -dc FILE | flowner tail -", t->path);
-		return COMMAND_EXIT_OS;
-	}
 	t->fd = strcmp(t->path, "-") ? open(t->path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
 	if (t->fd < 0) {
 		log_error("%s: %s", t->path, strerror(errno));
 		return errno == EACCES ? COMMAND_EXIT_NOPERM : COMMAND_EXIT_OS;
 	}
 	t->offset = t->number = t->have = 0;
-	return 0;
+	return len > 4 && !strcmp(t->path + len - 4, ".zst") ? unpack(t) : 0;
+}
+
+/* What zstd made of the file is only known now. */
+static int unpacked(struct tail *t)
+{
+	int status = 0;
+
+	if (!t->zstd)
+		return 0;
+	while (waitpid(t->zstd, &status, 0) < 0 && errno == EINTR)
+		;
+	t->zstd = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	log_error("%s: zstd failed%s", t->path,
+		WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ", it is not installed" : "");
+	return COMMAND_EXIT_OS;
 }
 
 /* Another file has this name now, or it was cut: begin again. */
@@ -193,6 +246,8 @@ static int run(struct tail *t)
 
 	if (r == 0)
 		r = read_file(t);
+	if (r == 0)
+		r = unpacked(t);
 	show_kept(t);
 	while (r == 0 && t->follow && strcmp(t->path, "-") != 0) {
 		fflush(stdout);

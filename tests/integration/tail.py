@@ -87,6 +87,26 @@ with open(f"{folder}/hostile", "w", encoding="utf-8") as f:
 out = tail("--no-follow", f"{folder}/hostile").stdout
 tap.ok("\x1b" not in out and out.count("\n") == 1 and "\u202e" not in out, "nothing that steers a terminal comes out")
 
+ours, theirs = os.openpty()
+with open(f"{folder}/steers", "w", encoding="utf-8") as f:
+    f.write(json.dumps(dict(hostile, host={"x": "C1 \x9b bidi \u202e e\u0301"}), ensure_ascii=False) + "\n")
+subprocess.run([FLOWNER, "tail", "--no-follow", "--raw", f"{folder}/steers"], stdout=theirs, timeout=60, check=True)
+os.close(theirs)
+seen = b""
+while not seen.endswith(b"\n"):
+    seen += os.read(ours, 65536)
+os.close(ours)
+tap.has(seen.decode(), "C1 ?? bidi ??? e\u0301", "--raw: nor do C1 and bidi reach a terminal, other characters do")
+
+subprocess.run(["zstd", "-q", path, "-o", f"{folder}/all.zst"], check=True)
+tap.is_(tail(f"{folder}/all.zst").stdout, tail("--no-follow", path).stdout, "a file packed by zstd, which is not followed")
+with open(f"{folder}/all.zst", "rb") as f:
+    packed = f.read()
+with open(f"{folder}/torn.zst", "wb") as f:
+    f.write(packed[:len(packed) // 2])
+torn = tail(f"{folder}/torn.zst")
+tap.ok(torn.returncode == 71 and "zstd failed" in torn.stderr, "a torn one is an error", torn.stderr)
+
 log = zeek_log.read(f"{folder}/conn.log")
 mine = [row for row in log.rows if row["id.resp_p"] == port]
 tap.is_([row["missed_bytes"] for row in mine], [None] * 3, "conn.log: a strict reader finds them, missed_bytes unset")
