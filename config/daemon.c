@@ -3,6 +3,7 @@
 #include "config/daemon.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -32,15 +33,15 @@ static const char *program_dir(enum ledger_program program)
 	return "";
 }
 
-static int load(struct daemon *d, const struct options *o)
+int daemon_reload(const struct daemon *d, struct config *ret)
 {
 	const struct config_sources sources = {
-		.file = o->file, .environ = environ, .set = o->set, .n_set = o->n_set};
+		.file = d->file, .environ = environ, .set = d->set, .n_set = d->n_set};
 	struct config_error err;
-	int r = config_init(&d->config);
+	int r = config_init(ret);
 
 	if (r == 0)
-		r = config_load(&d->config, &sources, &err);
+		r = config_load(ret, &sources, &err);
 	if (r == CONFIG_E_INVALID) {
 		log_error("%s", err.text);
 		return CONFIG_EXIT;
@@ -50,6 +51,20 @@ static int load(struct daemon *d, const struct options *o)
 		return 1;
 	}
 	return 0;
+}
+
+/* Keeps where the configuration comes from, and reads it. */
+static int load(struct daemon *d, const struct options *o)
+{
+	d->file = o->file;
+	d->n_set = o->n_set;
+	d->set = calloc(o->n_set + 1, sizeof(*d->set));
+	if (!d->set) {
+		log_error("out of memory");
+		return 1;
+	}
+	memcpy(d->set, o->set, o->n_set * sizeof(*d->set));
+	return daemon_reload(d, &d->config);
 }
 
 /* A service manager makes these folders; started by hand they may be missing. */
@@ -139,6 +154,8 @@ void daemon_deinit(struct daemon *d)
 		ledger_close(&d->ledger);
 	d->ledger_open = false;
 	config_deinit(&d->config);
+	free(d->set);
+	d->set = NULL;
 	notify_close();
 }
 

@@ -35,6 +35,9 @@ struct daemon {
 	const char *runtime_dir; /* holds capture/, enrich/, sink/ */
 	struct ledger ledger;
 	bool ledger_open;
+	const char *file; /* of the command line: -c, NULL: the default */
+	const char **set; /* and --set, n_set of them */
+	size_t n_set;
 };
 
 /*
@@ -46,6 +49,12 @@ struct daemon {
 int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
 	int (*own)(void *arg, const char *name, const char *value), void *arg);
 void daemon_deinit(struct daemon *d);
+
+/*
+ * Reads the configuration from the same sources again into @ret, to be freed with config_deinit()
+ * also after an error. 0, or the exit status after logging what is wrong.
+ */
+int daemon_reload(const struct daemon *d, struct config *ret);
 
 /* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
 int daemon_path(

@@ -14,6 +14,7 @@
 
 #include "config/log.h"
 #include "config/notify.h"
+#include "sink/reload.h"
 #include "sink/source.h"
 #include "sink/tail.h"
 #include "sink/upkeep.h"
@@ -464,12 +465,37 @@ static int time_out(const struct loop *l)
 	return (int)((due - l->now_ns + MS - 1) / MS);
 }
 
+/* The configuration again; a bad one changes nothing. */
+static void reload(struct loop *l)
+{
+	char why[512] = "", left[512] = "";
+	struct config next;
+	int r = daemon_reload(l->o->daemon, &next);
+
+	if (r == 0) {
+		r = reload_apply(l->spool, &l->o->daemon->config, &next, daemon_realtime_ns(), why,
+			left, sizeof(why));
+		if (r)
+			log_error("%s", r < 0 ? strerror(-r) : why);
+	}
+	if (r)
+		log_warning("the configuration is not taken over, the one before it stays");
+	else if (*left)
+		log_warning("the configuration was read again; these need a restart: %s", left);
+	else
+		log_info("the configuration was read again");
+	config_deinit(&next);
+	upkeep_attached(&l->upkeep);
+}
+
 static void take_signals(struct loop *l)
 {
 	int sig;
 
 	while ((sig = daemon_read_signal(l->o->signal_fd)) > 0) {
 		l->upkeep.reopen |= sig == SIGUSR1 || sig == SIGHUP;
+		if (sig == SIGHUP)
+			reload(l);
 		if (sig != SIGTERM && sig != SIGINT)
 			continue;
 		if (!l->stopping)
