@@ -199,8 +199,10 @@ int emit_put(void *arg, struct record *r, uint64_t t_ns)
 	if (result < 0)
 		return result;
 	/* Taken before the put: a crash in between leaves a gap, never the same number twice. */
-	ledger_add(l, LEDGER_enrich_seq, 1);
-	r->seq = ledger_get(l, LEDGER_enrich_seq);
+	if (r->event != RECORD_PACKET) {
+		ledger_add(l, LEDGER_enrich_seq, 1);
+		r->seq = ledger_get(l, LEDGER_enrich_seq);
+	}
 	result = ring_put(
 		e->ring, RING_FRAME_RECORD, 0, t_ns, r->delta_packets, r, record_size(r), NULL, 0);
 	if (result == 0) {

@@ -205,7 +205,8 @@ struct record {
 	uint8_t state;      /* enum record_state */
 	uint8_t end_reason; /* enum record_end_reason */
 
-	uint64_t seq;   /* 1.. over the life of this installation's runtime directory, no repeats */
+	/* 1.. over the life of this installation's runtime directory, no repeats; PACKET: 0 */
+	uint64_t seq;
 	uint64_t epoch; /* names a run of enrich, later ones are larger; 0 = from a capture file */
 	uint64_t flow_id; /* same in all records of a flow, unique per host and boot */
 	uint64_t t_ns;    /* CLOCK_REALTIME of this event */
