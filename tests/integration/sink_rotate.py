@@ -5,13 +5,16 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
+import struct
+import subprocess
 
 import sink_feed
 import tap
 
 RATE = 10000
-KILLS = tap.amount(10, 60, 5)
+KILLS = tap.amount(5, 60, 4)
 
 random.seed(os.environ.get("FLOWNER_SEED", "1"))
 
@@ -77,7 +80,7 @@ def end(pair, name, count):
 
 def under_load():
     """Size limits, SIGUSR1 after a move, SIGHUP, all at once."""
-    seconds = tap.amount(3, 30, 1)
+    seconds = tap.amount(2, 30, 1)
     count = RATE * seconds
     pair, folder = pair_of(", rotate_size: 1MiB", ", rotate_interval: 1s")
     pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 23, "--wait")
@@ -104,7 +107,7 @@ def under_load():
 
 
 def killed():
-    count = tap.amount(12000, 100000, 5000)
+    count = tap.amount(5000, 100000, 4000)
     pair, folder = pair_of(", rotate_size: 64KiB", ", rotate_size: 32KiB", ["output.flush=5ms"])
     pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22)
     for i in range(KILLS):
@@ -122,7 +125,7 @@ def killed():
 
 def old_files():
     """Compression and retention, beside files whose names are not ours; a compression cut short by a kill is made up for."""
-    count = 20000
+    count = 10000
     pair, folder = pair_of(", rotate_size: 256KiB, compress: zstd", ", rotate_size: 64KiB, keep_files: 3")
     others = ["b.txt.1", "b-20200101.txt", "b-20200101T000000.000Z.log", "bb-20200101T000000.000Z.txt"]
     for x in others + ["b-20200101T000000.000Z.txt", "a-20200101T000000.000Z.ndjson.zst.tmp"]:
@@ -165,8 +168,100 @@ def in_the_way():
     tap.has(pair.messages(), "cannot be rotated: Permission denied", "no rotation: it is told")
 
 
+def sections(path):
+    """Section headers of a pcapng file; -1 if its blocks do not add up."""
+    found = at = 0
+    with open(path, "rb") as f:
+        data = f.read()
+    while at + 12 <= len(data):
+        kind, size = struct.unpack_from("<II", data, at)
+        if size < 12 or at + size > len(data) or struct.unpack_from("<I", data, at + size - 4)[0] != size:
+            return -1
+        found += kind == 0x0A0D0D0A
+        at += size
+    return found if at == len(data) else -1
+
+
+def heads():
+    """Files with a head and a foot: zeek's by size and moved away, pcapng's moved away, with kills."""
+    count = tap.amount(5000, 60000, 4000)
+    pair = sink_feed.Pair(settings=["output.flush=5ms"])
+    folder = pair.path("out")
+    os.mkdir(folder)
+    os.chown(folder, sink_feed.USER, -1)
+    zeek, pcapng = os.path.join(folder, "conn.log"), os.path.join(folder, "p.pcapng")
+    pair.settings[0] = (f"output.files=[{{format: zeek, path: {zeek}, rotate_size: 64KiB}}, "
+                        f"{{format: pcapng, path: {pcapng}}}]")
+    pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22)
+    for i in range(4):
+        p = pair.start()
+        sink_feed.sleep(random.uniform(0.1, 0.3))
+        for path in zeek, pcapng:
+            if i % 2 == 0 and os.path.exists(path):
+                os.rename(path, f"{path}.{i}")
+        p.send_signal(signal.SIGUSR1)
+        sink_feed.sleep(random.uniform(0, 0.05))
+        tap.stop(p, signal.SIGKILL)
+    pair.start("--exit-at-end")
+    end(pair, "heads", count)
+    logs = sorted(x for x in os.listdir(folder) if x.startswith("conn"))
+    wrong, numbers_of, whole = [], [], True
+    for x in logs:
+        with open(os.path.join(folder, x), encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        if (len(lines) < 2 or not lines[0].startswith("#separator") or not lines[-1].startswith("#close")
+                or sum(l.startswith("#separator") for l in lines) != 1 or sum(l.startswith("#close") for l in lines) != 1):
+            wrong.append((x, lines[:1], lines[-1:]))
+            continue
+        columns = next(l for l in lines if l.startswith("#fields")).split("\t")[1:]
+        numbers_of += [int(l.split("\t")[columns.index("seq")]) for l in lines if not l.startswith("#")]
+        whole = whole and all(l.startswith("#") or l.count("\t") == len(columns) - 1 for l in lines)
+    tap.is_(wrong, [], "heads: each of zeek's files has its head and its foot once, first and last")
+    tap.ok(whole and numbers_of and len(set(numbers_of)) == len(numbers_of), "heads: no line of zeek's is torn or there twice",
+           f"{len(numbers_of)} numbers, {len(set(numbers_of))} different")
+    tap.ok(len(logs) > 4, "heads: zeek's files were followed by others", str(logs))
+    packets = [x for x in os.listdir(folder) if x.startswith("p.pcapng")]
+    tap.ok(len(packets) > 1 and all(sections(os.path.join(folder, x)) == 1 for x in packets),
+           "heads: each pcapng file is one section", str({x: sections(os.path.join(folder, x)) for x in packets}))
+
+
+def folder_gone():
+    """Whoever removes the folder removes what is written; the sink says it and goes on."""
+    count = 3000
+    pair, folder = pair_of(", rotate_size: 64KiB")
+    pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 22, "--wait")
+    p = pair.start("--exit-at-end")
+    tap.wait_for(lambda: os.path.exists(os.path.join(folder, "a.ndjson")))
+    shutil.rmtree(folder)
+    p.send_signal(signal.SIGUSR1)
+    end(pair, "no folder", count)
+    tap.has(pair.messages(), "cannot be rotated: ", "no folder: it is told")
+
+
+def disk_full():
+    """A full disk stops rotation and writing; with room again everything is there once."""
+    if not sink_feed.ROOT:
+        tap.skip("a full disk", "needs root")
+        return
+    count = 5000
+    pair, folder = pair_of(", rotate_size: 64KiB")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=640k,uid={sink_feed.USER}", "flowner-test", folder], check=True)
+    try:
+        pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 23)
+        pair.start("--exit-at-end")
+        tap.ok(tap.wait_for(lambda: "No space left on device" in pair.messages()), "full: it is told")
+        subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+        end(pair, "full", count)
+        check("full", folder, count, 2)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
 under_load()
 killed()
+heads()
+folder_gone()
+disk_full()
 old_files()
 in_the_way()
 tap.done()
