@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sink/expression.h"
+#include "sink/fields.h"
 
 /* A value that a record has under a key. */
 struct expression_value {
@@ -24,8 +25,8 @@ struct expression_key {
 	/* The record's i-th value; false: there is no i-th. */
 	bool (*value)(const struct expression_key *k, const struct record *r, unsigned i,
 		struct expression_value *ret);
-	size_t offset;   /* for value(): of the field in the record, or in each record_process */
-	uint64_t absent; /* the number that says unknown */
+	const char *field;         /* its name in the table of fields; NULL: of several */
+	const struct field *plain; /* that field, once the key was asked for */
 };
 
 /* NULL: no such key. */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of expressions: what each is called and which values a record has under it. */
+/*
+ * The keys of expressions: what each is called and which values a record has under it. Those that
+ * are fields are as the table of fields has them; the others combine several.
+ */
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sink/expression-internal.h"
+#include "sink/fields-internal.h"
 
 /* Values ---------------------------------------------------------------------------------- */
 
@@ -33,31 +38,44 @@ static void set_address(const uint8_t *address, struct expression_value *ret)
 	ret->address = address;
 }
 
-static struct record_str str_at(const void *base, size_t offset)
+/* A number of the table's field @f at @at. */
+static uint64_t number_at(const struct field *f, const char *at)
 {
+	uint32_t n;
+
+	if (f->from != FIELD_FROM_U32)
+		return *(const uint8_t *)at;
+	memcpy(&n, at, sizeof(n));
+	return n;
+}
+
+/* A field of the table: a process's of both ends. */
+static bool plain(const struct expression_key *k, const struct record *r, unsigned i,
+	struct expression_value *ret)
+{
+	const struct field *f = k->plain;
+	bool of_process = f->of == FIELD_OF_PROCESS;
+	const char *at = of_process ? (const char *)end_of(r, i) : (const char *)r;
+	const struct record_process *o = end_of(r, i);
 	struct record_str s;
+	uint64_t n;
 
-	memcpy(&s, (const char *)base + offset, sizeof(s));
-	return s;
-}
-
-static bool process_text(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	if (i > 1)
+	if (i > (of_process ? 1 : 0))
 		return false;
-	set_text(r, str_at(end_of(r, i), k->offset), ret);
-	return true;
-}
-
-/* The arguments with their NULs between them, without the last. */
-static bool process_args(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	if (!process_text(k, r, i, ret))
-		return false;
-	if (ret->len && ret->text[ret->len - 1] == '\0')
-		ret->len--;
+	at += f->offset;
+	if (f->from == FIELD_FROM_STR || f->from == FIELD_FROM_LIST) {
+		memcpy(&s, at, sizeof(s));
+		set_text(r, s, ret);
+		/* Arguments with their NULs between them, without the last. */
+		if (f->from == FIELD_FROM_LIST && ret->len && ret->text[ret->len - 1] == '\0')
+			ret->len--;
+		return true;
+	}
+	n = number_at(f, at);
+	/* All zero is an end that is not known: its uid 0 is nobody's. */
+	if (n != f->none &&
+		(!of_process || f->from == FIELD_FROM_WORD || o->pid || o->confidence || o->method))
+		set_number(n, ret);
 	return true;
 }
 
@@ -95,76 +113,13 @@ static bool process_ancestor(const struct expression_key *k, const struct record
 	return true;
 }
 
-static bool process_u32(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	const struct record_process *o = end_of(r, i);
-	uint32_t n;
-
-	if (i > 1)
-		return false;
-	memcpy(&n, (const char *)o + k->offset, sizeof(n));
-	/* All zero is an end that is not known: its uid 0 is nobody's. */
-	if (n != k->absent && (o->pid || o->confidence || o->method))
-		set_number(n, ret);
-	return true;
-}
-
-static bool process_u8(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	uint8_t n;
-
-	if (i > 1)
-		return false;
-	memcpy(&n, (const char *)end_of(r, i) + k->offset, sizeof(n));
-	if (n != k->absent)
-		set_number(n, ret);
-	return true;
-}
-
 /* The remote end has no owner to be sure of. */
 static bool process_confidence(const struct expression_key *k, const struct record *r, unsigned i,
 	struct expression_value *ret)
 {
 	if (i < 2 && end_of(r, i)->unknown == RECORD_UNKNOWN_REMOTE)
 		return true;
-	return process_u8(k, r, i, ret);
-}
-
-static bool record_text(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	if (i > 0)
-		return false;
-	set_text(r, str_at(r, k->offset), ret);
-	return true;
-}
-
-static bool record_u8(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	uint8_t n;
-
-	if (i > 0)
-		return false;
-	memcpy(&n, (const char *)r + k->offset, sizeof(n));
-	if (n != k->absent)
-		set_number(n, ret);
-	return true;
-}
-
-static bool record_u32(const struct expression_key *k, const struct record *r, unsigned i,
-	struct expression_value *ret)
-{
-	uint32_t n;
-
-	if (i > 0)
-		return false;
-	memcpy(&n, (const char *)r + k->offset, sizeof(n));
-	if (n != k->absent)
-		set_number(n, ret);
-	return true;
+	return plain(k, r, i, ret);
 }
 
 static bool has_ports(const struct record *r)
@@ -194,6 +149,15 @@ static bool port_either(const struct expression_key *k, const struct record *r, 
 	struct expression_value *ret)
 {
 	return i < 2 && (i == 0 ? port_orig(k, r, 0, ret) : port_resp(k, r, 0, ret));
+}
+
+static bool remote_name(const struct expression_key *k, const struct record *r, unsigned i,
+	struct expression_value *ret)
+{
+	(void)k;
+	if (i == 0)
+		set_text(r, r->name, ret);
+	return i == 0;
 }
 
 /* `name` is the remote end's, the responder's where both are local. */
@@ -286,77 +250,41 @@ static bool loopback(const struct expression_key *k, const struct record *r, uns
 	return i == 0;
 }
 
-/* Words ----------------------------------------------------------------------------------- */
-
-#define WORDS(name, type, count)                                                                   \
-	static const char *name##_word(unsigned n)                                                 \
-	{                                                                                          \
-		return n < (count) ? record_##name##_name((enum type)n) : NULL;                    \
-	}
-
-WORDS(direction, record_direction, RECORD_LOCAL + 1)
-WORDS(state, record_state, RECORD_STATES)
-WORDS(end_reason, record_end_reason, RECORD_END_REASONS)
-WORDS(method, record_method, RECORD_METHODS)
-WORDS(confidence, record_confidence, RECORD_CONFIDENCES)
-WORDS(unknown, record_unknown, RECORD_UNKNOWNS)
-WORDS(runtime, record_runtime, RECORD_RUNTIMES)
-WORDS(service, record_service, RECORD_SERVICES)
-
-static const char *event_word(unsigned n)
-{
-	if (n == 0)
-		return "";
-	return n <= RECORD_SUMMARY ? record_event_name((enum record_event)n) : NULL;
-}
-
 /* The table ------------------------------------------------------------------------------- */
 
-#define OF_PROCESS(m)  .offset = offsetof(struct record_process, m)
-#define OF_RECORD(m)   .offset = offsetof(struct record, m)
-#define INFO(n, t, h)  .info = {.name = (n), .type = (t), .help = (h)}
-#define NAMED(n, w, h) .info = {.name = (n), .type = EXPRESSION_NAME, .help = (h), .word = (w)}
-#define NO_NUMBER      UINT64_MAX /* every number is a value */
-#define PROCESS(n, m, h)                                                                           \
+/* What a field of the table is called here, if not as there. */
+#define FIELD(n, f)                                                                                \
 	{                                                                                          \
-		INFO(n, EXPRESSION_TEXT, h), .value = process_text, OF_PROCESS(m)                  \
+		.info = {.name = (n)}, .field = (f), .value = plain                                \
 	}
-#define PROCESS_N(n, m, absent_n, h)                                                               \
-	{                                                                                          \
-		INFO(n, EXPRESSION_NUMBER, h), .value = process_u32, OF_PROCESS(m),                \
-					       .absent = (absent_n)                                \
-	}
+#define PLAIN(n)      FIELD(n, n)
+#define INFO(n, t, h) .info = {.name = (n), .type = (t), .help = (h)}
 
-static const struct expression_key keys[] = {
-	{INFO("process", EXPRESSION_TEXT, "process name (comm)"), .alias = "comm",
-		.value = process_text, OF_PROCESS(name)},
-	PROCESS("exe", exe, "path of the program"),
-	{INFO("args", EXPRESSION_TEXT, "its arguments, joined by blanks"), .value = process_args,
-		OF_PROCESS(args)},
-	PROCESS("cwd", cwd, "its working directory"),
-	PROCESS("user", user, "name of its user"),
-	PROCESS("group", group, "name of its group"),
-	PROCESS_N("uid", uid, UINT32_MAX, "number of its user"),
-	PROCESS_N("gid", gid, UINT32_MAX, "number of its group"),
-	PROCESS_N("loginuid", loginuid, UINT32_MAX, "number of the user who logged in"),
-	PROCESS_N("pid", pid, 0, "process id"),
-	PROCESS_N("ppid", ppid, 0, "process id of its parent"),
-	PROCESS("parent", parent_name, "name of its parent"),
+/* Resolved by resolve(), always to the same. */
+static struct expression_key keys[] = {
+	{.info = {.name = "process"}, .field = "process", .alias = "comm", .value = plain},
+	PLAIN("exe"),
+	PLAIN("args"),
+	PLAIN("cwd"),
+	PLAIN("user"),
+	PLAIN("group"),
+	PLAIN("uid"),
+	PLAIN("gid"),
+	PLAIN("loginuid"),
+	PLAIN("pid"),
+	PLAIN("ppid"),
+	PLAIN("parent"),
 	{INFO("ancestor", EXPRESSION_TEXT, "name of any process it descends from"),
 		.value = process_ancestor},
-	PROCESS("cgroup", cgroup, "its cgroup's path"),
-	PROCESS("container", container, "id or name of its container"),
-	{NAMED("runtime", runtime_word, "what runs that container"), .value = process_u8,
-		OF_PROCESS(runtime)},
-	PROCESS("pod", pod, "its Kubernetes pod's uid"),
+	PLAIN("cgroup"),
+	PLAIN("container"),
+	PLAIN("runtime"),
+	PLAIN("pod"),
 	{INFO("unit", EXPRESSION_TEXT, "its systemd unit, the system's or the user's"),
 		.value = process_unit},
-	{NAMED("method", method_word, "how the owner was found"), .value = process_u8,
-		OF_PROCESS(method)},
-	{NAMED("confidence", confidence_word, "how sure the owner is"), .value = process_confidence,
-		OF_PROCESS(confidence), .absent = NO_NUMBER},
-	{NAMED("unknown", unknown_word, "why an end's owner is unknown"), .value = process_u8,
-		OF_PROCESS(unknown)},
+	PLAIN("method"),
+	{.info = {.name = "confidence"}, .field = "confidence", .value = process_confidence},
+	FIELD("unknown", "reason"),
 	{INFO("host", EXPRESSION_HOST, "either end"), .value = host_either},
 	{INFO("src", EXPRESSION_HOST, "the end that opened the connection"), .alias = "orig",
 		.value = host_orig},
@@ -365,40 +293,71 @@ static const struct expression_key keys[] = {
 	{INFO("sport", EXPRESSION_NUMBER, "port of the end that opened it"), .value = port_orig},
 	{INFO("dport", EXPRESSION_NUMBER, "port of the other end"), .value = port_resp},
 	{INFO("name", EXPRESSION_HOST, "DNS name the remote address was resolved from"),
-		.value = record_text, OF_RECORD(name)},
-	{INFO("sni", EXPRESSION_HOST, "server name in a TLS or QUIC handshake"),
-		.value = record_text, OF_RECORD(server_name)},
-	{INFO("query", EXPRESSION_HOST, "name a DNS question asked for"), .value = record_text,
-		OF_RECORD(dns_query)},
+		.value = remote_name},
+	{.info = {.name = "server_name", .type = EXPRESSION_HOST},
+		.alias = "sni",
+		.field = "server_name",
+		.value = plain},
+	{.info = {.name = "dns_query", .type = EXPRESSION_HOST},
+		.alias = "query",
+		.field = "dns_query",
+		.value = plain},
 	{INFO("proto", EXPRESSION_PROTO, "tcp, udp, icmp, sctp, or a protocol number"),
-		.value = record_u8, OF_RECORD(proto), .absent = NO_NUMBER},
-	{NAMED("service", service_word, "what the payload is, as far as it tells"),
-		.value = record_u8, OF_RECORD(service)},
-	{NAMED("direction", direction_word, "who opened it"), .value = record_u8,
-		OF_RECORD(direction), .absent = NO_NUMBER},
+		.field = "ip_proto", .value = plain},
+	PLAIN("service"),
+	PLAIN("direction"),
 	{INFO("loopback", EXPRESSION_BARE, "never left this host by a cable"), .value = loopback},
-	{INFO("interface", EXPRESSION_TEXT, "interface it was seen on"), .value = record_text,
-		OF_RECORD(ifname)},
-	{INFO("netns", EXPRESSION_TEXT, "network namespace, if not flowner's own"),
-		.value = record_text, OF_RECORD(netns)},
-	{NAMED("state", state_word, "Zeek's conn_state"), .value = record_u8, OF_RECORD(state),
-		.absent = NO_NUMBER},
-	{NAMED("event", event_word, "what the record is about"), .value = record_u8,
-		OF_RECORD(event), .absent = NO_NUMBER},
-	{NAMED("reason", end_reason_word, "how it ended"), .value = record_u8,
-		OF_RECORD(end_reason)},
+	PLAIN("interface"),
+	PLAIN("netns"),
+	PLAIN("state"),
+	PLAIN("event"),
+	{.info = {.name = "end_reason", .help = "how it ended"},
+		.alias = "reason",
+		.field = "end_reason",
+		.value = plain},
 	{INFO("bytes", EXPRESSION_SIZE, "payload of both ends"), .value = total_bytes},
 	{INFO("packets", EXPRESSION_NUMBER, "packets captured of both ends"),
 		.value = total_packets},
 	{INFO("duration", EXPRESSION_DURATION, "from the first packet to the last"),
 		.value = duration},
-	{INFO("connections", EXPRESSION_NUMBER, "how many a record stands for"),
-		.value = record_u32, OF_RECORD(connections)},
+	PLAIN("connections"),
 };
+
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+static enum expression_type type_of(const struct field *f)
+{
+	if (f->from == FIELD_FROM_WORD)
+		return EXPRESSION_NAME;
+	return f->type == FIELD_STRING || f->type == FIELD_STRINGS ? EXPRESSION_TEXT
+								   : EXPRESSION_NUMBER;
+}
+
+/* A key with what the table of fields says of it. */
+static struct expression_key *resolve(struct expression_key *k)
+{
+	const struct field *f;
+
+	if (!k->field || k->plain)
+		return k;
+	f = field_find(k->field, strlen(k->field));
+	if (!f)
+		abort(); /* a name that the table does not have any more */
+	if (!k->info.type)
+		k->info.type = type_of(f);
+	if (!k->info.help)
+		k->info.help = f->meaning;
+	if (f->from == FIELD_FROM_WORD) {
+		k->info.word = f->word;
+		k->info.words = f->words;
+	}
+	k->plain = f;
+	return k;
+}
 
 const struct expression_key_info *expression_key_at(unsigned n)
 {
-	return n < sizeof(keys) / sizeof(keys[0]) ? &keys[n].info : NULL;
+	return n < N_KEYS ? &resolve(&keys[n])->info : NULL;
 }
 
 static bool is(const char *known, const char *name, size_t len)
@@ -408,8 +367,8 @@ static bool is(const char *known, const char *name, size_t len)
 
 const struct expression_key *expression_key_find(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; i < N_KEYS; i++)
 		if (is(keys[i].info.name, name, len) || is(keys[i].alias, name, len))
-			return &keys[i];
+			return resolve(&keys[i]);
 	return NULL;
 }

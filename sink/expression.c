@@ -233,7 +233,8 @@ static int set_word(struct parser *p, const struct token *t, const struct expres
 	const char *names[NAMES_MAX + 1] = {0}, *word;
 	size_t n = 0;
 
-	for (unsigned i = 0; n < NAMES_MAX && (word = k->info.word(i)); i++) {
+	for (unsigned i = 0; n < NAMES_MAX && i < k->info.words; i++) {
+		word = k->info.word(i);
 		if (!*word)
 			continue;
 		names[n++] = word;

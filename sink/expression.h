@@ -59,8 +59,9 @@ struct expression_key_info {
 	const char *name;
 	enum expression_type type;
 	const char *help;
-	/* NAME: the n-th word, NULL behind the last; "" = a value without a word. Else NULL. */
+	/* NAME: the n-th of `words` words; "" = a value without a word. Else NULL. */
 	const char *(*word)(unsigned n);
+	unsigned words;
 };
 /* NULL behind the last. */
 const struct expression_key_info *expression_key_at(unsigned n);

@@ -189,11 +189,15 @@ NAMED(runtime_name, enum record_runtime)
 NAMED(method_name, enum record_method)
 NAMED(confidence_name, enum record_confidence)
 NAMED(unknown_name, enum record_unknown)
-NAMED(event_name, enum record_event)
 NAMED(direction_name, enum record_direction)
 NAMED(state_name, enum record_state)
 NAMED(end_reason_name, enum record_end_reason)
 NAMED(service_name, enum record_service)
+
+static const char *event_name(unsigned v)
+{
+	return v ? record_event_name((enum record_event)v) : "";
+}
 
 static const struct field FIELDS[] = {
 	/* What happened, and when. */

@@ -2,6 +2,7 @@
 /* Expressions: every key, every operator, every complaint. */
 #include "sink-build.h"
 #include "sink/expression.h"
+#include "sink/fields.h"
 #include "tap.h"
 
 static struct record r;
@@ -89,8 +90,8 @@ static const struct {
 	{"sport", "50000", "80"},
 	{"dport", "80", "50000"},
 	{"name", "*.EXAMPLE.com", "example.com"},
-	{"sni", "api.example.com", "www.example.com"},
-	{"query", "asked.example", "example"},
+	{"server_name", "api.example.com", "www.example.com"},
+	{"dns_query", "asked.example", "example"},
 	{"proto", "tcp", "udp"},
 	{"service", "tls", "dns"},
 	{"direction", "egress", "ingress"},
@@ -98,7 +99,7 @@ static const struct {
 	{"netns", "blue", "red"},
 	{"state", "SF", "S0"},
 	{"event", "end", "start"},
-	{"reason", "shutdown", "reset"},
+	{"end_reason", "shutdown", "reset"},
 	{"bytes", "2100", "2000"},
 	{"packets", "11", "6"},
 	{"duration", "1500ms", "1s"},
@@ -303,6 +304,30 @@ static void test_bounds(void)
 	expression_free(NULL);
 }
 
+/* A key that is called as a field is that field: same words, or the same kind of value. */
+static void test_table(void)
+{
+	const struct expression_key_info *k;
+	const struct field *f;
+	unsigned shared = 0, differ = 0;
+
+	for (unsigned i = 0; (k = expression_key_at(i)); i++) {
+		f = field_find(k->name, strlen(k->name));
+		if (!f || k->type == EXPRESSION_PROTO || k->type == EXPRESSION_HOST)
+			continue;
+		shared++;
+		differ += (k->type == EXPRESSION_NAME) != (f->words > 0) ||
+			  (k->word && (k->word != f->word || k->words != f->words)) ||
+			  (k->type == EXPRESSION_TEXT) !=
+				  ((f->type == FIELD_STRING || f->type == FIELD_STRINGS) &&
+					  !f->words);
+	}
+	tap_ok(shared > 20, "keys are called as fields are: %u", shared);
+	tap_is_int(differ, 0, "and hold what those do");
+	tap_ok(yes("sni:api.example.com query:asked.example reason:shutdown"),
+		"shorter names for some");
+}
+
 int main(void)
 {
 	build_known();
@@ -311,5 +336,6 @@ int main(void)
 	test_operators();
 	test_complaints();
 	test_bounds();
+	test_table();
 	return tap_done();
 }
