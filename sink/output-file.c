@@ -283,13 +283,20 @@ static int put_part(struct output *o, part_fn part, uint64_t t_ns)
 /* A file that was there before the checkpoint knew of it, cut to whole items. */
 static int adopt(struct output *o, uint64_t t_ns)
 {
+	int r;
+
 	if (o->offset == 0)
 		return write_head(o, t_ns);
 	if (!o->format->foot)
 		return 0;
-	/* Nothing may stand behind a foot: the next file begins. */
+	/* Nothing may stand behind a foot: the next file begins, where the folder can be changed.
+	 */
 	o->closed = ends_with_foot(o);
-	return rotate_put_aside(o, t_ns);
+	r = rotate_put_aside(o, t_ns);
+	if (r != -EACCES && r != -EPERM && r != -EROFS)
+		return r;
+	o->closed = false;
+	return 0;
 }
 
 int output_recover(struct output *o, bool known, uint64_t checkpoint)
