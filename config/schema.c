@@ -132,8 +132,8 @@ const struct schema_key schema_keys[] = {
 		.help = "Write a record of a long connection every so often; 0s means only at its "
 			"end."},
 	{KEY(enrich, aggregate, aggregate_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
-		.help = "Write one record for the like connections that end within this time; 0s "
-			"means one for each."},
+		.help = "One record for like connections that end within this time; 0s means one "
+			"for each."},
 	{KEY(enrich, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
 		.power_of_two = true, .initial = "8MiB",
 		.help = "Shared memory between the enrich and the sink program."},

@@ -24,7 +24,7 @@ static int parse(const struct config_output *o, const char *key, const struct co
 
 	if (!list->n)
 		return 0;
-	*ret = calloc(list->n, sizeof(**ret));
+	*ret = calloc(list->n, sizeof(struct expression *));
 	if (!*ret)
 		return -ENOMEM;
 	for (; *ret_n < list->n; ++*ret_n) {
