@@ -385,7 +385,7 @@ char *json_plan_write(const struct json_plan *plan, const struct record *r,
 	const struct format_context *ctx, char *p)
 {
 	const struct json_step *s = plan->step;
-	char *opened[JSON_PLAN_DEPTH], **top = opened;
+	char *opened[JSON_PLAN_DEPTH] = {NULL}, **top = opened;
 	struct field_source source;
 	uint64_t state[FIELD_OFS];
 
