@@ -6,9 +6,6 @@
 
 #include "enrich/owner-internal.h"
 
-/* A SYN leaves within the system call that announced it; preempted, it takes a little longer. */
-#define CONNECT_WINDOW_NS UINT64_C(5000000)
-
 static bool is_connect6(const struct owners_pending *w)
 {
 	return w->answer && w->q.initiator && w->q.proto == IPPROTO_TCP &&
@@ -59,22 +56,6 @@ static void peek_ports(struct owners *o)
 	}
 }
 
-/* Slow peers: the port is not known yet, but nobody else is connecting there. */
-static void guess_port(struct owners *o, struct owners_pending *w)
-{
-	const struct socket_claim *c;
-	struct socket_key k;
-
-	owners_query_key(&w->q, &k);
-	c = sockets_connecting_to(
-		o->sockets, &k, owners_scope(o, &w->q), w->q.t_ns, CONNECT_WINDOW_NS);
-	if (!c || !owners_trusts(o, &w->q, c))
-		return;
-	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
-		RECORD_CONFIDENCE_PROBABLE, c->cgroup_id);
-	w->answer = NULL;
-}
-
 static void settle_from_tap(struct owners *o)
 {
 	bool connect6 = false;
@@ -90,9 +71,6 @@ static void settle_from_tap(struct owners *o)
 	if (!connect6 || !o->tap)
 		return;
 	peek_ports(o);
-	for (size_t i = 0; i < o->n_pending; i++)
-		if (is_connect6(&o->pending[i]) && !o->peek_lost)
-			guess_port(o, &o->pending[i]);
 }
 
 /* What the kernel says about the socket, short of its process. */

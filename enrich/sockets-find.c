@@ -342,25 +342,3 @@ bool sockets_connecting_since(const struct sockets *s, const struct socket_key *
 	}
 	return false;
 }
-
-const struct socket_claim *sockets_connecting_to(const struct sockets *s,
-	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns, uint64_t window_ns)
-{
-	const struct table *t = &s->table[CONNECTING];
-	const struct socket_claim *found = NULL;
-
-	for (size_t n = 1; n <= t->max; n++) {
-		const struct socket_claim *c = &t->entries[(t->at + t->max - n) % t->max].claim;
-
-		if (c->t_ns + SOCKETS_CONNECT_MAX_NS < t_ns)
-			break; /* also where nothing was ever put */
-		if (!c->process || c->t_ns > t_ns || !same_remote(&c->key, k) || !addr_fits(c, k) ||
-			!in_scope(c, k, scope))
-			continue;
-		/* One that began long before may have been kept from the CPU until now. */
-		if (found || c->t_ns + window_ns < t_ns)
-			return NULL;
-		found = c;
-	}
-	return found && sockets_certain(s, found) ? found : NULL;
-}

@@ -23,8 +23,6 @@
 #include "enrich/process.h"
 #include "shm/record.h"
 
-#define SOCKETS_CONNECT_MAX_NS UINT64_C(10000000000) /* that a connect(2) is kept from the CPU */
-
 struct sockets_limits {
 	size_t connections;
 	size_t ports; /* bound UDP ports */
@@ -164,13 +162,6 @@ const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t 
 /* Whether anybody began to connect to k's remote end after @since_ns, up to @t_ns. */
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);
-/*
- * The one socket that is connecting to k's remote end, begun at most @window_ns before @t_ns;
- * NULL also when there are several, or one that has been at it for up to SOCKETS_CONNECT_MAX_NS.
- */
-const struct socket_claim *sockets_connecting_to(const struct sockets *s,
-	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns, uint64_t window_ns);
-
 /* Whether a 16-byte address is "any" of either family. */
 bool sockets_addr_any(const uint8_t addr[16]);
 bool sockets_addr_v4(const uint8_t addr[16]);

@@ -389,14 +389,6 @@ static void test_connecting(void)
 	c = claim(start, 61, RECORD_METHOD_TAP_CONNECT, HOST, 2 * S);
 	c.number = 0xffff8880;
 	sockets_add_connecting(s, &c);
-	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 2 * S + 1000, S)), 61,
-		"the only one connecting there");
-	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 4 * S, S)), 0, "not long after");
-	c = claim(start, 63, RECORD_METHOD_TAP_CONNECT, HOST, 4 * S);
-	c.number = 0xffff8890;
-	sockets_add_connecting(s, &c);
-	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 4 * S + 1000, S)), 0,
-		"nor beside one that began long before: it may have waited for the CPU");
 	tap_ok(!sockets_connected(s, 0xffff8880, &start, 1 * S), "not before it began");
 	tap_ok(sockets_connected(s, 0xffff8880, &full, 3 * S), "its port becomes known");
 	tap_is_int(pid_of(sockets_connection(s, &full, local, 2 * S + 1, 2 * S + 1)), 61,
@@ -406,8 +398,6 @@ static void test_connecting(void)
 	c.process = process(62);
 	c.number = 0xffff8888;
 	sockets_add_connecting(s, &c);
-	tap_is_int(pid_of(sockets_connecting_to(s, &full, local, 2 * S + 1000, S)), 0,
-		"two connecting there: nobody knows");
 	full.remote_port = 81;
 	tap_ok(!sockets_connected(s, 0xffff8888, &full, 3 * S), "another peer is another socket");
 	end();
