@@ -151,9 +151,12 @@ static bool nap(struct ring_consumer *c)
 		ring_awake(c);
 		return true;
 	}
-	/* The hang-up of the hand-over socket is played by a short timeout here. */
+	/*
+	 * The hang-up of the hand-over socket is played by a short timeout here. It is all that
+	 * tells of a producer that was killed between publishing and ringing.
+	 */
 	if (poll(&p, 1, 20) == 0 && ring_consumer_waiting(c) && poll(&p, 1, 5000) == 0)
-		j->lost_wakeups++;
+		j->lost_wakeups += !__atomic_load_n(&j->producer_gone, __ATOMIC_ACQUIRE);
 	ring_awake(c);
 	return false;
 }
