@@ -12,7 +12,7 @@ static const struct {
 } methods[] = {
 	[RECORD_METHOD_NONE] = {"not found", "probably"},
 	[RECORD_METHOD_TAP_CONNECT] = {"seen in connect(2), before the first packet left",
-		"probably: was connecting there just then"},
+		"probably: connected, one of several that have it"},
 	[RECORD_METHOD_TAP_SEND] = {"seen sending, before the packet left",
 		"probably: sends from that port"},
 	[RECORD_METHOD_TAP_LISTEN] = {"seen in listen(2): its port, not who accepts",

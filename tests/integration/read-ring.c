@@ -153,6 +153,7 @@ int main(int argc, char **argv)
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 
 		poll(&p, 1, 20000);
+		ring_consumer_free(c);
 		return 0;
 	}
 	sleep(asleep);
