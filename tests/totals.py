@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adds up the TAP checks in meson's testlog.json files and lists what was skipped; the last line is the sum.
+"""Adds up the TAP checks in meson's testlog.json files; lists the slowest tests, what was skipped and what failed, with
+its notes; the last line is the sum.
 
 A test that crashed, hung or broke its plan counts as one failed check even if every line it printed was ok.
 """
@@ -39,10 +40,25 @@ def count(test):
     return passed, failed, skipped
 
 
+def failures(test):
+    """The failed checks with the notes below them; what it wrote to stderr if it broke off."""
+    shown = []
+    showing = False
+    for line in test.get("stdout", "").splitlines():
+        if not line.startswith("#"):
+            showing = line.startswith(("not ok", "Bail out!"))
+        if showing:
+            shown.append(line)
+    if not shown:
+        shown = test.get("stderr", "").splitlines()[-5:]
+    return [line[:500] for line in shown[:20]]
+
+
 def main(paths):
     passed = failed = 0
     skipped = []
     broken = []
+    took = []
     for path in paths:
         with open(path, encoding="utf-8", errors="replace") as log:
             for line in log:
@@ -51,12 +67,16 @@ def main(paths):
                 passed += p
                 failed += f
                 skipped += [(path.split("/")[0], *one) for one in s]
+                took.append((test["duration"], path.split("/")[0], test["name"]))
                 if f:
                     broken.append(f"{path.split('/')[0]}: {test['name']}: {f} failed ({test['result']})")
+                    broken += [f"    {line}" for line in failures(test)]
+    for duration, build, name in sorted(took, reverse=True)[:10]:
+        print(f"{duration:6.1f} s  {build}: {name}")
     for build, what, why in skipped:
         print(f"skipped in {build}: {what}: {why}")
     for line in broken:
-        print(f"FAILED in {line}")
+        print(line if line.startswith(" ") else f"FAILED in {line}")
     print(f"{passed} passed, {failed} failed, {len(skipped)} skipped")
     return 1 if failed or not passed else 0
 
