@@ -57,25 +57,30 @@ static void on_packet(void *arg, uint64_t t_ns, const struct packet_head *head, 
 	}
 }
 
-/* Makes the batch visible, and counts it. */
-static void commit(struct state *s)
+static void count_batch(struct state *s)
 {
-	int r = ring_commit(s->l->gift.ring);
-
-	if (r < 0) {
-		s->error = r;
-		return;
-	}
-	if (r > 0)
-		ledger_add(s->ledger, LEDGER_capture_wakeups, 1);
-	if (!s->published && !s->full)
-		return;
 	ledger_add(s->ledger, LEDGER_capture_packets_delivered, s->published + s->full);
 	ledger_add(s->ledger, LEDGER_capture_packets_published, s->published);
 	ledger_add(s->ledger, LEDGER_capture_packets_ring_full, s->full);
 	ledger_add(s->ledger, LEDGER_capture_bytes_published, s->bytes);
 	s->lost_ring += s->full;
 	s->published = s->full = s->bytes = 0;
+}
+
+/* Makes the batch visible, and counts it: for a reader of the ledgers in one step. */
+static void commit(struct state *s)
+{
+	int r;
+
+	ledger_begin(s->ledger);
+	r = ring_commit(s->l->gift.ring);
+	if (r < 0)
+		s->error = r;
+	else
+		count_batch(s);
+	if (r > 0)
+		ledger_add(s->ledger, LEDGER_capture_wakeups, 1);
+	ledger_end(s->ledger);
 }
 
 /* Whether ten seconds have passed since this was true for the last time. */
@@ -118,8 +123,11 @@ static void put_loss(struct state *s, enum ring_loss_stage stage, uint64_t count
 /* Reads the kernel's counters; its drops become a record in the ring. */
 static void count(struct state *s)
 {
-	uint64_t now = daemon_realtime_ns(), lost = 0;
+	uint64_t now = daemon_realtime_ns(), lost = 0, used;
 
+	if (ring_producer_used(s->l->gift.ring, &used) == 0)
+		ledger_set(s->ledger, LEDGER_capture_ring_used, used);
+	ledger_begin(s->ledger);
 	for (size_t i = 0; i < s->l->n_sources; i++) {
 		uint64_t matched, dropped;
 
@@ -131,6 +139,7 @@ static void count(struct state *s)
 		s->matched[i] = matched;
 		s->dropped[i] = dropped;
 	}
+	ledger_end(s->ledger);
 	if (lost)
 		put_loss(s, RING_LOSS_KERNEL, lost, now);
 	s->lost_kernel += lost;
@@ -227,10 +236,11 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 {
 	int r, signal;
 
-	if (fds[FD_SIGNAL].revents)
-		while ((signal = daemon_read_signal(s->l->signal_fd)))
-			if (signal == SIGTERM || signal == SIGINT)
-				s->stop = true;
+	while (fds[FD_SIGNAL].revents && (signal = daemon_read_signal(s->l->signal_fd)) > 0) {
+		s->stop |= signal == SIGTERM || signal == SIGINT;
+		if (signal == SIGUSR2)
+			daemon_dump(s->l->daemon);
+	}
 	if (fds[FD_PEER].revents) {
 		r = peer_check(s->l->peer, s->l->gift.tap);
 		if (r == PEER_E_TALKS && is_due(&s->talked_ns))
@@ -425,6 +435,7 @@ int loop_run(struct loop *l)
 	struct state s = {.l = l, .ledger = &l->daemon->ledger};
 	int r;
 
+	ledger_set(s.ledger, LEDGER_capture_ring_size, l->gift.data_size);
 	settle(&s);
 	s.next_ns = daemon_monotonic_ns() + l->interval_ns;
 	ledger_ready(s.ledger);

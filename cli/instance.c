@@ -37,10 +37,18 @@ int instance_read(struct instance *i, const char *dir)
 	return any ? 0 : -ENOENT;
 }
 
+/* The kernel's own count is looked at once in a while: what it delivered since has matched, too. */
+static uint64_t matched(const struct instance *i)
+{
+	uint64_t seen = CAPTURE(i, packets_delivered) + CAPTURE(i, packets_dropped);
+
+	return seen > CAPTURE(i, packets_matched) ? seen : CAPTURE(i, packets_matched);
+}
+
 struct balance instance_balance(const struct instance *i)
 {
 	struct balance b = {
-		.matched = CAPTURE(i, packets_matched),
+		.matched = matched(i),
 		.logged = ENRICH(i, packets_logged),
 		.open = ENRICH(i, packets_open),
 		.duplicate = ENRICH(i, packets_duplicate),

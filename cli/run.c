@@ -200,12 +200,13 @@ static bool has_terminal(void)
 }
 
 /*
- * SIGUSR1, and a SIGHUP that somebody has sent, are the programs'. A terminal that goes sends
- * SIGHUP too, or its shell does: then nobody is left to end us. A command gets its SIGHUP itself.
+ * SIGUSR1, SIGUSR2, and a SIGHUP that somebody has sent, are the programs'. A terminal that goes
+ * sends SIGHUP too, or its shell does: then nobody is left to end us. A command gets its SIGHUP
+ * itself.
  */
 static bool is_for_programs(const struct run *r, const struct signalfd_siginfo *s)
 {
-	if (s->ssi_signo == SIGUSR1)
+	if (s->ssi_signo == SIGUSR1 || s->ssi_signo == SIGUSR2)
 		return true;
 	return s->ssi_signo == SIGHUP && s->ssi_code != SI_KERNEL && !r->launch.pid &&
 	       !(r->on_terminal && !has_terminal());
@@ -482,6 +483,7 @@ static int catch_signals(struct run *r)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGUSR1);
+	sigaddset(&mask, SIGUSR2);
 	sigaddset(&mask, SIGQUIT);
 	r->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	sigaddset(&mask, SIGPIPE); /* EPIPE instead, and children start with a clean mask */

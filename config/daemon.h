@@ -76,6 +76,12 @@ int daemon_peer_user(const struct daemon *d, enum ledger_program peer, uid_t *re
 int daemon_signals(int *ret_fd);
 int daemon_read_signal(int fd);
 
+/*
+ * Logs every counter that is not zero, as "ledger: NAME=VALUE ..." in one line or a few; also when
+ * FLOWNER_LOG_MAX leaves out information.
+ */
+void daemon_dump(const struct daemon *d);
+
 /* CLOCK_REALTIME and CLOCK_MONOTONIC in ns. */
 uint64_t daemon_realtime_ns(void);
 uint64_t daemon_monotonic_ns(void);

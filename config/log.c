@@ -56,7 +56,7 @@ void log_line(enum log_level level, const char *format, ...)
 	ssize_t written;
 	va_list ap;
 
-	if (level > log_max)
+	if (level > log_max && level != LOG_LEVEL_ANSWER)
 		return;
 	va_start(ap, format);
 	n = vsnprintf(text, sizeof(text), format, ap);

@@ -150,19 +150,35 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	hints_to_record(live, r);
 }
 
+static void count_batch(struct emit *e)
+{
+	struct ledger *l = e->ledger;
+
+	ledger_add(l, LEDGER_enrich_records_published, e->put_records);
+	ledger_add(l, LEDGER_enrich_packets_logged, e->put_packets);
+	ledger_add(l, LEDGER_enrich_records_lost, e->lost_records);
+	ledger_add(l, LEDGER_enrich_packets_lost, e->lost_packets);
+	ledger_add(l, LEDGER_enrich_records_filtered, e->filtered_records);
+	ledger_add(l, LEDGER_enrich_packets_filtered, e->filtered_packets);
+	if (e->open)
+		ledger_set(l, LEDGER_enrich_packets_open, e->open(e->open_arg));
+	e->put_records = e->put_packets = 0;
+	e->lost_records = e->lost_packets = 0;
+	e->filtered_records = e->filtered_packets = 0;
+}
+
 int emit_commit(struct emit *e)
 {
-	int r = ring_commit(e->ring);
+	int r;
 
-	if (r < 0)
-		return r;
+	ledger_begin(e->ledger);
+	r = ring_commit(e->ring);
 	if (r > 0)
 		ledger_add(e->ledger, LEDGER_enrich_wakeups, 1);
-	ledger_add(e->ledger, LEDGER_enrich_records_published, e->put_records);
-	ledger_add(e->ledger, LEDGER_enrich_packets_logged, e->put_packets);
-	e->put_records = 0;
-	e->put_packets = 0;
-	return 0;
+	if (r >= 0)
+		count_batch(e);
+	ledger_end(e->ledger);
+	return r < 0 ? r : 0;
 }
 
 /* With patience: waits until a largest frame fits, as long as the consumer makes progress. */
@@ -209,8 +225,8 @@ int emit_put(void *arg, struct record *r, uint64_t t_ns)
 		e->put_records++;
 		e->put_packets += r->delta_packets;
 	} else if (result == RING_E_FULL) {
-		ledger_add(l, LEDGER_enrich_records_lost, 1);
-		ledger_add(l, LEDGER_enrich_packets_lost, r->delta_packets);
+		e->lost_records++;
+		e->lost_packets += r->delta_packets;
 		result = 0;
 	}
 	return result;
@@ -229,8 +245,8 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 		e->batch_last_ns = t_ns;
 	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
 		!owner_in_tree(&live->owner[FLOW_RESP])) {
-		ledger_add(l, LEDGER_enrich_records_filtered, 1);
-		ledger_add(l, LEDGER_enrich_packets_filtered, delta);
+		e->filtered_records++;
+		e->filtered_packets += delta;
 		return 0;
 	}
 

@@ -33,8 +33,12 @@ struct emit {
 	bool only_tree;
 	bool all_packets;            /* of TCP and SCTP, too, all headers are captured */
 	struct aggregate *aggregate; /* borrowed; NULL = every end is a record */
-	uint64_t put_records;        /* in the ring, not yet committed */
-	uint64_t put_packets;
+	uint64_t (*open)(void *arg); /* packets of open flows just now; NULL = nobody counts them */
+	void *open_arg;
+	/* Since the last commit: put into the ring, lost to it, outside the tree. */
+	uint64_t put_records, put_packets;
+	uint64_t lost_records, lost_packets;
+	uint64_t filtered_records, filtered_packets;
 	struct record record; /* scratch */
 };
 
@@ -69,6 +73,7 @@ int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);
 
 /*
  * Publishes what was put and counts it as published: in this order, so that the ledger never claims
- * a record that a crash took back.
+ * a record that a crash took back. For a reader of the ledger packets go from open flows to where
+ * they belong in one step.
  */
 int emit_commit(struct emit *e);

@@ -282,6 +282,14 @@ static void tell_capture(struct loop *l)
 		owners_filter_sent(l->s->owners, &f);
 }
 
+static void look_at_ring(const struct loop *l)
+{
+	uint64_t used;
+
+	if (ring_producer_used(l->s->ring, &used) == 0)
+		ledger_set(&l->s->daemon->ledger, LEDGER_enrich_ring_used, used);
+}
+
 /* What has to happen without packets: timers, owners' housekeeping, reaching capture. */
 static int keep_house(struct loop *l)
 {
@@ -303,6 +311,7 @@ static int keep_house(struct loop *l)
 		owners_idle(l->s->owners, real - late);
 		r = pipeline_tap_losses(l->s->pipeline, real);
 		log_losses(l);
+		look_at_ring(l);
 	}
 	tell_capture(l);
 	return r;
@@ -393,6 +402,8 @@ static void sleep_and_hear(struct loop *l)
 	while (l->poll[SLOT_SIGNAL].revents && (signal = daemon_read_signal(l->s->signal_fd)) > 0)
 		if (signal == SIGTERM || signal == SIGINT)
 			l->stopping = true;
+		else if (signal == SIGUSR2)
+			daemon_dump(l->s->daemon);
 	if (l->poll[SLOT_SINK].revents)
 		hear_sink(l);
 	if (l->poll[SLOT_LISTEN].revents)
@@ -460,6 +471,8 @@ int loop_run(const struct loop_setup *setup)
 	l->lost_logged = ledger_get(&setup->daemon->ledger, LEDGER_enrich_records_lost);
 	if (setup->offline)
 		pipeline_set_patience(setup->pipeline, LOOP_OFFLINE_NS, wait_for_sink, l);
+	ledger_set(
+		&setup->daemon->ledger, LEDGER_enrich_ring_size, setup->daemon->config.enrich.ring);
 	ledger_ready(&setup->daemon->ledger);
 	notify_send("READY=1");
 	while (r >= 0 && !l->stopping) {

@@ -68,7 +68,9 @@ void owners_hear_changes(struct owners *o)
 	} while (connector_read(o->changes, BATCH_MAX, queue, o) == BATCH_MAX &&
 		 o->n_changes < OWNERS_CHANGES_MAX);
 	o->heard_ns = now;
-	if (connector_stats(o->changes)->overruns != overruns)
+	overruns = connector_stats(o->changes)->overruns - overruns;
+	ledger_add(o->ledger, LEDGER_enrich_connector_overruns, overruns);
+	if (overruns)
 		lose(o);
 }
 

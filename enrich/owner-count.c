@@ -66,6 +66,7 @@ static void count_latency(struct ledger *l, uint64_t ns)
 	while (ns > latencies[i].most_ns)
 		i++;
 	ledger_add(l, latencies[i].counter, 1);
+	ledger_add(l, LEDGER_enrich_latency_ns, ns);
 }
 
 void owner_count(struct ledger *l, const struct record_process *end)

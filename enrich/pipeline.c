@@ -192,13 +192,24 @@ static void settle_ledger(struct pipeline *p)
 
 	for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++)
 		spent += ledger_get(p->ledger, accounts[i]);
-	ledger_set(p->ledger, LEDGER_enrich_packets_open, 0);
-	if (read <= spent)
-		return;
-	loss.count = loss.packets = read - spent;
+	loss.count = loss.packets = read > spent ? read - spent : 0;
 	loss.last_ns = loss.first_ns;
+	ledger_begin(p->ledger);
+	ledger_set(p->ledger, LEDGER_enrich_packets_open, 0);
 	ledger_add(p->ledger, LEDGER_enrich_packets_orphaned, loss.count);
+	ledger_end(p->ledger);
+	if (!loss.count)
+		return;
 	note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
+}
+
+/* What the aggregate holds is in no record yet. */
+static uint64_t open_packets(void *arg)
+{
+	const struct pipeline *p = arg;
+
+	return flow_table_open_packets(p->flows) +
+	       (p->aggregate ? aggregate_packets(p->aggregate) : 0);
 }
 
 int pipeline_new(const struct config *config, struct ledger *ledger, struct owners *owners,
@@ -234,6 +245,8 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		.owners = owners,
 		.epoch = epoch,
 		.all_packets = limits.all_packets,
+		.open = open_packets,
+		.open_arg = p,
 	};
 	r = names_new(NAMES_MAX, &p->names);
 	if (r == 0)
@@ -414,15 +427,12 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 	return p->error;
 }
 
-/* What the aggregate holds is in no record yet. */
-static uint64_t count_aggregate(struct pipeline *p)
+/* What left a full table since the last look. */
+static void count_evicted(
+	struct pipeline *p, enum ledger_enrich counter, uint64_t evicted, uint64_t *counted)
 {
-	if (!p->aggregate)
-		return 0;
-	ledger_add(p->ledger, LEDGER_enrich_aggregates_evicted,
-		aggregate_evicted(p->aggregate) - p->aggregates_evicted);
-	p->aggregates_evicted = aggregate_evicted(p->aggregate);
-	return aggregate_packets(p->aggregate);
+	ledger_add(p->ledger, counter, evicted - *counted);
+	*counted = evicted;
 }
 
 int pipeline_commit(struct pipeline *p)
@@ -430,15 +440,12 @@ int pipeline_commit(struct pipeline *p)
 	emit_waiting(p);
 	note_error(p, emit_commit(&p->emit));
 	flow_table_reap(p->flows);
-	ledger_set(p->ledger, LEDGER_enrich_packets_open,
-		flow_table_open_packets(p->flows) + count_aggregate(p));
-	ledger_add(
-		p->ledger, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows) - p->evicted);
-	p->evicted = flow_table_evicted(p->flows);
+	count_evicted(p, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows), &p->evicted);
 	ledger_set(p->ledger, LEDGER_enrich_names, names_count(p->names));
-	ledger_add(
-		p->ledger, LEDGER_enrich_names_evicted, names_evicted(p->names) - p->names_evicted);
-	p->names_evicted = names_evicted(p->names);
+	count_evicted(p, LEDGER_enrich_names_evicted, names_evicted(p->names), &p->names_evicted);
+	if (p->aggregate)
+		count_evicted(p, LEDGER_enrich_aggregates_evicted, aggregate_evicted(p->aggregate),
+			&p->aggregates_evicted);
 	return p->error;
 }
 

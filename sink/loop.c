@@ -496,6 +496,8 @@ static void take_signals(struct loop *l)
 		l->upkeep.reopen |= sig == SIGUSR1 || sig == SIGHUP;
 		if (sig == SIGHUP)
 			reload(l);
+		if (sig == SIGUSR2)
+			daemon_dump(l->o->daemon);
 		if (sig != SIGTERM && sig != SIGINT)
 			continue;
 		if (!l->stopping)
