@@ -28,7 +28,7 @@ def ledger(program, number, pid, values, magic=0x726567646C776F6C, version=VERSI
     os.makedirs(os.path.join(home, program), exist_ok=True)
     with open(os.path.join(home, program, "ledger"), "wb") as f:
         f.write(struct.pack(f"<QIIQQQ{COUNTERS}Q", magic, version, number, pid, time.time_ns() - 61 * 10**9, 1,
-                            *(values + [0] * (COUNTERS - len(values)))))
+                            *(values + [0] * (COUNTERS - len(values)))).ljust(4096, b"\0"))
 
 
 def status(*args, **env):

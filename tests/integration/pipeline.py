@@ -17,11 +17,11 @@ TRUTH = tap.program("tests/integration/truth")
 
 def counter_names():
     """Names of each program's counters in the ledger's order, from the header that defines it."""
-    with open(os.path.join(tap.SOURCE, "shm/ledger.h")) as f:
+    with open(os.path.join(tap.SOURCE, "shm/ledger-counters.h")) as f:
         text = f.read()
     names = {}
     for p in PROGRAMS:
-        table = re.search(rf"#define LEDGER_{p.upper()}\(X\)(.*?)\n\n", text, re.S).group(1)
+        table = re.search(rf"#define LEDGER_{p.upper()}\(X\)(.*?)(?:\n\n|\Z)", text, re.S).group(1)
         names[p] = re.findall(r"X\((\w+),", table)
     return names
 

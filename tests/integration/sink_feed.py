@@ -55,7 +55,7 @@ class Pair:
             return f.read()
 
     def ledger(self):
-        """Counters of sink/ledger by name, in the order of shm/ledger.h."""
+        """Counters of sink/ledger by name, in the order of shm/ledger-counters.h."""
         import struct
         names = ["epoch", "records_read", "records_written", "records_lost", "records_invalid", "packets_written",
                  "packets_lost", "bytes_written", "writes", "write_errors", "io_uring"]
