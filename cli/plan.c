@@ -15,7 +15,7 @@
 #include "config/privileges.h"
 #include "flowner-version.h"
 #include "shm/cleanup.h"
-#include "sink/rules.h"
+#include "sink/checks.h"
 
 #define RUN_FIRST_INFO_NS UINT64_C(500000000) /* so that a person sees long connections at once */
 #define UNSET_NS          UINT64_MAX          /* no source has named it */
@@ -30,13 +30,13 @@ static int out_of_memory(void)
 
 int plan_load(struct config *c, const struct config_sources *s)
 {
+	struct config_sources sources = *s;
 	struct config_error err = {0};
-	int r = config_load(c, s, &err);
+	int r;
 
-	/* What a rule means only the sink knows. */
-	if (r == 0)
-		r = rules_check(c, err.text, sizeof(err.text));
-	_Static_assert((int)RULES_E_INVALID == (int)CONFIG_E_INVALID, "one message for both");
+	sources.checks = &sink_checks;
+	r = config_load(c, &sources, &err);
+
 	if (r == CONFIG_E_INVALID)
 		log_error("%s", err.text);
 	else if (r < 0)

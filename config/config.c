@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "config/error.h"
+#include "config/outputs.h"
 #include "config/schema.h"
 #include "config/text.h"
 #include "config/value.h"
@@ -19,6 +20,15 @@
 
 #define FRAGMENTS_MAX 256u /* files in conf.d */
 #define ENV_PREFIX    "FLOWNER_"
+
+static int append(const struct config *c, union value_list *list, const struct schema_key *k,
+	const char *text, size_t len, struct value_complaint *ret_why)
+{
+	int r = value_append(list, k, text, len, ret_why);
+
+	return r || k->type != SCHEMA_OUTPUTS ? r
+					      : outputs_check(c->checks, &list->outputs, ret_why);
+}
 
 /* The environment and --set: a list is written with commas or as a YAML flow sequence. */
 static int set_text(struct config *c, const struct schema_key *k, const struct error_place *place,
@@ -36,7 +46,7 @@ static int set_text(struct config *c, const struct schema_key *k, const struct e
 		for (const char *entry = text; r == 0 && *text;) {
 			size_t len = strcspn(entry, ",");
 
-			r = value_append(&list, k, entry, len, &why);
+			r = append(c, &list, k, entry, len, &why);
 			if (entry[len] == '\0')
 				break;
 			entry += len + 1;
@@ -58,7 +68,7 @@ int config_set_outputs(struct config *c, const char *source, const char *const *
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = value_append(&list, k, text[i], strlen(text[i]), &why);
+		r = append(c, &list, k, text[i], strlen(text[i]), &why);
 	if (r == 0)
 		r = value_set_list(c, k, &list, &why);
 	value_list_clear(&list, k);
@@ -246,6 +256,7 @@ int config_load(struct config *c, const struct config_sources *s, struct config_
 	const char *file = s->file ? s->file : CONFIG_DEFAULT_FILE;
 	int r = 0;
 
+	c->checks = s->checks;
 	if (!s->no_file) {
 		r = apply_file(c, file, err);
 		if (r == -ENOENT)

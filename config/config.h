@@ -57,7 +57,26 @@ struct config_outputs {
 	size_t n;
 };
 
+/* What is wrong with a text. */
+struct config_complaint {
+	size_t column; /* of the byte in it, from 1; 0 = all of it */
+	char text[320];
+};
+
+/*
+ * What of outputs only the sink understands, checked where the place in the file is known. 0;
+ * CONFIG_E_INVALID with the complaint; -errno.
+ */
+struct config_checks {
+	/* @key is "format", "include" or "exclude". */
+	int (*text)(const char *key, const char *text, struct config_complaint *ret);
+	/* A whole one, with those in front of it. */
+	int (*output)(const struct config_outputs *before, const struct config_output *o,
+		struct config_complaint *ret);
+};
+
 struct config {
+	const struct config_checks *checks; /* of the sources; NULL = none */
 	struct {
 		struct config_list interfaces; /* names, or the one entry "any" */
 		struct config_list netns;      /* names, paths, or "self": where these are */
@@ -118,6 +137,7 @@ struct config_sources {
 	char *const *environ;   /* NULL: no environment */
 	const char *const *set; /* "section.key=value" in order, n_set of them */
 	size_t n_set;
+	const struct config_checks *checks; /* NULL: the sink's own things are not checked */
 };
 
 /* Loads and checks all sources into @c (freshly initialised). */

@@ -35,8 +35,11 @@ static const char *program_dir(enum ledger_program program)
 
 int daemon_reload(const struct daemon *d, struct config *ret)
 {
-	const struct config_sources sources = {
-		.file = d->file, .environ = environ, .set = d->set, .n_set = d->n_set};
+	const struct config_sources sources = {.file = d->file,
+		.environ = environ,
+		.set = d->set,
+		.n_set = d->n_set,
+		.checks = d->checks};
 	struct config_error err;
 	int r = config_init(ret);
 

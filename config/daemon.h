@@ -35,8 +35,9 @@ struct daemon {
 	const char *runtime_dir; /* holds capture/, enrich/, sink/ */
 	struct ledger ledger;
 	bool ledger_open;
-	const char *file; /* of the command line: -c, NULL: the default */
-	const char **set; /* and --set, n_set of them */
+	const struct config_checks *checks; /* for config_load(), NULL = none */
+	const char *file;                   /* of the command line: -c, NULL: the default */
+	const char **set;                   /* and --set, n_set of them */
 	size_t n_set;
 };
 

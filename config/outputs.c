@@ -67,6 +67,32 @@ bool outputs_is_text(const struct config_output *o)
 	return true;
 }
 
+/* The next byte of @path, from @at on, that counts. */
+static const char *skip(const char *path, const char *at)
+{
+	for (;;) {
+		bool begins = at == path || at[-1] == '/';
+
+		if (at != path && at[-1] == '/' && at[0] == '/')
+			at++;
+		else if (begins && at[0] == '.' && at[1] == '/')
+			at += 2;
+		else
+			return at;
+	}
+}
+
+bool outputs_same_path(const char *a, const char *b)
+{
+	const char *x = skip(a, a), *y = skip(b, b);
+
+	while (*x && *x == *y) {
+		x = skip(a, x + 1);
+		y = skip(b, y + 1);
+	}
+	return *x == *y;
+}
+
 static int check(const struct config_outputs *list, const struct config_output *o,
 	struct value_complaint *ret_why)
 {
@@ -84,8 +110,12 @@ static int check(const struct config_outputs *list, const struct config_output *
 	for (size_t i = 0; i < list->n; i++) {
 		const struct config_output *other = &list->item[i];
 
-		if (strcmp(other->format, o->format) != 0 || strcmp(other->path, o->path) != 0)
+		if (!outputs_same_path(other->path, o->path))
 			continue;
+		if (strcmp(other->format, o->format) != 0)
+			return value_complain(ret_why,
+				"entry %zu has the path of entry %zu: each output needs its own",
+				list->n + 1, i + 1);
 		snprintf(
 			text, sizeof(text), "%s:%s", o->format, o->path); /* quoted shorter still */
 		return value_complain(
@@ -112,6 +142,22 @@ int outputs_append(
 	list->item[list->n++] = *o;
 	*o = (struct config_output){0};
 	return 0;
+}
+
+int outputs_check(const struct config_checks *checks, const struct config_outputs *list,
+	struct value_complaint *ret_why)
+{
+	const struct config_outputs before = {list->item, list->n - 1};
+	const struct config_output *o = &list->item[before.n];
+	struct config_complaint why = {0};
+	int r = 0;
+
+	if (checks)
+		r = checks->text("format", o->format, &why);
+	if (checks && r == 0)
+		r = checks->output(&before, o, &why);
+	return r == CONFIG_E_INVALID ? value_complain(ret_why, "entry %zu: %s", list->n, why.text)
+				     : r;
 }
 
 static int set(struct config_output *o, const char *name, const char *text, size_t len,

@@ -14,12 +14,18 @@
 int outputs_init(struct config_output *o);
 void outputs_deinit(struct config_output *o);
 
+/* Whether two paths are the same as texts, but for "//" and "/./". */
+bool outputs_same_path(const char *a, const char *b);
+
 /* Checks @o as a whole and moves it to the end of @list; it is {0} then. */
 int outputs_append(
 	struct config_outputs *list, struct config_output *o, struct value_complaint *ret_why);
 /* The same for "FORMAT:PATH", which has passed the key's check. */
 int outputs_append_text(
 	struct config_outputs *list, const char *text, struct value_complaint *ret_why);
+/* The last one by what only the sink knows; @checks may be NULL. */
+int outputs_check(const struct config_checks *checks, const struct config_outputs *list,
+	struct value_complaint *ret_why);
 void outputs_clear(struct config_outputs *list);
 
 /* Whether @o's value of the key @k is its default. */

@@ -189,6 +189,55 @@ static int first_time(struct reader *r, size_t *line, const char *what)
 	return 0;
 }
 
+/*
+ * The place of the byte @column (from 1) of the scalar that is the current event; false if escapes
+ * or line ends make that hard to say.
+ */
+static bool find_byte(const struct reader *r, size_t column, yaml_mark_t *ret)
+{
+	const yaml_event_t *e = &r->event;
+	const char *value = (const char *)e->data.scalar.value;
+	size_t quotes = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? 0 : 1;
+	size_t chars = 0, before = 0;
+
+	for (size_t at = 0; at < e->data.scalar.length; chars++) {
+		uint32_t code;
+
+		before += at < column - 1;
+		at += text_utf8(value + at, e->data.scalar.length - at, &code) ?: 1;
+	}
+	if (!r->lines || e->start_mark.line != e->end_mark.line ||
+		e->data.scalar.style == YAML_LITERAL_SCALAR_STYLE ||
+		e->data.scalar.style == YAML_FOLDED_SCALAR_STYLE ||
+		e->end_mark.index - e->start_mark.index != chars + 2 * quotes)
+		return false;
+	*ret = e->start_mark;
+	ret->column += quotes + before;
+	return true;
+}
+
+/* What only the sink understands: a text of an output. */
+static int check_text(struct reader *r, const struct schema_key *k)
+{
+	const struct config_checks *checks = r->config->checks;
+	const char *value = (const char *)r->event.data.scalar.value;
+	struct config_complaint why = {0};
+	yaml_mark_t mark;
+	int result;
+
+	if (!checks || k < schema_output_keys || k >= schema_output_keys + schema_n_output_keys)
+		return 0;
+	result = checks->text(k->name, value, &why);
+	if (result != CONFIG_E_INVALID)
+		return result;
+	if (!why.column)
+		return complain(r, "%s", why.text);
+	if (find_byte(r, why.column, &mark))
+		return complain_at(r, mark, "%s", why.text);
+	return complain(r, "%s: column %zu: %s", text_quote(value, strlen(value)).text, why.column,
+		why.text);
+}
+
 static int read_value(struct reader *r, void *base, const struct schema_key *k);
 
 /* A mapping of an output's keys whose START is current, up to and including its end. */
@@ -225,6 +274,8 @@ static int read_output(struct reader *r, struct config_outputs *list)
 	}
 	if (!result) {
 		result = outputs_append(list, &o, &why);
+		if (!result)
+			result = outputs_check(r->config->checks, list, &why);
 		if (result == CONFIG_E_INVALID)
 			result = complain_at(r, start, "%s", why.text);
 	}
@@ -237,6 +288,7 @@ static int read_entry(struct reader *r, const struct schema_key *k, union value_
 {
 	size_t n = k->type == SCHEMA_OUTPUTS ? list->outputs.n : list->texts.n;
 	struct value_complaint why;
+	int result;
 
 	if (k->type == SCHEMA_OUTPUTS && r->event.type == YAML_MAPPING_START_EVENT)
 		return read_output(r, &list->outputs);
@@ -245,10 +297,11 @@ static int read_entry(struct reader *r, const struct schema_key *k, union value_
 							       : "texts as entries");
 	if (is_null(r))
 		return complain(r, "entry %zu has no value", n + 1);
-	return invalid(r,
-		value_append(list, k, (char *)r->event.data.scalar.value,
-			r->event.data.scalar.length, &why),
-		&why);
+	result = value_append(
+		list, k, (char *)r->event.data.scalar.value, r->event.data.scalar.length, &why);
+	if (!result && k->type == SCHEMA_OUTPUTS)
+		result = outputs_check(r->config->checks, &list->outputs, &why);
+	return result ? invalid(r, result, &why) : check_text(r, k);
 }
 
 /* The entries of a list whose SEQUENCE_START is current, up to and including its end. */
@@ -277,6 +330,7 @@ static int read_value(struct reader *r, void *base, const struct schema_key *k)
 {
 	const bool list = k->type == SCHEMA_LIST || k->type == SCHEMA_OUTPUTS;
 	struct value_complaint why;
+	int result;
 
 	if (is_null(r))
 		return complain(r, "has no value; expects %s", value_expects(k));
@@ -284,10 +338,9 @@ static int read_value(struct reader *r, void *base, const struct schema_key *k)
 		return read_list(r, base, k);
 	if (r->event.type != YAML_SCALAR_EVENT)
 		return wrong_type(r, value_expects(k));
-	return invalid(r,
-		value_set(base, k, (char *)r->event.data.scalar.value, r->event.data.scalar.length,
-			&why),
-		&why);
+	result = value_set(
+		base, k, (char *)r->event.data.scalar.value, r->event.data.scalar.length, &why);
+	return result ? invalid(r, result, &why) : check_text(r, k);
 }
 
 static int read_key(struct reader *r, const char *section)

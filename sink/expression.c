@@ -39,6 +39,11 @@ static int complain(struct parser *p, const char *at, const char *format, ...)
 	return EXPRESSION_E_SYNTAX;
 }
 
+const char *expression_error_text(const struct expression_error *err)
+{
+	return strstr(err->text, ": ") + 2;
+}
+
 static const char *blanks(const char *s)
 {
 	return s + strspn(s, " \t\n");

@@ -34,6 +34,9 @@ struct expression_error {
 	char text[320]; /* "column 9: unknown key "prot" (did you mean "proto"?)"; printable */
 };
 
+/* The text without its column. */
+const char *expression_error_text(const struct expression_error *err);
+
 enum expression_type {
 	EXPRESSION_TEXT,     /* exact, case counts; * stands for any bytes, also none */
 	EXPRESSION_NUMBER,   /* N, N-M, N- (at least), -M (at most) */

@@ -18,6 +18,7 @@
 #include "config/log.h"
 #include "config/privileges.h"
 #include "flowner-version.h"
+#include "sink/checks.h"
 #include "sink/loop.h"
 
 static const struct daemon_option OPTIONS[] = {
@@ -145,7 +146,8 @@ out:
 
 int main(int argc, char **argv)
 {
-	struct daemon d = {.name = "flowner-sink", .program = LEDGER_OF_SINK};
+	struct daemon d = {
+		.name = "flowner-sink", .program = LEDGER_OF_SINK, .checks = &sink_checks};
 	struct loop_options options = {0};
 	int status = daemon_start(&d, argc, argv, OPTIONS, set_option, &options);
 

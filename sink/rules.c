@@ -76,16 +76,3 @@ bool rules_pass(const struct rules *rules, const struct record *r)
 	return (!rules->n_include || any(rules->include, rules->n_include, r)) &&
 	       !any(rules->exclude, rules->n_exclude, r);
 }
-
-int rules_check(const struct config *c, char *why, size_t size)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < c->output.files.n; i++) {
-		struct rules rules;
-
-		r = rules_init(&rules, &c->output.files.item[i], why, size);
-		rules_deinit(&rules);
-	}
-	return r;
-}

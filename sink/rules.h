@@ -27,6 +27,3 @@ int rules_init(struct rules *rules, const struct config_output *o, char *why, si
 void rules_deinit(struct rules *rules);
 
 bool rules_pass(const struct rules *rules, const struct record *r);
-
-/* Checks the rules of every output. */
-int rules_check(const struct config *c, char *why, size_t size);

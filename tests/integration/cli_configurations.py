@@ -31,6 +31,23 @@ WRONG = [
     ("enrich:\n    active_timeout: -5s\n", ":2:21: enrich.active_timeout: "),
     ("output:\n    files: [ecs]\n", ":2:13: output.files: "),
     ("output:\n    files:\n        - ecs:/var/log/x\n        - [1]\n", ":4:11: output.files: "),
+    ("output:\n    files: [esc:/a]\n", ":2:13: output.files: entry 1: unknown format \"esc\", one of: ecs, "),
+    ("output:\n    files:\n        - path: /a\n          format: esc\n", ":4:19: output.files.format: unknown format \"esc\", "),
+    ("output:\n    files:\n        - {format: ecs, path: /a, exclude: ['pid:1', \"é port:1\"]}\n",
+     ":3:55: output.files.exclude: \"é\" is not KEY:VALUE"),
+    ("output:\n    files:\n        - format: ecs\n          path: /a\n          include:\n            - port:80 prot:tcp\n",
+     ":6:23: output.files.include: unknown key \"prot\" (did you mean \"proto\"?)"),
+    ("output:\n    files:\n        - {format: ecs, path: /a, include: ['command:\"it''s', \"port:80-\\x31-\"]}\n",
+     ":3:45: output.files.include: \"command:"),
+    ("output:\n    files:\n        - {format: ecs, path: /a, include: [\"port:80-\\x31-\"]}\n",
+     ":3:45: output.files.include: \"port:80-1-\": column 6: "),
+    ("output:\n    files:\n        - {format: ecs, path: /a}\n        - text:/a\n",
+     ":4:11: output.files: entry 2 has the path of entry 1"),
+    ("output:\n    files: [ecs:/b/a, text:/c/a, zeek:/b/.//./a]\n", ":2:34: output.files: entry 3 has the path of entry 1"),
+    ("output:\n    files:\n        - {format: ecs, path: /b/a, rotate_size: 1MiB, compress: zstd}\n"
+     "        - {format: text, path: /b/a.zst, rotate_size: 1MiB}\n", ":4:11: output.files: entry 2: its rotated files and "),
+    ("output:\n    files:\n        - {format: ecs, path: /b/a.x, rotate_interval: 1h}\n"
+     "        - text:/b/a-20260101T000000.000Z.x\n", ":4:11: output.files: entry 2: its rotated files and "),
     ("limits:\n    flows: many\n", ":2:12: limits.flows: "),
     ("limits:\n    flows: 99999999999999999999999\n", ":2:12: limits.flows: "),
     ("limits: &a\n    flows: 100\nmetrics: *a\n", ":1:9: "),
@@ -57,6 +74,20 @@ for path_given, error in (os.path.join(home, "none.yaml"), "No such file or dire
     r = tap.run([flowner, "check-config", path_given])
     tap.ok(r.returncode == 78 and r.stderr.startswith(f"flowner: {path_given}: ") and error in r.stderr,
            f"no file: {error}", r.stderr)
+
+# What needs no complaint: the same names elsewhere, or never put aside.
+with open(path, "w", encoding="utf-8") as f:
+    f.write("output:\n  files:\n    - {format: ecs, path: /b/a, rotate_size: 1MiB, compress: zstd}\n"
+            "    - {format: text, path: /c/a.zst, rotate_size: 1MiB}\n    - {format: text, path: /b/a-1, rotate_size: 1MiB}\n"
+            "    - text:/d/a\n    - text:/d/a-20260101T000000.000Z\n    - {format: text, path: '-', include: ['port:80 or port:443']}\n")
+r = tap.run([flowner, "check-config", path])
+tap.is_((r.returncode, r.stderr), (0, ""), "names that cannot meet")
+for how in ["--set", "output.files=[{format: ecs, path: x, exclude: ['prot:tcp']}]"], ["--set", "output.files=esc:x"]:
+    r = tap.run([flowner, "print-config", *how])
+    tap.ok(r.returncode == 78 and r.stderr.startswith("flowner: --set: output.files") and r.stdout == "", f"wrong: {how[1]}",
+           r.stderr)
+r = tap.run([tap.program("flowner-sink"), "--check-config", "--set", "output.files=[{format: ecs, path: x, exclude: ['prot:tcp']}]"])
+tap.ok(r.returncode == 78 and "column 1: unknown key" in r.stderr, "wrong: flowner-sink --check-config", r.stderr)
 
 # conf.d, the environment and --set, later ones winning.
 os.unlink(path)

@@ -4,13 +4,13 @@
  * synthetic records with sequence numbers 1..N.
  *
  *	ring-feed --runtime-dir DIR --peer UID --count N [--rate N/s] [--ring BYTES] [--first SEQ]
- *		[--epoch N] [--hold] [--no-end] [--hostile SEED] [--wait]
+ *		[--epoch N] [--hold] [--late-end] [--no-end] [--hostile SEED] [--wait]
  *
  * A full ring is waited for, not counted as loss, unless --lossy. It accepts one consumer after
- * another. After the last record it sends RING_FRAME_END (unless --no-end) and, with --hold, stays
- * until standard input ends; else until everything is released. --hostile mixes in frames that
- * fail validation. --wait publishes only once a consumer is attached. Ends with one line on
- *standard output: records published and lost.
+ * another. After the last record it sends RING_FRAME_END (unless --no-end; with --late-end when
+ * standard input has ended) and, with --hold, stays until standard input ends; else until
+ * everything is released. --hostile mixes in frames that fail validation. --wait publishes only
+ * once a consumer is attached. Ends with one line on standard output: records published and lost.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -36,7 +36,7 @@ struct feed {
 	uid_t peer;
 	uint64_t count, rate, first, epoch, hostile;
 	size_t ring_size;
-	bool hold, no_end, wait, lossy;
+	bool hold, late_end, no_end, wait, lossy;
 	struct ring_producer *ring;
 	int listen_fd, peer_fd;
 	uint64_t published, lost;
@@ -192,6 +192,7 @@ static void put_hostile(struct feed *f)
 
 static void publish(struct feed *f)
 {
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 	uint64_t start = now_ns(CLOCK_MONOTONIC);
 
 	for (uint64_t i = 0; i < f->count; i++) {
@@ -208,6 +209,11 @@ static void publish(struct feed *f)
 			ring_commit(f->ring);
 			serve(f);
 		}
+	}
+	/* A consumer that is killed behind END leaves nothing that its successor could see. */
+	while (f->late_end && poll(&in, 1, 0) == 0) {
+		ring_commit(f->ring);
+		pause_for(f, 5000000);
 	}
 	if (!f->no_end)
 		ring_put(f->ring, RING_FRAME_END, 0, now_ns(CLOCK_REALTIME), 0, NULL, 0, NULL, 0);
@@ -238,8 +244,8 @@ static void parse(struct feed *f, int argc, char **argv)
 	static const struct option options[] = {{"runtime-dir", 1, NULL, 'd'},
 		{"peer", 1, NULL, 'p'}, {"count", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
 		{"ring", 1, NULL, 's'}, {"first", 1, NULL, 'f'}, {"epoch", 1, NULL, 'e'},
-		{"hold", 0, NULL, 'h'}, {"no-end", 0, NULL, 'x'}, {"hostile", 1, NULL, 'H'},
-		{"wait", 0, NULL, 'w'}, {"lossy", 0, NULL, 'l'}, {0}};
+		{"hold", 0, NULL, 'h'}, {"late-end", 0, NULL, 'L'}, {"no-end", 0, NULL, 'x'},
+		{"hostile", 1, NULL, 'H'}, {"wait", 0, NULL, 'w'}, {"lossy", 0, NULL, 'l'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -269,6 +275,9 @@ static void parse(struct feed *f, int argc, char **argv)
 			break;
 		case 'h':
 			f->hold = true;
+			break;
+		case 'L':
+			f->late_end = true;
 			break;
 		case 'x':
 			f->no_end = true;

@@ -44,6 +44,11 @@ class Pair:
         self.sink = tap.spawn(argv, stderr=self.log, **kwargs)
         return self.sink
 
+    def let_end(self):
+        """Lets a feeder with --late-end or --hold come to its end."""
+        self.feeder.stdin.close()
+        self.feeder.stdin = None
+
     def feeder_result(self, timeout=60):
         """Its last line once it has ended: {"published": n, "lost": n}."""
         out, _ = self.feeder.communicate(timeout=timeout)

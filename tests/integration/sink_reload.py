@@ -47,7 +47,7 @@ write(", rotate_size: large")
 said = reload("the one before it stays", "a value that is wrong: nothing changes")
 tap.has(said, "flowner.yaml:4:", "it is told with its place")
 write(", exclude: ['prot:tcp']")
-tap.has(reload("the one before it stays", "a rule that is wrong: nothing changes"), "column 1", "it is told with its place")
+tap.has(reload("the one before it stays", "a rule that is wrong: nothing changes"), "flowner.yaml:4:", "it is told with its place")
 tap.is_(len(files()), 1, "there is one file")
 
 write(", rotate_size: 256KiB", f"    - text:{pair.path('other')}\n")
