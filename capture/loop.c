@@ -251,6 +251,8 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 		if (r == -EACCES && !s->refused) {
 			log_warning("refused a consumer of the ring: not uid %u", s->l->peer->uid);
 			s->refused = true; /* once: a stubborn one must not fill the log */
+		} else if (r == PEER_E_OLDER) {
+			log_info("handed over what is left in the ring of a killed run");
 		} else if (r < 0 && r != -EACCES && r != -EAGAIN && is_due(&s->handed_ns)) {
 			log_warning("cannot hand over the ring: %s", strerror(-r));
 		}

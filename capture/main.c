@@ -232,6 +232,7 @@ static int open_ring(struct loop *l)
 		log_error("cannot make the ring: %s", strerror(-r));
 		return 1;
 	}
+	daemon_keep_ring(l->gift.ring, l->gift.epoch);
 	r = daemon_peer_user(l->daemon, LEDGER_OF_ENRICH, &uid);
 	if (r)
 		return r;
@@ -334,7 +335,7 @@ int main(int argc, char **argv)
 	struct loop l = {.daemon = &d,
 		.peer = &peer,
 		.netns = &netns,
-		.gift = {.tap = &tap, .netns = &netns},
+		.gift = {.tap = &tap, .netns = &netns, .keeper = &d.keeper},
 		.signal_fd = -1};
 	struct options o = {0};
 	int r = daemon_start(&d, argc, argv, own_options, own_option, &o);

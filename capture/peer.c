@@ -43,6 +43,9 @@ int peer_accept(struct peer *p, const struct peer_gift *gift)
 		return r;
 	/* Two consumers of one ring would release each other's frames. */
 	disconnect(p);
+	r = keeper_hand_over(gift->keeper, fd);
+	if (r)
+		return r < 0 ? r : PEER_E_OLDER;
 	/* It knows nothing yet that would make up for what its predecessor wanted left out. */
 	(void)tap_filter_apply(gift->tap, &(struct tap_filter){0});
 	ring_producer_fds(gift->ring, fds);

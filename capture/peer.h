@@ -13,6 +13,7 @@
 
 #include "capture/netns.h"
 #include "capture/tap.h"
+#include "config/keeper.h"
 #include "shm/ring.h"
 
 struct peer {
@@ -28,12 +29,17 @@ struct peer_gift {
 	uint64_t data_size; /* bytes */
 	struct tap *tap;
 	const struct netns *netns;
+	struct keeper *keeper; /* rings of an earlier life, which come first */
 };
 
 int peer_listen(struct peer *p, const char *path, uid_t uid);
 void peer_deinit(struct peer *p);
 
-/* Accepts one and sends it everything. 0; -EACCES wrong user; -EAGAIN nobody there; -errno. */
+/*
+ * Accepts one and sends it everything. 0; -EACCES wrong user; -EAGAIN nobody there; -errno;
+ * PEER_E_OLDER: it got what is left of an earlier ring, and will come again.
+ */
+enum { PEER_E_OLDER = 3 };
 int peer_accept(struct peer *p, const struct peer_gift *gift);
 
 /*

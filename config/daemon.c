@@ -148,6 +148,7 @@ int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_op
 	r = notify_open();
 	if (r < 0)
 		log_warning("$NOTIFY_SOCKET cannot be reached: %s, ignoring", strerror(-r));
+	keeper_open(&d->keeper);
 	return -1;
 }
 
@@ -156,10 +157,21 @@ void daemon_deinit(struct daemon *d)
 	if (d->ledger_open)
 		ledger_close(&d->ledger);
 	d->ledger_open = false;
+	keeper_deinit(&d->keeper);
 	config_deinit(&d->config);
 	free(d->set);
 	d->set = NULL;
 	notify_close();
+}
+
+void daemon_keep_ring(const struct ring_producer *ring, uint64_t epoch)
+{
+	int fds[RING_FDS], r;
+
+	ring_producer_fds(ring, fds);
+	r = keeper_save(fds, epoch);
+	if (r < 0)
+		log_warning("the supervisor does not keep the ring: %s, ignoring", strerror(-r));
 }
 
 int daemon_path(

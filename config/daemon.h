@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "config/config.h"
+#include "config/keeper.h"
 #include "shm/ledger.h"
 
 #define DAEMON_RUNTIME_DIR "/run/flowner"
@@ -35,6 +36,7 @@ struct daemon {
 	const char *runtime_dir; /* holds capture/, enrich/, sink/ */
 	struct ledger ledger;
 	bool ledger_open;
+	struct keeper keeper;               /* rings of an earlier life */
 	const struct config_checks *checks; /* for config_load(), NULL = none */
 	const char *file;                   /* of the command line: -c, NULL: the default */
 	const char **set;                   /* and --set, n_set of them */
@@ -56,6 +58,9 @@ void daemon_deinit(struct daemon *d);
  * also after an error. 0, or the exit status after logging what is wrong.
  */
 int daemon_reload(const struct daemon *d, struct config *ret);
+
+/* Has the supervisor keep our new @ring, so that it outlives us and its consumer. */
+void daemon_keep_ring(const struct ring_producer *ring, uint64_t epoch);
 
 /* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
 int daemon_path(

@@ -3,7 +3,9 @@
 #include "config/notify.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +13,9 @@
 #include <unistd.h>
 
 #include "shm/cleanup.h"
+
+#define FDS_MAX 8u
+#define WAIT_MS 500
 
 static int notify_fd = -1;
 
@@ -58,6 +63,33 @@ int notify_send(const char *state)
 		n = send(notify_fd, state, strlen(state), MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 1;
+}
+
+int notify_send_fds(const char *state, const int *fds, size_t n)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)state, .iov_len = strlen(state)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+	} control = {.header = {.cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS,
+			     .cmsg_len = CMSG_LEN(sizeof(int) * n)}};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(sizeof(int) * n)};
+	struct pollfd room = {.fd = notify_fd, .events = POLLOUT};
+	ssize_t sent;
+
+	if (notify_fd < 0)
+		return 0;
+	if (n > FDS_MAX)
+		return -EINVAL;
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n);
+	do {
+		sent = sendmsg(notify_fd, &message, MSG_NOSIGNAL);
+	} while (sent < 0 && (errno == EINTR || (errno == EAGAIN && poll(&room, 1, WAIT_MS) > 0)));
+	return sent < 0 ? -errno : 1;
 }
 
 void notify_close(void)

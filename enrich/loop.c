@@ -185,8 +185,15 @@ static int serve_sink(struct loop *l)
 	if (l->sink_fd >= 0)
 		close(l->sink_fd);
 	l->sink_fd = fd;
+	r = keeper_hand_over(&l->s->daemon->keeper, fd);
+	if (r > 0) {
+		log_info("handed over what is left in the ring of a killed run");
+		close(take_fd(&l->sink_fd));
+		return 0;
+	}
 	ring_producer_fds(l->s->ring, fds);
-	r = handover_send(fd, HANDOVER_RING, &hello, sizeof(hello), fds, RING_FDS);
+	if (r == 0)
+		r = handover_send(fd, HANDOVER_RING, &hello, sizeof(hello), fds, RING_FDS);
 	if (r == 0)
 		r = handover_send(fd, HANDOVER_DONE, NULL, 0, NULL, 0);
 	if (r < 0) {

@@ -17,7 +17,7 @@
 #include "shm/ring.h"
 
 struct loop_setup {
-	struct daemon *daemon;
+	struct daemon *daemon; /* its keeper's rings go to sink before ours */
 	struct owners *owners; /* NULL offline */
 	struct pipeline *pipeline;
 	struct ring_producer *ring; /* to sink */

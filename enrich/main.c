@@ -140,6 +140,7 @@ static int run(struct daemon *d, const struct arguments *a)
 	}
 	if (a->tree)
 		pipeline_only_tree(s.pipeline);
+	daemon_keep_ring(s.ring, s.epoch);
 	r = daemon_path(d, "enrich", "ring.sock", path, sizeof(path));
 	if (r >= 0)
 		r = handover_listen(path, s.sink_uid, &s.listen_fd);
