@@ -201,7 +201,7 @@ static int make_env(struct plan *p)
 		const char *name = environ[i];
 
 		if (!strncmp(name, "NOTIFY_SOCKET=", 14) || !strncmp(name, "WATCHDOG_", 9) ||
-			!strncmp(name, "FLOWNER_LOG_MAX=", 16) ||
+			!strncmp(name, "LISTEN_", 7) || !strncmp(name, "FLOWNER_LOG_MAX=", 16) ||
 			(!strncmp(name, "FLOWNER_", 8) &&
 				memmem(name, strcspn(name, "="), "__", 2)))
 			continue;
@@ -329,6 +329,8 @@ void plan_deinit(struct plan *p)
 {
 	if (p->notify_fd >= 0)
 		close(p->notify_fd);
+	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
+		keep_deinit(&p->child[i].keep);
 	runtime_remove(&p->runtime);
 	free(p->envp);
 	config_deinit(&p->config);

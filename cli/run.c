@@ -148,14 +148,46 @@ static void died(struct run *r, struct child *c, int wait_status)
 	fail(r, c->exit_status);
 }
 
+/* A message of one of the three; of others it says nothing, and keeps nothing. */
+static void take_notice(struct run *r, const struct supervise_notice *n)
+{
+	struct child *c = child_of(r, n->pid);
+
+	if (!c) {
+		for (unsigned i = 0; i < n->n_fds; i++)
+			close(n->fds[i]);
+		return;
+	}
+	if (n->said & SUPERVISE_READY)
+		supervise_is_ready(c);
+	if (n->said & SUPERVISE_ATTACHED)
+		c->attached = true;
+	if (n->said & SUPERVISE_STORE)
+		keep_add(&c->keep, n->name, n->fds, n->n_fds);
+	if (n->said & SUPERVISE_REMOVE)
+		keep_remove(&c->keep, n->name);
+}
+
+static void read_notices(struct run *r)
+{
+	struct supervise_notice n;
+
+	while (supervise_read(r->plan.notify_fd, &n) == 0)
+		take_notice(r, &n);
+}
+
 static void reap(struct run *r)
 {
+	siginfo_t dead = {0};
 	int wait_status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+	/* What a process has said before its end counts, and it is known by its pid until then. */
+	while (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 && dead.si_pid) {
+		pid_t pid = dead.si_pid;
 		struct child *c = child_of(r, pid);
 
+		read_notices(r);
+		waitpid(pid, &wait_status, 0);
 		if (c) {
 			died(r, c, wait_status);
 		} else if (pid == r->launch.pid) {
@@ -163,6 +195,7 @@ static void reap(struct run *r)
 			r->command_status = supervise_exit_status(wait_status);
 			stop_soon(r);
 		}
+		dead = (siginfo_t){0};
 	}
 }
 
@@ -227,23 +260,6 @@ static void read_signals(struct run *r)
 			supervise_pass_on(&r->plan.child[i], (int)s.ssi_signo);
 	}
 	reap(r);
-}
-
-static void read_notices(struct run *r)
-{
-	pid_t pid;
-	int n;
-
-	while ((n = supervise_read(r->plan.notify_fd, &pid)) >= 0) {
-		struct child *c = n ? child_of(r, pid) : NULL;
-
-		if (!c)
-			continue;
-		if (n & SUPERVISE_READY)
-			supervise_is_ready(c);
-		if (n & SUPERVISE_ATTACHED)
-			c->attached = true;
-	}
 }
 
 static void announce(const struct run *r)
@@ -457,8 +473,7 @@ static void loop(struct run *r)
 
 	for (;;) {
 		r->now_ns = clock_ns(CLOCK_MONOTONIC);
-		read_notices(
-			r); /* before reap(): a message of a process that has died since counts */
+		read_notices(r);
 		read_signals(r);
 		if (step(r))
 			return;

@@ -69,6 +69,7 @@ enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t
 
 static void child_exec(const struct child *c, char *const *envp, pid_t parent)
 {
+	char **env;
 	sigset_t none;
 	int null;
 
@@ -85,8 +86,11 @@ static void child_exec(const struct child *c, char *const *envp, pid_t parent)
 	if (!c->stdout_open) /* runtime files are for all to read; outputs obey the caller's umask
 			      */
 		umask(022);
+	env = keep_pass(&c->keep, envp);
+	if (!env)
+		_exit(EXIT_SOFT);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(c->path, (char *const *)c->argv, envp);
+	execve(c->path, (char *const *)c->argv, env);
 	dprintf(STDERR_FILENO, "flowner: cannot run %s: %s\n", c->path, strerror(errno));
 	_exit(EXIT_SOFT);
 }
@@ -210,12 +214,53 @@ static bool says(const char *text, const char *word)
 	return false;
 }
 
-int supervise_read(int fd, pid_t *ret_pid)
+/* The value of the message's line @key, with its "=", into @ret; "" = there is none. */
+static void value_of(const char *text, const char *key, char *ret, size_t size)
+{
+	const char *line = text;
+
+	ret[0] = '\0';
+	while (line && strncmp(line, key, strlen(key)) != 0) {
+		line = strchr(line, '\n');
+		line += line ? 1 : 0;
+	}
+	if (line)
+		snprintf(ret, size, "%.*s", (int)strcspn(line + strlen(key), "\n"),
+			line + strlen(key));
+}
+
+/* Whether @name can go into $LISTEN_FDNAMES. */
+static bool is_name(const char *name)
+{
+	return name[0] && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.")];
+}
+
+static void take_control(struct msghdr *m, struct supervise_notice *n)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred cred;
+
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+			n->pid = cred.pid;
+		} else if (c->cmsg_type == SCM_RIGHTS) {
+			for (size_t at = CMSG_LEN(0);
+				at + sizeof(int) <= c->cmsg_len && n->n_fds < SUPERVISE_FDS_MAX;
+				at += sizeof(int))
+				memcpy(&n->fds[n->n_fds++], (const char *)c + at, sizeof(int));
+		}
+	}
+}
+
+int supervise_read(int fd, struct supervise_notice *ret)
 {
 	char text[1024];
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 4)];
+		char space[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(sizeof(int) * SUPERVISE_FDS_MAX)];
 	} control;
 	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text) - 1};
 	struct msghdr m = {.msg_iov = &iov,
@@ -223,34 +268,23 @@ int supervise_read(int fd, pid_t *ret_pid)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	pid_t pid = 0;
-	int said;
 
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
 	text[n] = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS) {
-			struct ucred cred;
-
-			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-			pid = cred.pid;
-		} else if (c->cmsg_type == SCM_RIGHTS) { /* nothing we asked for: do not pile up */
-			for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len;
-				at += sizeof(int)) {
-				int extra;
-
-				memcpy(&extra, (const char *)c + at, sizeof(extra));
-				close(extra);
-			}
-		}
+	*ret = (struct supervise_notice){0};
+	take_control(&m, ret);
+	value_of(text, "FDNAME=", ret->name, sizeof(ret->name));
+	ret->said = (says(text, "READY=1") ? SUPERVISE_READY : 0) |
+		    (says(text, "STATUS=attached") ? SUPERVISE_ATTACHED : 0);
+	if (is_name(ret->name))
+		ret->said |= (says(text, "FDSTORE=1") ? SUPERVISE_STORE : 0) |
+			     (says(text, "FDSTOREREMOVE=1") ? SUPERVISE_REMOVE : 0);
+	if (!ret->pid)
+		ret->said = 0;
+	if (!(ret->said & SUPERVISE_STORE)) { /* nothing we asked for: do not pile up */
+		while (ret->n_fds)
+			close(ret->fds[--ret->n_fds]);
 	}
-	said = (says(text, "READY=1") ? SUPERVISE_READY : 0) |
-	       (says(text, "STATUS=attached") ? SUPERVISE_ATTACHED : 0);
-	if (!pid || !said)
-		return 0;
-	*ret_pid = pid;
-	return said;
+	return 0;
 }

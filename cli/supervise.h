@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cli/keep.h"
+
 #define SUPERVISE_ARGS_MAX       288
 #define SUPERVISE_BACKOFF_MIN_NS UINT64_C(100000000)
 #define SUPERVISE_BACKOFF_MAX_NS UINT64_C(1000000000)
@@ -49,7 +51,8 @@ struct child {
 	uint64_t backoff_ns; /* 0 = restart at once */
 	unsigned failures;   /* starts in a row that never got ready */
 	unsigned restarts;
-	int exit_status; /* for the shell, when FAILED */
+	int exit_status;  /* for the shell, when FAILED */
+	struct keep keep; /* for its next process */
 };
 
 enum supervise_verdict {
@@ -93,8 +96,19 @@ int supervise_listen(const char *path, int *ret_fd);
 enum {
 	SUPERVISE_READY = 1,    /* READY=1 */
 	SUPERVISE_ATTACHED = 2, /* STATUS=attached */
+	SUPERVISE_STORE = 4,    /* FDSTORE=1: keep these descriptors */
+	SUPERVISE_REMOVE = 8,   /* FDSTOREREMOVE=1: close those of that name */
 };
 
-/* Reads one message: its bits, and its sender's pid if there are any; 0 other message; -EAGAIN
- * none. */
-int supervise_read(int fd, pid_t *ret_pid);
+#define SUPERVISE_FDS_MAX 8u
+
+struct supervise_notice {
+	unsigned said;
+	pid_t pid;                /* of its sender */
+	char name[KEEP_NAME_MAX]; /* FDNAME= */
+	int fds[SUPERVISE_FDS_MAX];
+	unsigned n_fds; /* only with SUPERVISE_STORE; the caller's to close or keep */
+};
+
+/* Reads one message. 0; 0 with said = 0: another message; -EAGAIN: none. */
+int supervise_read(int fd, struct supervise_notice *ret);

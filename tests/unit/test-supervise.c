@@ -3,6 +3,7 @@
 #include "cli/supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -124,6 +125,41 @@ static int send_to(const char *path, const char *text, bool with_fd)
 	return r;
 }
 
+/* What is kept is at 3 and up in the child, with its name, and not twice. */
+static void test_keep(const struct supervise_notice *n)
+{
+	char *const envp[] = {(char[]){"HOME=/"}, NULL};
+	struct keep k = {0};
+	int fds[KEEP_MAX], status;
+	pid_t child;
+
+	keep_add(&k, n->name, n->fds, n->n_fds);
+	for (unsigned i = 0; i < KEEP_MAX; i++)
+		fds[i] = dup(n->fds[0]);
+	keep_add(&k, "many", fds, KEEP_MAX);
+	tap_is_int(k.n, 1, "what does not fit is not kept");
+	tap_is_int(fcntl(fds[0], F_GETFD), -1, "but closed");
+	fds[0] = dup(n->fds[0]);
+	keep_add(&k, "other", fds, 1);
+	keep_remove(&k, "other");
+	keep_add(&k, "third", (const int[]){dup(n->fds[0])}, 1);
+	tap_is_int(k.n, 2, "removed by name");
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		char **env = keep_pass(&k, envp), pid[32];
+
+		snprintf(pid, sizeof(pid), "LISTEN_PID=%d", (int)getpid());
+		_exit(!env || strcmp(env[0], pid) || strcmp(env[1], "LISTEN_FDS=2") ||
+			strcmp(env[2], "LISTEN_FDNAMES=ring-7:third") || strcmp(env[3], "HOME=/") ||
+			env[4] || fcntl(3, F_GETFD) || fcntl(4, F_GETFD));
+	}
+	waitpid(child, &status, 0);
+	tap_is_int(status, 0, "the next life finds them");
+	keep_deinit(&k);
+	tap_is_int(fcntl(n->fds[0], F_GETFD), -1, "and in the end they are closed");
+}
+
 static void test_socket(void)
 {
 	static const struct {
@@ -135,6 +171,10 @@ static void test_socket(void)
 		{"STATUS=warm\nREADY=1\nMAINPID=1", 1},
 		{"STATUS=attached", 2},
 		{"READY=1\nSTATUS=attached\n", 3},
+		{"FDSTOREREMOVE=1\nFDNAME=ring-1", 8},
+		{"FDSTOREREMOVE=1", 0},
+		{"FDSTOREREMOVE=1\nFDNAME=a:b", 0},
+		{"FDSTORE=1\nFDNAME=", 0},
 		{"STATUS=attached to it", 0},
 		{"READY=10", 0},
 		{"NOTREADY=1", 0},
@@ -143,26 +183,33 @@ static void test_socket(void)
 		{"\n\n", 0},
 	};
 	char path[] = "/tmp/flowner-test-XXXXXX", name[64];
+	struct supervise_notice n = {0};
 	int fd = -1, next;
-	pid_t pid;
 
 	if (!mkdtemp(path))
 		tap_bail("mkdtemp failed");
 	snprintf(name, sizeof(name), "%s/notify", path);
 	tap_is_int(supervise_listen(name, &fd), 0, "listen for readiness");
-	tap_is_int(supervise_read(fd, &pid), -EAGAIN, "nothing there");
+	tap_is_int(supervise_read(fd, &n), -EAGAIN, "nothing there");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		pid = 0;
 		send_to(name, cases[i].text, false);
-		tap_is_int(supervise_read(fd, &pid), cases[i].want, "message %zu", i);
-		tap_is_int(pid, cases[i].want ? getpid() : 0, "and its sender");
+		tap_is_int(supervise_read(fd, &n), 0, "message %zu", i);
+		tap_is_int(n.said, cases[i].want, "what it says");
+		tap_is_int(n.pid, getpid(), "and its sender");
 	}
 	next = dup(fd);
 	close(next);
 	send_to(name, "READY=1", true);
-	tap_is_int(supervise_read(fd, &pid), 1, "a message with a descriptor");
+	tap_is_int(supervise_read(fd, &n), 0, "a message with a descriptor");
+	tap_is_int(n.n_fds, 0, "for nothing");
 	tap_is_int(dup(fd), next, "which is not kept");
 	close(next);
+	send_to(name, "FDSTORE=1\nFDPOLL=0\nFDNAME=ring-7", true);
+	tap_is_int(supervise_read(fd, &n), 0, "a message with one to keep");
+	tap_is_int(n.said, SUPERVISE_STORE, "says so");
+	tap_is_int(n.n_fds, 1, "and has it");
+	tap_is_str(n.name, "ring-7", "with its name");
+	test_keep(&n);
 	close(fd);
 	unlink(name);
 	rmdir(path);
