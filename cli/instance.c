@@ -6,13 +6,18 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/owners.h"
 #include "cli/runtime.h"
+#include "shm/ring.h"
 
 #define CAPTURE(i, name) ((i)->ledger[LEDGER_OF_CAPTURE].value[LEDGER_capture_##name])
 #define ENRICH(i, name)  ((i)->ledger[LEDGER_OF_ENRICH].value[LEDGER_enrich_##name])
 #define SINK(i, name)    ((i)->ledger[LEDGER_OF_SINK].value[LEDGER_sink_##name])
+
+#define READ_TRIES    16
+#define READ_PAUSE_NS 20000000
 
 int instance_read(struct instance *i, const char *dir)
 {
@@ -67,6 +72,69 @@ struct balance instance_balance(const struct instance *i)
 	if (CAPTURE(i, packets_published) > ENRICH(i, packets_read))
 		b.moved = CAPTURE(i, packets_published) - ENRICH(i, packets_read);
 	return b;
+}
+
+int instance_read_quiet(struct instance *i, const char *dir)
+{
+	const struct timespec pause = {.tv_nsec = READ_PAUSE_NS};
+	int r = instance_read(i, dir);
+	uint64_t before = matched(i);
+	bool moving = false;
+
+	for (unsigned n = 0; r == 0 && n < READ_TRIES && instance_balance(i).rest; n++) {
+		nanosleep(&pause, NULL);
+		r = instance_read(i, dir);
+		moving |= matched(i) != before;
+	}
+	i->moving = moving;
+	return r;
+}
+
+bool instance_balances(const struct instance *i)
+{
+	int64_t rest = instance_balance(i).rest;
+
+	return rest == 0 || (rest > 0 && (i->moving || CAPTURE(i, ring_used)));
+}
+
+int64_t instance_unwritten(const struct instance *i)
+{
+	return (int64_t)(ENRICH(i, packets_logged) - SINK(i, packets_written) -
+			 SINK(i, packets_lost) - SINK(i, packets_excluded));
+}
+
+uint64_t instance_lost(const struct instance *i, uint32_t stage)
+{
+	switch ((enum ring_loss_stage)stage) {
+	case RING_LOSS_KERNEL:
+		return CAPTURE(i, packets_dropped);
+	case RING_LOSS_PACKET_RING:
+		return CAPTURE(i, packets_ring_full);
+	case RING_LOSS_RECORD_RING:
+		return ENRICH(i, records_lost);
+	case RING_LOSS_TAP:
+		return ENRICH(i, tap_lost);
+	case RING_LOSS_FLOWS:
+		return ENRICH(i, packets_orphaned);
+	case RING_LOSS_NETLINK:
+		return ENRICH(i, diag_errors) + ENRICH(i, closed_overruns) +
+		       ENRICH(i, connector_overruns);
+	case RING_LOSS_FLOW_TABLE:
+		return ENRICH(i, flows_evicted);
+	case RING_LOSS_PROCESS_CACHE:
+		return ENRICH(i, processes_evicted);
+	case RING_LOSS_NAME_CACHE:
+		return ENRICH(i, names_evicted);
+	case RING_LOSS_AGGREGATES:
+		return ENRICH(i, aggregates_evicted);
+	case RING_LOSS_OUTPUT:
+		return SINK(i, records_lost);
+	case RING_LOSS_INVALID:
+		return SINK(i, records_invalid);
+	case RING_LOSS_STAGES:
+		break;
+	}
+	return 0;
 }
 
 bool instance_alive(const struct instance *i, enum ledger_program program)
@@ -156,8 +224,8 @@ void instance_print(
 		"  packets   matched %" PRIu64 ", delivered %" PRIu64 ", published %" PRIu64
 		", read %" PRIu64 "\n            lost: kernel %" PRIu64 ", packet ring %" PRIu64
 		"\n",
-		CAPTURE(i, packets_matched), CAPTURE(i, packets_delivered),
-		CAPTURE(i, packets_published), ENRICH(i, packets_read), CAPTURE(i, packets_dropped),
+		matched(i), CAPTURE(i, packets_delivered), CAPTURE(i, packets_published),
+		ENRICH(i, packets_read), CAPTURE(i, packets_dropped),
 		CAPTURE(i, packets_ring_full));
 	fprintf(f,
 		"  records   published %" PRIu64 ", written %" PRIu64 " (%s)\n            lost: "
@@ -169,13 +237,12 @@ void instance_print(
 	fprintf(f,
 		"  output    %" PRIu64 " logged = %" PRIu64 " written + %" PRIu64
 		" lost by output: ",
-		ENRICH(i, packets_logged), SINK(i, packets_written), SINK(i, packets_lost));
-	if (ENRICH(i, packets_logged) == SINK(i, packets_written) + SINK(i, packets_lost))
+		ENRICH(i, packets_logged), SINK(i, packets_written) + SINK(i, packets_excluded),
+		SINK(i, packets_lost));
+	if (instance_unwritten(i) == 0)
 		fprintf(f, "balances\n");
 	else
-		fprintf(f, "%+" PRId64 " under way\n",
-			(int64_t)(ENRICH(i, packets_logged) - SINK(i, packets_written) -
-				  SINK(i, packets_lost)));
+		fprintf(f, "%+" PRId64 " under way\n", instance_unwritten(i));
 	fprintf(f,
 		"  flows     started %" PRIu64 ", ended %" PRIu64 ", of these evicted %" PRIu64
 		"\n",

@@ -16,6 +16,7 @@
 struct instance {
 	bool present[LEDGER_PROGRAMS]; /* its ledger could be read; else all its counters are 0 */
 	struct ledger_file ledger[LEDGER_PROGRAMS];
+	bool moving; /* packets were counted while it was read: instance_read_quiet() */
 };
 
 /* Every packet that matched is in exactly one of these, or under way between two programs. */
@@ -31,7 +32,19 @@ struct balance {
 /* 0; -ENOENT: no ledger at all below @dir; -errno of the first that exists and cannot be read. */
 int instance_read(struct instance *i, const char *dir);
 
+/*
+ * The same, read again for a third of a second at most until nothing is under way, so that what
+ * does not balance then, and is not moving, is a fault.
+ */
+int instance_read_quiet(struct instance *i, const char *dir);
+
 struct balance instance_balance(const struct instance *i);
+/* Nothing is missing: the rest is 0, or under way. */
+bool instance_balances(const struct instance *i);
+/* Packets of published records that sink has not written, lost or left out; never negative. */
+int64_t instance_unwritten(const struct instance *i);
+/* What of stage @stage (enum ring_loss_stage) has been lost. */
+uint64_t instance_lost(const struct instance *i, uint32_t stage);
 
 /* Whether the process that writes this ledger lives. */
 bool instance_alive(const struct instance *i, enum ledger_program program);

@@ -9,12 +9,14 @@
 #include <time.h>
 
 #include "cli/command.h"
-#include "cli/instance.h"
+#include "cli/instance-json.h"
 #include "cli/runtime.h"
 #include "config/daemon.h"
 #include "config/log.h"
+#include "flowner-version.h"
 
 struct found {
+	bool json;
 	unsigned instances;
 	bool broken; /* some program of theirs does not run */
 };
@@ -39,7 +41,7 @@ static bool any_alive(const struct instance *i)
 static int show(const char *dir, bool only_live, struct found *found)
 {
 	struct instance i;
-	int r = instance_read(&i, dir);
+	int r = instance_read_quiet(&i, dir);
 
 	if (r == -EPROTO) {
 		log_error("%s: counters of another version of flowner", dir);
@@ -51,8 +53,11 @@ static int show(const char *dir, bool only_live, struct found *found)
 	if (only_live && !any_alive(&i))
 		return 0;
 	if (found->instances++)
-		putchar('\n');
-	instance_print(&i, dir, command_colour(stdout), now_ns(), stdout);
+		putchar(found->json ? ',' : '\n');
+	if (found->json)
+		instance_print_json(&i, dir, now_ns(), stdout);
+	else
+		instance_print(&i, dir, command_colour(stdout), now_ns(), stdout);
 	for (unsigned p = 0; p < LEDGER_PROGRAMS; p++)
 		found->broken |= !instance_alive(&i, (enum ledger_program)p);
 	return 0;
@@ -85,13 +90,18 @@ static void show_all(struct found *found)
 
 static void help(void)
 {
-	puts("flowner status [--runtime-dir DIR]\n"
+	puts("flowner status [--json] [--runtime-dir DIR]\n"
 	     "\n"
 	     "Shows the programs, counters and losses of every flowner that runs as root on\n"
 	     "this machine, or of the one with runtime directory DIR. The numbers are read\n"
 	     "while they change: a difference is what is under way, none when all is quiet.\n"
 	     "Owners are counted once for each end of a connection, at its end: by the way\n"
 	     "they were found, or why they are unknown.\n"
+	     "\n"
+	     "With --json the same as one JSON object, whose keys stay as they are:\n"
+	     "version, and instances, each with runtime_dir, programs (state, pid, uptime),\n"
+	     "balance and output_balance (balanced: nothing is missing), losses by stage\n"
+	     "and reason, rings, tiers, outputs, and all counters.\n"
 	     "\n"
 	     "Exit status: 0; 1 a program of theirs does not run; 3 no flowner runs.");
 }
@@ -100,6 +110,7 @@ int command_status(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"runtime-dir", required_argument, NULL, 'R'},
+		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -113,6 +124,9 @@ int command_status(int argc, char **argv)
 		switch (c) {
 		case 'R':
 			dir = optarg;
+			break;
+		case 'j':
+			found.json = true;
 			break;
 		case 'h':
 			help();
@@ -129,10 +143,14 @@ int command_status(int argc, char **argv)
 		snprintf(why, sizeof(why), "unexpected argument %s", argv[optind]);
 		return command_usage("status", why);
 	}
+	if (found.json)
+		fputs("{\"version\":\"" FLOWNER_VERSION "\",\"instances\":[", stdout);
 	if (dir)
 		r = show(dir, false, &found);
 	else
 		show_all(&found);
+	if (found.json)
+		puts("]}");
 	if (r < 0 && r != -ENOENT) {
 		log_error("%s: %s", dir, strerror(-r));
 		return COMMAND_EXIT_OS;

@@ -187,7 +187,6 @@ static int read_quiet(int fd, struct ledger_file *ret)
 		uint64_t turn;
 		int r = read_at(fd, ret, sizeof(*ret), 0);
 
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (r == 0)
 			r = read_at(fd, &turn, sizeof(turn), offsetof(struct ledger_file, turn));
 		if (r < 0 || (ret->turn == turn && !(turn & 1)) || try == READ_TRIES)

@@ -102,7 +102,7 @@ static inline void ledger_add(struct ledger *l, unsigned counter, uint64_t n)
 
 	/* One writer: a plain load and an atomic store, so that a reader never sees half a value.
 	 */
-	__atomic_store_n(v, __atomic_load_n(v, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+	__atomic_store_n(v, __atomic_load_n(v, __ATOMIC_RELAXED) + n, __ATOMIC_RELEASE);
 }
 
 /*
@@ -111,8 +111,8 @@ static inline void ledger_add(struct ledger *l, unsigned counter, uint64_t n)
  */
 static inline void ledger_begin(struct ledger *l)
 {
+	/* Before any of them, which are stores with release. */
 	__atomic_store_n(&l->file->turn, l->file->turn | 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* before any of them */
 }
 
 static inline void ledger_end(struct ledger *l)
@@ -128,7 +128,7 @@ static inline uint64_t ledger_tier(int r)
 
 static inline void ledger_set(struct ledger *l, unsigned counter, uint64_t n)
 {
-	__atomic_store_n(&l->file->value[counter], n, __ATOMIC_RELAXED);
+	__atomic_store_n(&l->file->value[counter], n, __ATOMIC_RELEASE);
 }
 
 static inline uint64_t ledger_get(const struct ledger *l, unsigned counter)

@@ -238,6 +238,28 @@ static const char *const loss_stage_names[] = {
 	[RING_LOSS_RECORD_RING] = "record_ring",
 	[RING_LOSS_TAP] = "tap",
 	[RING_LOSS_FLOWS] = "flows",
+	[RING_LOSS_NETLINK] = "netlink",
+	[RING_LOSS_FLOW_TABLE] = "flow_table",
+	[RING_LOSS_PROCESS_CACHE] = "process_cache",
+	[RING_LOSS_NAME_CACHE] = "name_cache",
+	[RING_LOSS_AGGREGATES] = "aggregates",
+	[RING_LOSS_OUTPUT] = "output",
+	[RING_LOSS_INVALID] = "records",
+};
+
+static const char *const loss_reason_names[] = {
+	[RING_LOSS_KERNEL] = "buffer_full",
+	[RING_LOSS_PACKET_RING] = "full",
+	[RING_LOSS_RECORD_RING] = "full",
+	[RING_LOSS_TAP] = "overflow",
+	[RING_LOSS_FLOWS] = "killed",
+	[RING_LOSS_NETLINK] = "overflow",
+	[RING_LOSS_FLOW_TABLE] = "full",
+	[RING_LOSS_PROCESS_CACHE] = "full",
+	[RING_LOSS_NAME_CACHE] = "full",
+	[RING_LOSS_AGGREGATES] = "full",
+	[RING_LOSS_OUTPUT] = "refused",
+	[RING_LOSS_INVALID] = "invalid",
 };
 
 _Static_assert(COUNT(state_names) == RECORD_STATES, "every state has a name");
@@ -245,6 +267,8 @@ _Static_assert(COUNT(end_reason_names) == RECORD_END_REASONS, "every end reason 
 _Static_assert(COUNT(method_names) == RECORD_METHODS, "every method has a name");
 _Static_assert(COUNT(confidence_names) == RECORD_CONFIDENCES, "every confidence has a name");
 _Static_assert(COUNT(unknown_names) == RECORD_UNKNOWNS, "every reason has a name");
+_Static_assert(COUNT(loss_stage_names) == RING_LOSS_STAGES, "every stage has a name");
+_Static_assert(COUNT(loss_reason_names) == RING_LOSS_STAGES, "and a reason");
 _Static_assert(COUNT(runtime_names) == RECORD_RUNTIMES, "every runtime has a name");
 
 static const char *name_of(const char *const *names, size_t count, unsigned value)
@@ -300,4 +324,9 @@ const char *record_service_name(enum record_service s)
 const char *record_loss_stage_name(uint32_t stage)
 {
 	return name_of(loss_stage_names, COUNT(loss_stage_names), stage);
+}
+
+const char *record_loss_reason_name(uint32_t stage)
+{
+	return name_of(loss_reason_names, COUNT(loss_reason_names), stage);
 }

@@ -328,4 +328,6 @@ const char *record_confidence_name(enum record_confidence c);
 const char *record_unknown_name(enum record_unknown u);
 const char *record_runtime_name(enum record_runtime r);
 const char *record_service_name(enum record_service s); /* "" for NONE */
+/* Where, and why: the values of the labels of flowner_dropped_total, too. */
 const char *record_loss_stage_name(uint32_t stage);
+const char *record_loss_reason_name(uint32_t stage);

@@ -44,6 +44,15 @@ enum ring_loss_stage {
 	RING_LOSS_RECORD_RING = 3, /* records that found the enrich -> sink ring full */
 	RING_LOSS_TAP = 4,         /* perf records lost: owners may be missing, no packet is */
 	RING_LOSS_FLOWS = 5,       /* packets of flows that were open when enrich was killed */
+	/* From here on no packet is lost, but what could have been known about some. */
+	RING_LOSS_NETLINK = 6,       /* overruns of netlink sockets, replies that made no sense */
+	RING_LOSS_FLOW_TABLE = 7,    /* connections ended early: the flow table was full */
+	RING_LOSS_PROCESS_CACHE = 8, /* processes forgotten early */
+	RING_LOSS_NAME_CACHE = 9,    /* names forgotten early */
+	RING_LOSS_AGGREGATES = 10,   /* windows of enrich.aggregate closed early */
+	/* Sink's own: never in a ring. */
+	RING_LOSS_OUTPUT = 11,  /* records that an output refused for good */
+	RING_LOSS_INVALID = 12, /* records that failed validation */
 	RING_LOSS_STAGES,
 };
 

@@ -72,6 +72,8 @@ void tail_release(struct tail *t, struct ring_consumer *ring, const uint64_t cou
 		ring_release_to(ring, pos);
 		t->released = pos;
 	}
+	ledger_begin(t->ledger);
 	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
 		ledger_set(t->ledger, COUNTERS[i], totals[i]);
+	ledger_end(t->ledger);
 }
