@@ -29,7 +29,7 @@
 #include "shm/cleanup.h"
 
 #define S_NS             UINT64_C(1000000000)
-#define READY_LIMIT_NS   (10 * S_NS)
+#define READY_LIMIT_NS   (30 * S_NS) /* a seed over many processes on a busy machine */
 #define STOP_LIMIT_NS    (10 * S_NS) /* for each program */
 #define CONSUMER_WAIT_NS (3 * S_NS)  /* for a consumer that is just being restarted at the end */
 #define LINGER_EXTRA_NS  UINT64_C(200000000)

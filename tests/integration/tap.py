@@ -127,7 +127,7 @@ def spawn(argv, **kwargs):
     return p
 
 
-def stop(p, sig=signal.SIGTERM, timeout=20):
+def stop(p, sig=signal.SIGTERM, timeout=60):
     """Ends a process made by spawn(); returns its exit status."""
     if p.poll() is None:
         p.send_signal(sig)
@@ -139,7 +139,7 @@ def stop(p, sig=signal.SIGTERM, timeout=20):
     return p.returncode
 
 
-def wait_for(cond, timeout=20, step=0.02):
+def wait_for(cond, timeout=60, step=0.02):
     """Polls until cond() is true; its last value otherwise. A bound against hangs, not a measurement."""
     end = time.monotonic() + timeout
     while True:
