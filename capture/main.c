@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/examine.h"
 #include "capture/loop.h"
 #include "config/daemon.h"
 #include "config/log.h"
@@ -341,7 +342,7 @@ int main(int argc, char **argv)
 	int r = daemon_start(&d, argc, argv, own_options, own_option, &o);
 
 	if (r < 0)
-		r = run(&l, &o, &tap);
+		r = d.examine ? examine_capture(&d.config) : run(&l, &o, &tap);
 	for (size_t i = 0; i < l.n_sources; i++)
 		source_free(l.source[i]);
 	peer_deinit(&peer);

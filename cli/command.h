@@ -18,6 +18,7 @@
 
 int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_check_config(int argc, char **argv);
 int command_print_config(int argc, char **argv);
 int command_fields(int argc, char **argv);

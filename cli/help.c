@@ -8,6 +8,7 @@ static const char help[] =
 	"  flowner run [OPTION]... [FILTER] [-- COMMAND ARG...]\n"
 	"                          capture, and print or write records until Ctrl-C\n"
 	"  flowner status          counters of every running flowner, and what was lost\n"
+	"  flowner doctor          whether flowner can work here, and what to do about it\n"
 	"  flowner check-config [FILE]\n"
 	"                          check a configuration (/etc/flowner/flowner.yaml)\n"
 	"  flowner print-config [-c FILE] [--set KEY=VALUE]...\n"
@@ -15,16 +16,14 @@ static const char help[] =
 	"  flowner fields [FORMAT] what records hold, and its name in each format\n"
 	"  flowner tail [FILE] [EXPRESSION]\n"
 	"                          show, filter and follow a file of records\n"
-	"  flowner --version, flowner help [run|tail|expression]\n"
+	"  flowner --version, flowner COMMAND --help, flowner help expression\n"
 	"\n"
 	"Examples (as root):\n"
 	"  flowner run                               everything, as text\n"
 	"  flowner run -- curl http://example.com/   only what this command does\n"
 	"  flowner run -o ecs:flows.ndjson           ECS JSON, one object a line\n"
 	"  flowner run -i eth0 tcp port 443          a pcap-filter(7) expression\n"
-	"  flowner run -r trace.pcap                 a capture file (needs no root)\n"
-	"\n"
-	"Options of run: flowner run --help\n";
+	"  flowner run -r trace.pcap                 a capture file (needs no root)\n";
 
 static const char run_help[] =
 	"flowner run [OPTION]... [FILTER EXPRESSION] [-- COMMAND ARG...]\n"

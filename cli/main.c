@@ -39,6 +39,7 @@ static const struct {
 } commands[] = {
 	{"run", command_run},
 	{"status", command_status},
+	{"doctor", command_doctor},
 	{"check-config", command_check_config},
 	{"print-config", command_print_config},
 	{"fields", command_fields},

@@ -143,6 +143,9 @@ int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_op
 	if (o.print_config || o.check_config)
 		return 0;
 	d->runtime_dir = o.runtime_dir ? o.runtime_dir : DAEMON_RUNTIME_DIR;
+	d->examine = o.examine;
+	if (d->examine)
+		return -1;
 	if (open_ledger(d))
 		return 1;
 	r = notify_open();

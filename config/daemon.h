@@ -4,7 +4,7 @@
  * directory, ledger, readiness.
  *
  * Common options: -c FILE, --set KEY=VALUE, --runtime-dir DIR, -t/--check-config, --print-config,
- * --debug, -h/--help, -V/--version; each program adds its own.
+ * --examine, --debug, -h/--help, -V/--version; each program adds its own.
  *
  * Threads: one. Blocks: start-up only. Logs: the line that says why it gives up.
  */
@@ -36,7 +36,8 @@ struct daemon {
 	const char *runtime_dir; /* holds capture/, enrich/, sink/ */
 	struct ledger ledger;
 	bool ledger_open;
-	struct keeper keeper;               /* rings of an earlier life */
+	bool examine;         /* only look at this machine: no ledger, no supervisor */
+	struct keeper keeper; /* rings of an earlier life */
 	const struct config_checks *checks; /* for config_load(), NULL = none */
 	const char *file;                   /* of the command line: -c, NULL: the default */
 	const char **set;                   /* and --set, n_set of them */
@@ -47,7 +48,8 @@ struct daemon {
  * Parses the command line into @d, loads the configuration, opens RUNTIME_DIR/PROGRAM/ledger, and
  * connects to the supervisor. Own options go to @own(arg, name, value), which returns 0 or -EINVAL
  * after logging why. Returns -1 to go on, else the exit status to end with (0 help and the like,
- * 64 command line, 78 configuration, 1 other).
+ * 64 command line, 78 configuration, 1 other). With --examine (d->examine) nothing but the
+ * configuration is read, so that an instance that runs is not disturbed.
  */
 int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
 	int (*own)(void *arg, const char *name, const char *value), void *arg);

@@ -16,6 +16,7 @@ static const struct daemon_option common[] = {
 	{"runtime-dir", 0, "DIR", "where the programs of one instance meet"},
 	{"check-config", 't', NULL, "check the configuration and exit"},
 	{"print-config", 0, NULL, "print the merged configuration and exit"},
+	{"examine", 0, NULL, "print what flowner doctor asks for, and exit"},
 	{"debug", 0, NULL, "log more"},
 	{"help", 'h', NULL, "print this text"},
 	{"version", 'V', NULL, "print the version"},
@@ -106,6 +107,8 @@ static int set_common(struct options *o, const char *name, char *value)
 		o->check_config = true;
 	} else if (strcmp(name, "print-config") == 0) {
 		o->print_config = true;
+	} else if (strcmp(name, "examine") == 0) {
+		o->examine = true;
 	} else if (strcmp(name, "debug") == 0) {
 		o->debug = true;
 	} else if (strcmp(name, "help") == 0) {

@@ -19,7 +19,7 @@ struct options {
 	const char *runtime_dir; /* NULL: the default */
 	const char *set[OPTIONS_SET_MAX];
 	size_t n_set;
-	bool check_config, print_config, debug, help, version;
+	bool check_config, print_config, examine, debug, help, version;
 };
 
 /* Parses all of @argv. 0, or -EINVAL after logging why. */

@@ -21,6 +21,7 @@
 #include "config/notify.h"
 #include "config/privileges.h"
 #include "config/schedule.h"
+#include "enrich/examine.h"
 #include "enrich/loop.h"
 #include "enrich/owner.h"
 #include "enrich/pipeline.h"
@@ -201,7 +202,7 @@ int main(int argc, char **argv)
 		r = EXIT_USAGE_ERROR;
 		goto out;
 	}
-	r = run(&d, &a);
+	r = d.examine ? examine_enrich(&d.config) : run(&d, &a);
 	if (r < 0)
 		r = EXIT_FAILURE;
 out:

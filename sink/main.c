@@ -19,6 +19,7 @@
 #include "config/privileges.h"
 #include "flowner-version.h"
 #include "sink/checks.h"
+#include "sink/examine.h"
 #include "sink/loop.h"
 
 static const struct daemon_option OPTIONS[] = {
@@ -152,7 +153,7 @@ int main(int argc, char **argv)
 	int status = daemon_start(&d, argc, argv, OPTIONS, set_option, &options);
 
 	if (status < 0)
-		status = run(&d, &options);
+		status = d.examine ? examine_sink(&d.config) : run(&d, &options);
 	daemon_deinit(&d);
 	return status;
 }

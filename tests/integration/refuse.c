@@ -29,12 +29,18 @@ struct name {
 };
 
 static const struct name calls[] = {
+	{"adjtimex", SYS_adjtimex},
 	{"bind", SYS_bind},
+	{"clock_adjtime", SYS_clock_adjtime},
 	{"fsopen", SYS_fsopen},
+	{"io_uring_setup", SYS_io_uring_setup},
+	{"landlock_create_ruleset", SYS_landlock_create_ruleset},
+	{"memfd_create", SYS_memfd_create},
 	{"perf_event_open", SYS_perf_event_open},
 	{"pidfd_open", SYS_pidfd_open},
 	{"readlinkat", SYS_readlinkat},
 	{"sched_setattr", SYS_sched_setattr},
+	{"seccomp", SYS_seccomp},
 	{"setsockopt", SYS_setsockopt},
 	{"socket", SYS_socket},
 	{NULL, 0},
