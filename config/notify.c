@@ -3,6 +3,8 @@
 #include "config/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shm/cleanup.h"
@@ -18,6 +21,35 @@
 #define WAIT_MS 500
 
 static int notify_fd = -1;
+static int ready_fd = -1;           /* s6's */
+static uint64_t every_ms, alive_ms; /* words to a watchdog, CLOCK_MONOTONIC of the last one */
+
+/* The number in the variable @name, which is unset; 0 = none. */
+static uint64_t take_number(const char *name)
+{
+	const char *text = getenv(name);
+	uint64_t n = text && text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : 0;
+
+	unsetenv(name);
+	return n;
+}
+
+static void open_watchdog(void)
+{
+	uint64_t us = take_number("WATCHDOG_USEC"), pid = take_number("WATCHDOG_PID");
+
+	/* Another process's: it passed its environment on. */
+	every_ms = pid && pid != (uint64_t)getpid() ? 0 : us / 2000;
+	alive_ms = 0;
+}
+
+static void open_ready(void)
+{
+	uint64_t fd = take_number("NOTIFY_FD");
+
+	if (fd > STDERR_FILENO && fd < INT_MAX && fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
+		ready_fd = (int)fd;
+}
 
 int notify_open(void)
 {
@@ -27,6 +59,8 @@ int notify_open(void)
 	size_t len;
 
 	notify_close();
+	open_watchdog();
+	open_ready();
 	if (!path || !path[0])
 		return 0;
 	len = strlen(path);
@@ -53,10 +87,21 @@ int notify_open(void)
 	return 1;
 }
 
+/* s6 takes a line for readiness, and nothing else. */
+static void tell_ready(const char *state)
+{
+	if (ready_fd < 0 || strcmp(state, "READY=1") != 0)
+		return;
+	(void)!write(ready_fd, "\n", 1);
+	close(ready_fd);
+	ready_fd = -1;
+}
+
 int notify_send(const char *state)
 {
 	ssize_t n;
 
+	tell_ready(state);
 	if (notify_fd < 0)
 		return 0;
 	do {
@@ -92,8 +137,28 @@ int notify_send_fds(const char *state, const int *fds, size_t n)
 	return sent < 0 ? -errno : 1;
 }
 
+int notify_alive(int timeout_ms)
+{
+	struct timespec t;
+	uint64_t now, left;
+
+	if (!every_ms || notify_fd < 0)
+		return timeout_ms;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	if (now - alive_ms >= every_ms) {
+		(void)notify_send("WATCHDOG=1"); /* lost: the next one is in time, too */
+		alive_ms = now;
+	}
+	left = every_ms - (now - alive_ms);
+	return timeout_ms < 0 || (uint64_t)timeout_ms > left ? (int)left : timeout_ms;
+}
+
 void notify_close(void)
 {
+	if (ready_fd >= 0)
+		close(ready_fd);
+	ready_fd = -1;
 	if (notify_fd >= 0)
 		close(notify_fd);
 	notify_fd = -1;

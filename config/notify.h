@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readiness for a supervisor: sd_notify(3)'s datagrams to $NOTIFY_SOCKET, written from the
- * protocol's description there.
+ * Readiness and signs of life for a supervisor: sd_notify(3)'s datagrams to $NOTIFY_SOCKET, written
+ * from the protocol's description there; or for s6, readiness alone, as a line to the descriptor
+ * that $NOTIFY_FD names.
  *
  * Threads: one. Blocks: only where it says so. Logs: no. Errors: 1 sent; 0 no supervisor listens;
  * -errno.
@@ -22,4 +23,10 @@ int notify_send(const char *state);
  * supervisor that has too many messages unread.
  */
 int notify_send_fds(const char *state, const int *fds, size_t n);
+/*
+ * For a loop, before it waits for @timeout_ms (-1 = for ever): says that we live if $WATCHDOG_USEC
+ * wants to hear it and half of that time has passed. Returns how long to wait at most so that the
+ * next word is in time.
+ */
+int notify_alive(int timeout_ms);
 void notify_close(void);

@@ -401,7 +401,7 @@ static void sleep_and_hear(struct loop *l)
 
 	prepare_poll(l);
 	timeout = may_read(l) && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
-	if (poll(l->poll, l->n_poll, timeout) < 0)
+	if (poll(l->poll, l->n_poll, notify_alive(timeout)) < 0)
 		return;
 	/* Woken otherwise, the request may stand: at worst one ring too many. */
 	if (l->ring && l->poll[SLOT_RING].revents)
@@ -430,7 +430,7 @@ static void wait_for_sink(void *arg)
 		{.fd = l->sink_fd, .events = POLLIN},
 	};
 
-	if (poll(fds, 2, EMIT_WAIT_NS / (int)MS) <= 0)
+	if (poll(fds, 2, notify_alive(EMIT_WAIT_NS / (int)MS)) <= 0)
 		return;
 	if (fds[1].revents)
 		hear_sink(l);

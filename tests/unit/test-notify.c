@@ -3,6 +3,7 @@
 #include "config/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -35,6 +36,66 @@ static const char *received(int fd)
 
 	text[n > 0 ? n : 0] = '\0';
 	return text;
+}
+
+static void test_watchdog(void)
+{
+	char path[64], pid[16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/watchdog", folder);
+	fd = listen_at(path, false);
+	setenv("NOTIFY_SOCKET", path, 1);
+	tap_is_int(notify_open(), 1, "a supervisor without a watchdog");
+	tap_is_int(notify_alive(-1), -1, "waits as long as it likes");
+	tap_is_str(received(fd), "", "and hears nothing");
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("NOTIFY_SOCKET", path, 1);
+	setenv("WATCHDOG_USEC", "20000000", 1);
+	setenv("WATCHDOG_PID", pid, 1);
+	tap_is_int(notify_open(), 1, "one with a watchdog");
+	tap_ok(!getenv("WATCHDOG_USEC") && !getenv("WATCHDOG_PID"), "not passed on to children");
+	tap_ok(notify_alive(-1) == 10000, "the next word is due after half of the time");
+	tap_is_str(received(fd), "WATCHDOG=1", "the first one at once");
+	tap_is_int(notify_alive(5), 5, "a shorter wait stays");
+	tap_is_str(received(fd), "", "not more often than needed");
+
+	setenv("NOTIFY_SOCKET", path, 1);
+	setenv("WATCHDOG_USEC", "2", 1);
+	tap_is_int(notify_open(), 1, "an interval below a millisecond");
+	tap_is_int(notify_alive(-1), -1, "is none");
+
+	setenv("NOTIFY_SOCKET", path, 1);
+	setenv("WATCHDOG_USEC", "2000", 1);
+	setenv("WATCHDOG_PID", "1", 1);
+	tap_is_int(notify_open(), 1, "a watchdog over another process");
+	tap_is_int(notify_alive(-1), -1, "is not ours");
+	close(fd);
+	unlink(path);
+}
+
+static void test_ready_fd(void)
+{
+	char number[16];
+	int fds[2];
+
+	if (pipe2(fds, O_NONBLOCK))
+		tap_bail("no pipe");
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	unsetenv("NOTIFY_SOCKET");
+	setenv("NOTIFY_FD", number, 1);
+	tap_is_int(notify_open(), 0, "s6: no socket");
+	tap_ok(fcntl(fds[1], F_GETFD) & FD_CLOEXEC, "its descriptor is not passed on");
+	notify_send("STATUS=attached");
+	tap_ok(read(fds[0], number, 1) < 0, "other messages are not for it");
+	notify_send("READY=1");
+	tap_ok(read(fds[0], number, sizeof(number)) == 1 && number[0] == '\n', "a line when ready");
+	tap_is_int(read(fds[0], number, 1), 0, "and the end");
+	close(fds[0]);
+	setenv("NOTIFY_FD", "1", 1);
+	notify_open();
+	tap_ok(fcntl(1, F_GETFD) == 0, "standard output is left alone");
 }
 
 int main(void)
@@ -96,6 +157,8 @@ int main(void)
 	tap_is_int(notify_send("READY=1"), 0, "leaves nothing open");
 	setenv("NOTIFY_SOCKET", "", 1);
 	tap_is_int(notify_open(), 0, "an empty variable");
+	test_watchdog();
+	test_ready_fd();
 	rmdir(folder);
 	return tap_done();
 }
