@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -126,23 +128,52 @@ static int give_to(const char *path, uid_t uid)
 	return 0;
 }
 
+/*
+ * Whether what is made in @path's folder belongs to @peer_uid's group. A program without root
+ * cannot give a socket away; such a folder does it: of ours, with that group and the set-group-ID
+ * bit.
+ */
+static bool folder_gives_to(const char *path, uid_t peer_uid)
+{
+	const struct passwd *peer;
+	const char *slash = strrchr(path, '/');
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat st;
+
+	if (!slash || slash == path || geteuid() == 0 || peer_uid == geteuid())
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode) || !(st.st_mode & S_ISGID))
+		return false;
+	peer = getpwuid(peer_uid);
+	return peer && peer->pw_gid == st.st_gid && peer->pw_gid != 0;
+}
+
 int handover_listen(const char *path, uid_t peer_uid, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un address;
 	int r = address_of(path, &address);
+	bool by_group;
+	mode_t mask;
 
 	if (r == 0)
 		r = remove_old(path);
 	if (r)
 		return r;
+	by_group = folder_gives_to(path, peer_uid);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* unix(7): the file is born with the socket's own mode, never wider. */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	/* unix(7): the file is born with the socket's own mode, less the umask; never wider. */
+	if (fchmod(fd, by_group ? 0660 : 0600) < 0)
 		return -errno;
-	r = give_to(path, peer_uid);
+	mask = umask(by_group ? 0117 : 0177);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r)
+		return r;
+	r = by_group ? 0 : give_to(path, peer_uid);
 	if (r)
 		return r;
 	if (listen(fd, BACKLOG) < 0)

@@ -67,7 +67,9 @@ bool handover_netns_alive(const struct handover_netns_entry *e);
 
 /*
  * Listens at @path (an old socket file there is replaced), mode 0600, owned by @peer_uid so that
- * only this user (and root) can connect. Returns the listening descriptor in *ret.
+ * only this user (and root) can connect. Without root that needs a folder that gives the socket to
+ * the peer's group (mode 2755, its group that of @peer_uid): its mode is 0660 then. Returns the
+ * listening descriptor in *ret.
  */
 int handover_listen(const char *path, uid_t peer_uid, int *ret_fd);
 

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -444,6 +446,42 @@ static void test_peers(void)
 	unlink(path);
 }
 
+/* A service without root cannot give its socket away: its folder does, to the peer's group. */
+static void test_by_group(void)
+{
+	const uid_t own = 2, peer = 65534;
+	const struct passwd *entry = getpwuid(peer);
+	static const mode_t modes[] = {0755, 02755};
+
+	if (geteuid() != 0 || !entry || !entry->pw_gid) {
+		tap_skip("a socket given by its folder", "needs root and a user 65534");
+		return;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		int status, listener, want = modes[i] & S_ISGID ? 0 : -EPERM;
+		struct stat st;
+		pid_t child;
+
+		if (chown(folder, own, entry->pw_gid) || chmod(folder, modes[i]))
+			tap_bail("no folder");
+		child = fork();
+		if (child == 0) {
+			umask(077);
+			if (setgroups(0, NULL) || setresgid(own, own, own) ||
+				setresuid(own, own, own))
+				_exit(2);
+			_exit(handover_listen(path, peer, &listener) != want);
+		}
+		waitpid(child, &status, 0);
+		tap_is_int(status, 0, want ? "not in an ordinary folder" : "listen as a service");
+		if (!want)
+			tap_ok(lstat(path, &st) == 0 && (st.st_mode & 07777) == 0660 &&
+					st.st_uid == own && st.st_gid == entry->pw_gid,
+				"the socket is for the peer's group, too");
+		unlink(path);
+	}
+}
+
 int main(void)
 {
 	unsigned before = open_fds();
@@ -459,6 +497,7 @@ int main(void)
 	tap_is_int(open_fds(), before, "no descriptor is left");
 	test_listen();
 	test_peers();
+	test_by_group();
 	rmdir(folder);
 	return tap_done();
 }
