@@ -105,10 +105,48 @@ static int mount_detached(int *ret_fd)
 	return 0;
 }
 
+static int open_format(int dir_fd, const char *event)
+{
+	char path[128];
+	int n = snprintf(path, sizeof(path), "events/%s/format", event);
+	int fd;
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || errno != ENOENT)
+		return fd < 0 ? -errno : fd;
+	snprintf(path, sizeof(path), "%s", event);
+	if (strchr(path, '/'))
+		*strchr(path, '/') = '.';
+	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Copies of the descriptions that a service manager made for us, for tracefs is closed to all but
+ * root; named like the event with a dot for the slash. If they are none, it found none either.
+ */
+static int open_copies(int *ret_fd)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	_cleanup_close_ int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	char text[TRACEFS_FORMAT_MAX];
+	uint64_t id;
+
+	if (fd < 0 || tracefs_read_format(fd, "fib/fib_table_lookup", text) < 0 ||
+		tracefs_parse_id(text, &id) < 0)
+		return -ENOENT;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 int tracefs_open(int *ret_fd)
 {
 	static const char *const dirs[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
 
+	if (open_copies(ret_fd) == 0)
+		return 0;
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
 		_cleanup_close_ int fd = open(dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		struct statfs st;
@@ -123,16 +161,11 @@ int tracefs_open(int *ret_fd)
 
 int tracefs_read_format(int dir_fd, const char *event, char buf[TRACEFS_FORMAT_MAX])
 {
-	_cleanup_close_ int fd = -1;
-	char path[128];
+	_cleanup_close_ int fd = open_format(dir_fd, event);
 	size_t len = 0;
-	int n = snprintf(path, sizeof(path), "events/%s/format", event);
 
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
-	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	while (len < TRACEFS_FORMAT_MAX - 1) {
 		ssize_t got = read(fd, buf + len, TRACEFS_FORMAT_MAX - 1 - len);
 

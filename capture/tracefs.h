@@ -20,8 +20,9 @@ int tracefs_parse_id(const char *format, uint64_t *ret);
 int tracefs_parse_field(const char *format, const char *name, struct tap_field *ret);
 
 /*
- * A directory descriptor of tracefs: where it is mounted, else a detached mount of our own that
- * nobody else sees and that ends with the descriptor. -ENOENT/-EPERM/-ENOSYS: neither is possible.
+ * A directory descriptor of tracefs: copies in $CREDENTIALS_DIRECTORY (contrib/systemd), where it
+ * is mounted, else a detached mount of our own that nobody else sees and that ends with the
+ * descriptor. -ENOENT/-EPERM/-ENOSYS: none of these is possible.
  */
 int tracefs_open(int *ret_fd);
 

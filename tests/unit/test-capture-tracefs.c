@@ -3,6 +3,8 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "capture/tracefs.h"
 
@@ -24,6 +26,32 @@ static void check_field(const char *name, int offset, int size)
 
 	tap_ok(r == 0 && f.offset == offset && f.size == size, "%s is at %d, %d bytes", name,
 		offset, size);
+}
+
+/* What a service manager puts there for a program that may not look itself. */
+static void test_copies(void)
+{
+	char folder[] = "/tmp/flowner-test-XXXXXX", file[64], buf[TRACEFS_FORMAT_MAX];
+	uint64_t id = 0;
+	int dir, fd;
+
+	if (!mkdtemp(folder))
+		tap_bail("no folder");
+	snprintf(file, sizeof(file), "%s/fib.fib_table_lookup", folder);
+	fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, fib, strlen(fib)) != (ssize_t)strlen(fib))
+		tap_bail("no file");
+	close(fd);
+	setenv("CREDENTIALS_DIRECTORY", folder, 1);
+	tap_is_int(tracefs_open(&dir), 0, "a folder of copies");
+	tap_ok(tracefs_read_format(dir, "fib/fib_table_lookup", buf) == 0 &&
+			tracefs_parse_id(buf, &id) == 0 && id == 2264,
+		"a copy is read");
+	tap_is_int(tracefs_read_format(dir, "sock/inet_sock_set_state", buf), -ENOENT,
+		"one that is not there");
+	close(dir);
+	unlink(file);
+	rmdir(folder);
 }
 
 int main(void)
@@ -54,5 +82,6 @@ int main(void)
 	tap_is_int(tracefs_parse_id("name: x\n", &id), -ENOENT, "no id");
 	tap_is_int(tracefs_parse_id("name: x\nID: x\n", &id), -EPROTO, "an id that is no number");
 	tap_is_int(tracefs_parse_id("name: x\nID: 99999999999\n", &id), -EPROTO, "too big an id");
+	test_copies();
 	return tap_done();
 }
