@@ -219,10 +219,10 @@ static void add_arg(struct child *c, const char *arg)
 static int make_child(struct plan *p, unsigned i, const char *name)
 {
 	struct child *c = &p->child[i];
-	int r = supervise_find(name, FLOWNER_LIBEXECDIR, c->path, sizeof(c->path));
+	int r = supervise_find(name, FLOWNER_SBINDIR, c->path, sizeof(c->path));
 
 	if (r < 0) {
-		log_error("%s: not found beside flowner, in " FLOWNER_LIBEXECDIR " or in $PATH",
+		log_error("%s: not found beside flowner, in " FLOWNER_SBINDIR " or in $PATH",
 			name);
 		return COMMAND_EXIT_OS;
 	}

@@ -156,9 +156,9 @@ static bool try_dir(const char *dir, size_t dir_len, const char *name, char *ret
 	return n > 0 && (size_t)n < size && access(ret, X_OK) == 0;
 }
 
-int supervise_find(const char *name, const char *libexecdir, char *ret, size_t size)
+int supervise_find(const char *name, const char *sbindir, char *ret, size_t size)
 {
-	char self[4096];
+	char self[4096], beside[4096 + 16];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *slash, *path = getenv("PATH");
 
@@ -168,7 +168,11 @@ int supervise_find(const char *name, const char *libexecdir, char *ret, size_t s
 	slash = strrchr(self, '/');
 	if (slash && try_dir(self, (size_t)(slash - self), name, ret, size))
 		return 0;
-	if (try_dir(libexecdir, strlen(libexecdir), name, ret, size))
+	/* Installed, wherever that is. */
+	n = slash ? snprintf(beside, sizeof(beside), "%.*s/../sbin", (int)(slash - self), self) : 0;
+	if (n && try_dir(beside, (size_t)n, name, ret, size))
+		return 0;
+	if (try_dir(sbindir, strlen(sbindir), name, ret, size))
 		return 0;
 	while (path && *path) {
 		size_t len = strcspn(path, ":");

@@ -84,10 +84,10 @@ void supervise_is_ready(struct child *c);
 int supervise_exit_status(int wait_status);
 
 /*
- * Finds program @name: beside our own executable, in @libexecdir, in $PATH. -ENOENT: nowhere;
- * -ENAMETOOLONG.
+ * Finds program @name: beside our own executable, in ../sbin from there, in @sbindir, in $PATH.
+ * -ENOENT: nowhere; -ENAMETOOLONG.
  */
-int supervise_find(const char *name, const char *libexecdir, char *ret, size_t size);
+int supervise_find(const char *name, const char *sbindir, char *ret, size_t size);
 
 /* The socket for readiness messages, at @path. */
 int supervise_listen(const char *path, int *ret_fd);

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd units are valid, and exposed no more than promised, by `systemd-analyze`."""
+import json
+import os
+import shutil
+
+import tap
+
+# Tenths, as systemd-analyze counts: what a program of its kind cannot do without is most of it.
+EXPOSURE = {"capture": 15, "enrich": 15, "sink": 5}
+
+if not shutil.which("systemd-analyze"):
+    tap.skip_all("no systemd-analyze: install the package systemd (contrib/packages)")
+
+# They name the installed programs; here those of the build stand for them.
+folder = tap.tmpdir()
+built = os.path.join(tap.BUILD, "contrib", "systemd")
+for name in EXPOSURE:
+    with open(os.path.join(built, f"flowner-{name}.service"), encoding="utf-8") as f:
+        lines = f.read().split("\n")
+    program = tap.program(f"flowner-{name}")
+    at = [i for i, line in enumerate(lines) if line.startswith("ExecStart=")]
+    tap.ok(len(at) == 1 and lines[at[0]].endswith(f"/sbin/flowner-{name}"), f"{name}: starts the installed program", lines)
+    lines[at[0]] = f"ExecStart={program}"
+    with open(os.path.join(folder, f"flowner-{name}.service"), "w", encoding="utf-8") as f:
+        f.write("\n".join(lines))
+shutil.copy(os.path.join(tap.SOURCE, "contrib", "systemd", "flowner.target"), folder)
+units = sorted(os.path.join(folder, f) for f in os.listdir(folder))
+
+r = tap.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units])
+tap.is_(r.stdout + r.stderr, "", "nothing is wrong with the units")
+tap.is_(r.returncode, 0, "verify says so")
+
+for name, limit in EXPOSURE.items():
+    unit = os.path.join(folder, f"flowner-{name}.service")
+    r = tap.run(["systemd-analyze", "security", "--offline=true", f"--threshold={limit}", "--no-pager", unit])
+    last = (r.stdout.strip().splitlines() or [r.stderr])[-1]
+    tap.ok(r.returncode == 0, f"{name}: exposure at most {limit / 10}", last)
+    tap.note(last)
+    r = tap.run(["systemd-analyze", "security", "--offline=true", "--json=short", unit])
+    for item in json.loads(r.stdout) if r.returncode == 0 else []:
+        if item["exposure"]:
+            tap.note(f"  {item['exposure']} {item['name']}")
+
+# A threshold that fails is seen to fail.
+r = tap.run(["systemd-analyze", "security", "--offline=true", "--threshold=1", units[1]])
+tap.ok(r.returncode != 0, "a stricter limit would be missed")
+
+tap.done()
