@@ -322,7 +322,7 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 		r = start_sources(l);
 	if (r)
 		return r;
-	l->interval_ns = c->metrics.interval_ns;
+	l->interval_ns = c->metrics.losses_ns;
 	log_start(l);
 	return loop_run(l) < 0 ? 1 : 0;
 }

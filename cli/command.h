@@ -22,6 +22,7 @@ int command_doctor(int argc, char **argv);
 int command_check_config(int argc, char **argv);
 int command_print_config(int argc, char **argv);
 int command_fields(int argc, char **argv);
+int command_metrics(int argc, char **argv);
 int command_tail(int argc, char **argv);
 
 void command_help(FILE *f);

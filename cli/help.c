@@ -9,6 +9,7 @@ static const char help[] =
 	"                          capture, and print or write records until Ctrl-C\n"
 	"  flowner status          counters of every running flowner, and what was lost\n"
 	"  flowner doctor          whether flowner can work here, and what to do about it\n"
+	"  flowner metrics         the counters as Prometheus text, once or served\n"
 	"  flowner check-config [FILE]\n"
 	"                          check a configuration (/etc/flowner/flowner.yaml)\n"
 	"  flowner print-config [-c FILE] [--set KEY=VALUE]...\n"

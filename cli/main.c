@@ -43,6 +43,7 @@ static const struct {
 	{"check-config", command_check_config},
 	{"print-config", command_print_config},
 	{"fields", command_fields},
+	{"metrics", command_metrics},
 	{"tail", command_tail},
 	{"help", command_show_help},
 	{"--help", command_show_help},

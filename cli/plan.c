@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/exporter.h"
 #include "config/log.h"
 #include "config/privileges.h"
 #include "flowner-version.h"
@@ -20,7 +21,9 @@
 #define RUN_FIRST_INFO_NS UINT64_C(500000000) /* so that a person sees long connections at once */
 #define UNSET_NS          UINT64_MAX          /* no source has named it */
 
-static const char *const numeric_user[LEDGER_PROGRAMS] = {"60801", "60802", "60803"};
+#define USERS (LEDGER_PROGRAMS + 1) /* the last one is that of the metrics */
+
+static const char *const numeric_user[USERS] = {"60801", "60802", "60803", "60804"};
 
 static int out_of_memory(void)
 {
@@ -67,7 +70,7 @@ static int set_outputs(struct config *c, const char *const *text, size_t n)
 
 static char **user_of(struct config *c, unsigned program)
 {
-	char **user[LEDGER_PROGRAMS] = {&c->capture.user, &c->enrich.user, &c->output.user};
+	char **user[USERS] = {&c->capture.user, &c->enrich.user, &c->output.user, &c->metrics.user};
 
 	return user[program];
 }
@@ -86,7 +89,7 @@ static int set_defaults(struct config *c)
 
 	if (r)
 		return r;
-	for (unsigned i = 0; i < LEDGER_PROGRAMS; i++) {
+	for (unsigned i = 0; i < USERS; i++) {
 		char **user = user_of(c, i);
 		const char *value = numeric_user[i];
 
@@ -272,6 +275,7 @@ static int make_children(struct plan *p)
 		add_arg(enrich, p->tree);
 	}
 	p->child[LEDGER_OF_SINK].stdout_open = true;
+	exporter_plan(&p->exporter, &p->config, p->config_path, p->runtime.path);
 	return 0;
 }
 

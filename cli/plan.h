@@ -20,6 +20,7 @@ struct plan {
 	uid_t uid[LEDGER_PROGRAMS];
 	gid_t gid[LEDGER_PROGRAMS];
 	struct child child[LEDGER_PROGRAMS];
+	struct child exporter; /* cli/exporter.h; no name = not wanted */
 	char **envp; /* of the three programs; owned array of borrowed strings but for the first */
 	int notify_fd;
 	uint64_t first_info_ns; /* the schema's default of enrich.first_info */

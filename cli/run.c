@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/exporter.h"
 #include "cli/instance.h"
 #include "cli/launch.h"
 #include "cli/arguments.h"
@@ -194,6 +195,8 @@ static void reap(struct run *r)
 			r->launch.pid = 0;
 			r->command_status = supervise_exit_status(wait_status);
 			stop_soon(r);
+		} else {
+			exporter_died(&r->plan.exporter, pid, wait_status, r->now_ns);
 		}
 		dead = (siginfo_t){0};
 	}
@@ -397,6 +400,8 @@ static bool step(struct run *r)
 	start_due(r);
 	if (r->phase == STARTING && all_up(r))
 		begin(r);
+	if (r->once_ready)
+		exporter_start_due(&r->plan.exporter, r->plan.envp, r->now_ns);
 	if (r->plan.offline && r->once_ready &&
 		r->plan.child[LEDGER_OF_CAPTURE].state == CHILD_ENDED)
 		stop_now(r); /* the file has been read to its end */
@@ -445,6 +450,8 @@ static int timeout_ms(const struct run *r)
 
 	if (r->progress_ns < at)
 		at = r->progress_ns;
+	if (r->once_ready && exporter_due_ns(&r->plan.exporter) < at)
+		at = exporter_due_ns(&r->plan.exporter);
 	if (r->phase == STOPPING) {
 		if (r->stop_end_ns && r->stop_end_ns < at)
 			at = r->stop_end_ns;
@@ -547,6 +554,7 @@ static int run(struct run *r, const struct arguments *o)
 		r->progress_ns = r->now_ns;
 	enter(r, STARTING, READY_LIMIT_NS);
 	loop(r);
+	exporter_end(&r->plan.exporter);
 	report(r);
 	if (r->status)
 		return r->status;

@@ -116,7 +116,11 @@ struct config {
 		uint64_t args; /* bytes of a command line that are kept */
 	} limits;
 	struct {
-		uint64_t interval_ns; /* how often kernel counters are polled and losses recorded */
+		uint64_t losses_ns;   /* how often kernel counters are polled and losses recorded */
+		char *textfile;       /* "" = none */
+		uint64_t interval_ns; /* how often that is written */
+		char *listen;         /* "" = nowhere; config/metrics-listen.h */
+		char *user;           /* of the program that does both */
 	} metrics;
 };
 

@@ -2,9 +2,11 @@
 /* The one table of configuration keys: name, type, range, default, help, place in struct config. */
 #include "config/schema.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "config/config.h"
+#include "config/metrics-listen.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -74,6 +76,26 @@ static const char *check_netns(const char *value)
 	if (value[0] == '-' || (!path && strchr(value, '/')) || strcmp(value, ".") == 0 ||
 		strcmp(value, "..") == 0)
 		return "is neither the name of a network namespace nor an absolute path";
+	return NULL;
+}
+
+static const char *check_textfile(const char *value)
+{
+	if (value[0] && (value[0] != '/' || value[strlen(value) - 1] == '/'))
+		return "is not the absolute path of a file";
+	return NULL;
+}
+
+static const char *check_listen(const char *value)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	int r = value[0] ? metrics_listen_parse(value, &address, &len) : 0;
+
+	if (r == -EADDRNOTAVAIL)
+		return "is no loopback address: others than this host could ask there";
+	if (r < 0)
+		return "is not 127.0.0.1:PORT, [::1]:PORT or the absolute path of a unix socket";
 	return NULL;
 }
 
@@ -177,9 +199,24 @@ const struct schema_key schema_keys[] = {
 	{KEY(limits, args, args), .type = SCHEMA_SIZE, .max = 4 * KIB, .initial = "1KiB",
 		.help = "Bytes kept of a command line; 0B keeps none."},
 
-	{KEY(metrics, interval, interval_ns), .type = SCHEMA_DURATION, .min = 100 * MS, .max = H,
+	{KEY(metrics, losses, losses_ns), .type = SCHEMA_DURATION, .min = 100 * MS, .max = H,
 		.initial = "1s",
-		.help = "How often the kernel's counters are read and losses recorded."},
+		.help = "How often the kernel's counters are read, and losses of one kind "
+			"recorded."},
+	{KEY(metrics, textfile, textfile), .type = SCHEMA_STRING, .max = 4095, .initial = "",
+		.check = check_textfile,
+		.help = "A file for the counters as Prometheus text, replaced as a whole; empty "
+			"means none."},
+	{KEY(metrics, interval, interval_ns), .type = SCHEMA_DURATION, .min = 100 * MS, .max = H,
+		.initial = "15s", .help = "How often metrics.textfile is written."},
+	{KEY(metrics, listen, listen), .type = SCHEMA_STRING, .max = 107, .initial = "",
+		.check = check_listen,
+		.help = "Where GET /metrics is answered: 127.0.0.1:PORT, [::1]:PORT or a unix "
+			"socket's path."},
+	{KEY(metrics, user, user), .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_user,
+		.initial = "flowner-metrics",
+		.help = "User, by name or number, that the program behind both becomes after "
+			"start-up."},
 };
 _Static_assert(sizeof(schema_keys) / sizeof(schema_keys[0]) <= SCHEMA_KEYS_MAX, "bound of readers");
 const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
@@ -229,7 +266,7 @@ const struct schema_section schema_sections[] = {
 	{"enrich", "flowner-enrich: how owners are found, when records are written"},
 	{"output", "flowner-sink: where records go"},
 	{"limits", "bounds of memory and time"},
-	{"metrics", "counters"},
+	{"metrics", "counters, losses, and who may see them"},
 };
 _Static_assert(sizeof(schema_sections) / sizeof(schema_sections[0]) <= SCHEMA_SECTIONS_MAX,
 	"bound of readers");

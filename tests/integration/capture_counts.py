@@ -107,7 +107,7 @@ second_totals = capture.parse(second)[1]
 tap.is_(first_totals["packets"] + second_totals["packets"], 3000, "two consumers in turn read everything once")
 
 # Killed: what it had in hand is counted by its next life.
-c = capture.Capture(b).start("-i", "v0", "-f", ONLY, "--set", "metrics.interval=100ms", *OPTIONS)
+c = capture.Capture(b).start("-i", "v0", "-f", ONLY, "--set", "metrics.losses=100ms", *OPTIONS)
 flood(a, 2000)
 c.stop(signal.SIGKILL)
 before = c.ledger()
