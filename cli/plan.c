@@ -169,20 +169,48 @@ static int find_users(struct plan *p)
 	return 0;
 }
 
-/* The merged configuration, checked once and the same for all three, goes to a file of the run. */
-static int write_config(struct plan *p)
+/*
+ * The merged configuration, checked once and the same for all three, goes to a file of the run: as
+ * a whole, for it may be there already and be read at this moment.
+ */
+static int write_config(struct plan *p, const struct config *c)
 {
+	char path[sizeof(p->config_path) + 8];
 	_cleanup_fclose_ FILE *f = NULL;
 	int r;
 
 	snprintf(p->config_path, sizeof(p->config_path), "%s/flowner.yaml", p->runtime.path);
-	f = fopen(p->config_path, "wxe");
-	r = f ? config_print(&p->config, f) : -errno;
-	if (!r && (fflush(f) || fchmod(fileno(f), 0644)))
+	snprintf(path, sizeof(path), "%s.new", p->config_path);
+	unlink(path);
+	f = fopen(path, "wxe");
+	r = f ? config_print(c, f) : -errno;
+	if (!r && (fflush(f) || fchmod(fileno(f), 0644) || rename(path, p->config_path)))
 		r = -errno;
 	if (r)
 		log_error("%s: %s", p->config_path, strerror(r < 0 ? -r : EIO));
 	return r ? COMMAND_EXIT_OS : 0;
+}
+
+int plan_reload(struct plan *p)
+{
+	struct plan next = {.options = p->options, .offline = p->offline};
+	int r = load(&next);
+
+	if (!r)
+		r = write_config(p, &next.config);
+	if (r) {
+		log_warning("the configuration is not taken over, the one before it stays");
+	} else {
+		struct config old = p->config;
+
+		/* What capture waits for stays as it is until it ends. */
+		next.config.capture.batch_timeout_ns = old.capture.batch_timeout_ns;
+		p->config = next.config;
+		next.config = old;
+		p->to_stdout = next.to_stdout;
+	}
+	config_deinit(&next.config);
+	return r;
 }
 
 /* The environment without FLOWNER_SECTION__KEY, which is in the merged configuration already. */
@@ -321,7 +349,7 @@ int plan_make(struct plan *p, const struct arguments *o, pid_t command_pid)
 		log_error("%s: %s", path, strerror(-r));
 		return COMMAND_EXIT_OS;
 	}
-	r = write_config(p);
+	r = write_config(p, &p->config);
 	if (!r)
 		r = make_env(p);
 	if (!r)

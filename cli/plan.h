@@ -33,6 +33,11 @@ struct plan {
 
 /* Call plan_deinit() also after an error. @command_pid 0 = no command. */
 int plan_make(struct plan *p, const struct arguments *o, pid_t command_pid);
+/*
+ * Reads everything again and makes it the programs' configuration. After an error, which is logged,
+ * the one before stays.
+ */
+int plan_reload(struct plan *p);
 void plan_deinit(struct plan *p);
 
 /* Loads what `run`, `print-config` and the programs would use; 0 or 78 after saying why. */

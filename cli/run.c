@@ -259,6 +259,9 @@ static void read_signals(struct run *r)
 			interrupted(r, &s);
 			continue;
 		}
+		/* Without a configuration to read again files are still opened again. */
+		if (s.ssi_signo == SIGHUP && plan_reload(&r->plan))
+			s.ssi_signo = SIGUSR1;
 		for (unsigned i = 0; i < LEDGER_PROGRAMS; i++)
 			supervise_pass_on(&r->plan.child[i], (int)s.ssi_signo);
 	}

@@ -10,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/change.h"
 #include "config/log.h"
 #include "config/notify.h"
 #include "config/options.h"
 #include "config/privileges.h"
+#include "config/schema.h"
 #include "flowner-version.h"
 
 #define EXIT_USAGE 64 /* EX_USAGE of sysexits.h */
@@ -54,6 +56,57 @@ int daemon_reload(const struct daemon *d, struct config *ret)
 		return 1;
 	}
 	return 0;
+}
+
+/* Whether a program that is running is told of a change of the key: capture reads no file then. */
+static bool concerns(enum ledger_program program, const struct schema_key *k)
+{
+	switch (program) {
+	case LEDGER_OF_ENRICH:
+		return strcmp(k->section, "output") != 0;
+	case LEDGER_OF_SINK:
+		return strcmp(k->section, "output") == 0;
+	case LEDGER_OF_CAPTURE:
+	case LEDGER_PROGRAMS:
+		break;
+	}
+	return false;
+}
+
+/* Who has to be started again for the key's change to count. */
+static const char *who(const struct schema_key *k)
+{
+	if (strcmp(k->section, "capture") == 0)
+		return "flowner-capture";
+	if (strcmp(k->section, "output") == 0)
+		return "flowner-sink";
+	if (strcmp(k->section, "enrich") == 0 || strcmp(k->section, "limits") == 0)
+		return "flowner-enrich";
+	return "flowner";
+}
+
+static bool is_in(const char *const *list, const char *path)
+{
+	for (; *list; list++)
+		if (strcmp(*list, path) == 0)
+			return true;
+	return false;
+}
+
+void daemon_take_over(struct daemon *d, struct config *next, const char *const *live)
+{
+	for (size_t i = 0; i < schema_n_keys; i++) {
+		const struct schema_key *k = &schema_keys[i];
+
+		if (!change_is(&d->config, next, k))
+			continue;
+		if (is_in(live, k->path))
+			change_swap(&d->config, next, k);
+		else if (concerns(d->program, k))
+			log_warning(
+				"%s has changed: that counts once %s is started again, ignoring",
+				k->path, who(k));
+	}
 }
 
 /* Keeps where the configuration comes from, and reads it. */

@@ -64,6 +64,12 @@ int daemon_reload(const struct daemon *d, struct config *ret);
 /* Has the supervisor keep our new @ring, so that it outlives us and its consumer. */
 void daemon_keep_ring(const struct ring_producer *ring, uint64_t epoch);
 
+/*
+ * The values of the keys @live (NULL at the end) in @next become ours, and ours @next's. Each other
+ * key that concerns this program and has changed is named in a warning: it needs a restart.
+ */
+void daemon_take_over(struct daemon *d, struct config *next, const char *const *live);
+
 /* RUNTIME_DIR/@program/@file into @ret (size bytes); -ENAMETOOLONG. */
 int daemon_path(
 	const struct daemon *d, const char *program, const char *file, char *ret, size_t size);

@@ -19,9 +19,10 @@ struct loop_options {
 	struct daemon *daemon;
 	struct spool *spool;     /* its outputs are open */
 	const char *socket_path; /* enrich's */
-	uid_t peer;              /* whom enrich runs as */
-	int signal_fd;           /* daemon_signals() */
-	bool exit_at_end;        /* end when the producer has said that nothing follows */
+	const struct format_context *context;
+	uid_t peer;       /* whom enrich runs as */
+	int signal_fd;    /* daemon_signals() */
+	bool exit_at_end; /* end when the producer has said that nothing follows */
 };
 
 /* Runs until SIGTERM or SIGINT, or the end; returns the exit status. */

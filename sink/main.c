@@ -64,13 +64,10 @@ static int add_output(struct spool *s, const struct daemon *d, const struct conf
 	return 0;
 }
 
-static int open_outputs(struct spool *s, const struct daemon *d)
+static int open_outputs(struct spool *s, const struct daemon *d, const struct format_context *ctx)
 {
-	static struct format_context ctx;
-
-	format_context_init(&ctx, FLOWNER_VERSION);
 	for (size_t i = 0; i < d->config.output.files.n; i++) {
-		int r = add_output(s, d, &d->config.output.files.item[i], &ctx);
+		int r = add_output(s, d, &d->config.output.files.item[i], ctx);
 
 		if (r)
 			return r;
@@ -78,7 +75,16 @@ static int open_outputs(struct spool *s, const struct daemon *d)
 	return 0;
 }
 
-/* A file that root has made shall be ours, to be compressed or opened again. */
+/* Whether the file may have to be ours: opened again by name, or compressed. */
+static bool must_be_ours(const struct output *o, uid_t uid)
+{
+	struct stat folder;
+
+	return o->limits.rotate_size || o->limits.rotate_interval_ns ||
+	       (fstat(o->dir_fd, &folder) == 0 && folder.st_uid == uid);
+}
+
+/* A file that root has made shall be ours where it can be put aside: later nobody can give it. */
 static void own_outputs(const struct spool *s, uid_t uid, gid_t gid)
 {
 	struct stat st;
@@ -87,8 +93,7 @@ static void own_outputs(const struct spool *s, uid_t uid, gid_t gid)
 		const struct output *o = &s->output[i];
 
 		if (o->target == WRITER_FILE && fstat(o->fd, &st) == 0 && st.st_uid == 0 && uid &&
-			(o->limits.rotate_size || o->limits.rotate_interval_ns) &&
-			fchown(o->fd, uid, gid) < 0)
+			must_be_ours(o, uid) && fchown(o->fd, uid, gid) < 0)
 			log_warning("output %s cannot be given to user %u: %s, ignoring", o->path,
 				uid, strerror(errno));
 	}
@@ -114,6 +119,7 @@ static int drop(const struct daemon *d, const struct spool *s, struct loop_optio
 
 static int run(struct daemon *d, struct loop_options *o)
 {
+	static struct format_context context;
 	static struct spool spool;
 	static char path[256];
 	int r, status;
@@ -121,7 +127,9 @@ static int run(struct daemon *d, struct loop_options *o)
 	/* A file that may not grow is an error to try again, not a reason to die. */
 	signal(SIGXFSZ, SIG_IGN);
 	spool_init(&spool);
-	status = open_outputs(&spool, d);
+	format_context_init(&context, FLOWNER_VERSION);
+	o->context = &context;
+	status = open_outputs(&spool, d, &context);
 	if (status)
 		goto out;
 	status = drop(d, &spool, o);

@@ -243,16 +243,34 @@ static bool ends_with_foot(struct output *o)
 	return (size_t)(buf + n - line) >= len && memcmp(line, foot, len) == 0;
 }
 
+/* Whether the open file's first line is that of the format's heads. */
+static bool begins_with_head(struct output *o)
+{
+	_cleanup_free_ char *buf = malloc(2u * FORMAT_MAX);
+	char *head = buf ? buf + FORMAT_MAX : NULL;
+	const char *end;
+	size_t len;
+
+	if (!buf || !o->format->head)
+		return false;
+	len = o->format->head(&o->context, 0, head);
+	end = memchr(head, '\n', len);
+	len = end ? (size_t)(end - head) + 1 : 0;
+	return len && read_tail(o->fd, len, buf, len) == (ssize_t)len &&
+	       memcmp(buf, head, len) == 0;
+}
+
 /*
  * The checkpoint's file is no longer at the path: it was moved, and we were killed before the
  * change was in the checkpoint. What is behind its place was never acknowledged.
  */
-void output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns)
+bool output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns)
 {
 	int copy = o->dir_fd < 0 ? -1 : openat(o->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	struct output old = {.format = o->format, .fd = -1, .context = o->context};
 	const struct dirent *e;
+	bool found = false;
 	struct stat st;
 
 	for (unsigned i = 0; d && i < MEND_MAX && (e = readdir(d)); i++) {
@@ -260,8 +278,9 @@ void output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns)
 			!S_ISREG(st.st_mode) || output_file_id(&st) != id)
 			continue;
 		old.fd = openat(copy, e->d_name, OUTPUT_OPEN);
+		found = true;
 		if (old.fd >= 0 && (uint64_t)st.st_size >= offset &&
-			ftruncate(old.fd, (off_t)offset) == 0)
+			ftruncate(old.fd, (off_t)offset) == 0 && begins_with_head(&old))
 			(void)output_write_foot(&old, offset, t_ns);
 		cleanup_close(&old.fd);
 		break;
@@ -270,6 +289,7 @@ void output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns)
 		closedir(d);
 	else
 		cleanup_close(&copy);
+	return found;
 }
 
 static int put_part(struct output *o, part_fn part, uint64_t t_ns)

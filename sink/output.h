@@ -49,6 +49,13 @@ struct output {
 	struct format_context context;
 	struct rules rules;
 
+	/* What the loop has counted and said of it. */
+	struct {
+		bool failing, gone;
+		uint64_t quiet_ns; /* nothing about errors before */
+		uint64_t writes, errors;
+	} told;
+
 	/* Records up to here are in the file already (output_recover()). */
 	uint64_t skip_epoch, skip_seq;
 };
@@ -74,8 +81,11 @@ int output_start(struct output *o, bool uring, uint64_t buffer, int *ret_why);
  * is not a file of the format. Streams: their head is queued. Before the first byte is flushed.
  */
 int output_recover(struct output *o, bool known, uint64_t checkpoint);
-/* Ends the file @id of a checkpoint at @offset, wherever in the folder it was moved to. */
-void output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns);
+/*
+ * Ends the file @id of a checkpoint at @offset, wherever in the folder it was moved to; with a foot
+ * if it begins as this format's files do. False: it is not in the folder.
+ */
+bool output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns);
 
 /* Takes over the numbers of @config. */
 void output_set_limits(struct output *o, const struct config_output *config);

@@ -39,6 +39,31 @@ int spool_add(struct spool *s, const struct config_output *config, const struct 
 	return 0;
 }
 
+void spool_replace(struct spool *s, const bool *keep, struct output *fresh, unsigned n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		if (!keep[i]) {
+			output_deinit(&s->output[i]);
+			continue;
+		}
+		if (kept < i)
+			s->output[kept] = s->output[i];
+		s->done.appended[kept] = writer_appended(s->output[kept].writer);
+		kept++;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct output *o = &s->output[kept + i];
+
+		*o = fresh[i];
+		s->done.appended[kept + i] = 0;
+		s->dirty |= writer_appended(o->writer) > 0; /* the head of a stream */
+	}
+	memset(fresh, 0, n * sizeof(*fresh));
+	s->n = kept + n;
+}
+
 /* Whether one of the outputs has the file @id open. */
 static bool is_open(const struct spool *s, uint64_t id)
 {
@@ -48,19 +73,28 @@ static bool is_open(const struct spool *s, uint64_t id)
 	return false;
 }
 
+/* Files of the checkpoint that were moved away and that nobody has ended. */
+static void mend(struct spool *s, const struct checkpoint_slot *slot)
+{
+	for (unsigned i = 0; i < CHECKPOINT_OUTPUTS; i++) {
+		uint64_t id = slot->output[i].id, offset = slot->output[i].offset;
+		bool found = !id || is_open(s, id);
+
+		for (unsigned n = 0; !found && n < s->n; n++)
+			found = output_mend(&s->output[n], id, offset, daemon_realtime_ns());
+	}
+}
+
 int spool_recover(
 	struct spool *s, const struct checkpoint_slot *slot, const struct output **ret_output)
 {
+	if (slot)
+		mend(s, slot);
 	for (unsigned i = 0; i < s->n; i++) {
 		struct output *o = &s->output[i];
 		uint64_t offset = 0;
 		bool known = slot && checkpoint_offset(slot, o->id, &offset);
-		int r;
-
-		if (slot && !known && slot->output[i].id && !is_open(s, slot->output[i].id))
-			output_mend(o, slot->output[i].id, slot->output[i].offset,
-				daemon_realtime_ns());
-		r = output_recover(o, known, offset);
+		int r = output_recover(o, known, offset);
 
 		if (r < 0) {
 			*ret_output = o;

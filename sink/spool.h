@@ -60,6 +60,12 @@ int spool_add(struct spool *s, const struct config_output *config, const struct 
 	bool uring, uint64_t buffer, int *ret_why, struct output_error *err);
 
 /*
+ * Lets go of the outputs that are not in @keep (by their place) and takes over @n of @fresh, with
+ * room for them. Everything is written.
+ */
+void spool_replace(struct spool *s, const bool *keep, struct output *fresh, unsigned n);
+
+/*
  * Finds every file's place, with the slot of the ring's tail or NULL, before the first record.
  * On an error *ret_output is the output it is about.
  */

@@ -46,10 +46,10 @@ bool upkeep_wants_rest(struct upkeep *u, uint64_t now_ns)
 
 	if (!u->tail->recovered)
 		return false;
-	if (!u->rotating && !u->reopen && !s->full && now_ns < u->look_ns)
+	if (!u->rotating && !u->reopen && !u->wanted && !s->full && now_ns < u->look_ns)
 		return false;
 	real_ns = daemon_realtime_ns();
-	if (!u->rotating && !u->reopen && !spool_rotation_due(s, real_ns)) {
+	if (!u->rotating && !u->reopen && !u->wanted && !spool_rotation_due(s, real_ns)) {
 		wait_ns = spool_rotation_ns(s, real_ns);
 		if (wait_ns != WRITER_NEVER)
 			wait_ns = now_ns + (wait_ns < CLOCK_NS ? wait_ns : CLOCK_NS);

@@ -16,6 +16,7 @@
 struct upkeep {
 	struct tail *tail;
 	bool reopen;      /* asked for: follow the paths */
+	bool wanted;      /* somebody else wants rest */
 	bool rotating;    /* nothing is read until everything is written and files have changed */
 	uint64_t look_ns; /* when to look at the clock for it; WRITER_NEVER = not */
 	uint64_t tidy_ns; /* when to look for old files */

@@ -109,7 +109,7 @@ def under_load():
 def killed():
     count = tap.amount(5000, 100000, 4000)
     pair, folder = pair_of(", rotate_size: 64KiB", ", rotate_size: 32KiB", ["output.flush=5ms"])
-    pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22)
+    pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22, "--late-end")
     for i in range(KILLS):
         p = pair.start()
         sink_feed.sleep(random.choice([0.02, 0.05, random.uniform(0.05, 0.3)]))
@@ -119,6 +119,7 @@ def killed():
             sink_feed.sleep(random.uniform(0, 0.01))
         tap.stop(p, signal.SIGKILL)
     pair.start("--exit-at-end")
+    pair.let_end()
     end(pair, "kills", count)
     check("kills", folder, count, 10)
 
@@ -192,7 +193,7 @@ def heads():
     zeek, pcapng = os.path.join(folder, "conn.log"), os.path.join(folder, "p.pcapng")
     pair.settings[0] = (f"output.files=[{{format: zeek, path: {zeek}, rotate_size: 64KiB}}, "
                         f"{{format: pcapng, path: {pcapng}}}]")
-    pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22)
+    pair.feed("--count", count, "--rate", 4000, "--ring", 1 << 22, "--late-end")
     for i in range(4):
         p = pair.start()
         sink_feed.sleep(random.uniform(0.1, 0.3))
@@ -203,6 +204,7 @@ def heads():
         sink_feed.sleep(random.uniform(0, 0.05))
         tap.stop(p, signal.SIGKILL)
     pair.start("--exit-at-end")
+    pair.let_end()
     end(pair, "heads", count)
     logs = sorted(x for x in os.listdir(folder) if x.startswith("conn"))
     wrong, numbers_of, whole = [], [], True

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's output: batches to files, errors told, the ring's tail behind what is written. */
+#include "sink/loop-internal.h"
+
+#include <string.h>
+
+#include "config/log.h"
+
+/* The first error of an output, and its end. */
+static void log_error_of(struct loop *l, struct output *o)
+{
+	int error = writer_error(o->writer);
+
+	if (writer_is_broken(o->writer)) {
+		if (!o->told.gone)
+			log_warning("output %s: nobody reads it any more", o->path);
+		o->told.gone = true;
+		return;
+	}
+	if (error && !o->told.failing && l->now_ns >= o->told.quiet_ns) {
+		log_error(
+			"output %s cannot be written: %s, trying again", o->path, strerror(-error));
+		o->told.failing = true;
+		o->told.quiet_ns = l->now_ns + LOOP_COMPLAIN_NS;
+	} else if (!error && o->told.failing) {
+		log_info("output %s can be written again", o->path);
+		o->told.failing = false;
+	}
+}
+
+static void count_writes(struct loop *l)
+{
+	bool uring = false;
+
+	for (unsigned i = 0; i < l->spool->n; i++) {
+		struct output *o = &l->spool->output[i];
+		uint64_t writes = writer_writes(o->writer), errors = writer_errors(o->writer);
+
+		ledger_add(l->ledger, LEDGER_sink_writes, writes - o->told.writes);
+		ledger_add(l->ledger, LEDGER_sink_write_errors, errors - o->told.errors);
+		o->told.writes = writes;
+		o->told.errors = errors;
+		uring |= writer_is_uring(o->writer);
+		log_error_of(l, o);
+	}
+	ledger_set(l->ledger, LEDGER_sink_io_uring, uring);
+}
+
+void loop_write(struct loop *l)
+{
+	uint64_t counts[SPOOL_COUNTERS] = {0};
+	bool quiet = l->empty || l->finishing;
+	bool last = l->ended || l->finishing || l->stopping || l->source.fd < 0;
+
+	if (l->flush_ns && (l->now_ns >= l->flush_ns || (quiet && last)))
+		loop_seal(l);
+	if (l->sync_ns && l->now_ns >= l->sync_ns) {
+		spool_sync(l->spool);
+		l->sync_ns = 0;
+	}
+	if (spool_progress(l->spool, l->now_ns, counts))
+		tail_release(&l->tail, l->source.ring, counts);
+	count_writes(l);
+	if (spool_is_broken(l->spool) && !l->failed && !l->finishing) {
+		log_error("no output is left");
+		loop_fail(l, LOOP_EXIT_OUTPUT_GONE);
+	}
+}
+
+/* Files are changed, removed and compressed between a batch and the next. */
+void loop_keep_up(struct loop *l)
+{
+	struct upkeep *u = &l->upkeep;
+
+	if (l->finishing)
+		return;
+	u->wanted = l->reload.pending;
+	if (upkeep_wants_rest(u, l->now_ns) && l->spool->dirty) {
+		loop_seal(l);
+		loop_write(l);
+	}
+	if (u->rotating)
+		l->empty = false;
+	loop_reload_step(l);
+	upkeep_step(u, l->source.ring, l->now_ns);
+	if (u->trouble.output)
+		log_error("output %s %s: %s, trying again later", u->trouble.output->path,
+			u->trouble.what, strerror(-u->trouble.error));
+	u->trouble.output = NULL;
+}
