@@ -87,4 +87,11 @@ void loop_keep_up(struct loop *l)
 		log_error("output %s %s: %s, trying again later", u->trouble.output->path,
 			u->trouble.what, strerror(-u->trouble.error));
 	u->trouble.output = NULL;
+	if (!u->restart || l->failed)
+		return;
+	log_error("an output has a new folder: starting again to be allowed into it");
+	loop_fail(l, LOOP_EXIT_AGAIN);
+	/* What cannot be written stays in the ring, for our next life. */
+	if (!spool_is_clean(l->spool))
+		l->finish_ns = l->now_ns;
 }

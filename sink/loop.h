@@ -14,6 +14,7 @@
 #include "sink/spool.h"
 
 #define LOOP_EXIT_OUTPUT_GONE 74 /* EX_IOERR: nobody reads any output any more */
+#define LOOP_EXIT_AGAIN       75 /* EX_TEMPFAIL: what is missing, only a start can open */
 
 struct loop_options {
 	struct daemon *daemon;

@@ -80,7 +80,7 @@ static const char *open_advice(int e)
 }
 
 /* The folder stays open: later files are made in it whatever happens to its path. */
-static int open_folder(struct output *o)
+int output_open_folder(struct output *o)
 {
 	char *slash = strrchr(o->path, '/');
 	const char *folder = ".";
@@ -102,7 +102,7 @@ static int open_folder(struct output *o)
 
 static int open_path(struct output *o, struct stat *ret_st, struct output_error *err)
 {
-	int r = open_folder(o);
+	int r = output_open_folder(o);
 
 	if (r == 0) {
 		o->fd = openat(o->dir_fd, o->name, OUTPUT_OPEN | O_CREAT, 0640);

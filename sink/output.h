@@ -101,6 +101,8 @@ int output_write_foot(struct output *o, uint64_t size, uint64_t t_ns);
 int output_end(struct output *o, uint64_t t_ns);
 /* Makes the file where there is none, with its head. @mode 0: as the umask wants it. */
 int output_create(struct output *o, mode_t mode, uint64_t t_ns);
+/* Opens the folder that the path names now; the one before is the caller's to close. -errno. */
+int output_open_folder(struct output *o);
 /* Opens the file at the path or makes it, with its head. */
 int output_reopen(struct output *o, uint64_t t_ns);
 

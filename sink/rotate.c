@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -216,6 +217,43 @@ int rotate_put_aside(struct output *o, uint64_t now_ns)
 	return 0;
 }
 
+bool rotate_is_removed(const struct output *o)
+{
+	struct stat st;
+
+	return o->target == WRITER_FILE && fstat(o->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+bool rotate_is_elsewhere(const struct output *o)
+{
+	char folder[PATH_MAX];
+	struct stat ours, theirs;
+	int len = (int)(o->name - o->path);
+
+	if (o->target != WRITER_FILE || len >= PATH_MAX)
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s", len ? len : 1, len ? o->path : ".");
+	return stat(folder, &theirs) == 0 && fstat(o->fd, &ours) == 0 &&
+	       theirs.st_dev != ours.st_dev;
+}
+
+/* Opens what is at the path, if need be in the folder that has taken the place of ours. */
+static int open_next(struct output *o, struct output *next, uint64_t now_ns)
+{
+	int old = o->dir_fd, r = output_reopen(next, now_ns);
+
+	if (r != -ENOENT)
+		return r;
+	r = output_open_folder(o);
+	if (r < 0) {
+		o->dir_fd = old;
+		return r;
+	}
+	cleanup_close(&old);
+	next->dir_fd = o->dir_fd;
+	return output_reopen(next, now_ns);
+}
+
 int rotate_reopen(struct output *o, uint64_t now_ns)
 {
 	uint64_t size = output_size(o);
@@ -226,7 +264,7 @@ int rotate_reopen(struct output *o, uint64_t now_ns)
 		return 0;
 	r = output_write_foot(o, size, now_ns);
 	if (r == 0)
-		r = output_reopen(&next, now_ns);
+		r = open_next(o, &next, now_ns);
 	if (r < 0)
 		return fail(o, &next, size, now_ns, r);
 	change_over(o, &next, now_ns);

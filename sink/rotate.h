@@ -51,8 +51,12 @@ bool rotate_is_due(const struct output *o, uint64_t now_ns);
 
 /* Puts the file aside and begins a new one. Its writer has nothing to write. */
 int rotate_put_aside(struct output *o, uint64_t now_ns);
+/* The file has been removed: what is written to it nobody will read. */
+bool rotate_is_removed(const struct output *o);
+/* The path's folder is on another file system now: ours was taken away from under it. */
+bool rotate_is_elsewhere(const struct output *o);
 /*
  * Where the path is no longer the open file: ends that one and opens what is there, or a new one.
- * Returns 1 if it did, 0 if there was nothing to do.
+ * Returns 1 if it did, 0 if there was nothing to do. Follows a folder that was made anew, too.
  */
 int rotate_reopen(struct output *o, uint64_t now_ns);

@@ -2,6 +2,7 @@
 /* What happens to outputs' files beside writing: rotation, retention, compression. */
 #include "sink/upkeep.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "config/daemon.h"
@@ -10,6 +11,8 @@
 
 #define S_NS     UINT64_C(1000000000)
 #define CLOCK_NS (60 * S_NS)   /* the clock may be set: it is looked at this often */
+#define PLACE_NS (S_NS / 2)    /* for files that were removed */
+#define HOME_NS  (S_NS / 5)    /* the same, for their folder to come back */
 #define TIDY_NS  (3600 * S_NS) /* for files that become too old */
 
 void upkeep_init(struct upkeep *u, struct tail *tail)
@@ -39,6 +42,36 @@ static void complain(struct upkeep *u, const struct output *o, const char *what,
 	ledger_add(u->tail->ledger, LEDGER_sink_file_errors, 1);
 }
 
+static bool is_removed(const struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (rotate_is_removed(&s->output[i]))
+			return true;
+	return false;
+}
+
+/* Cannot be written, and never will: the place to write to is on another file system now. */
+static bool is_abandoned(const struct output *o)
+{
+	return writer_error(o->writer) && rotate_is_elsewhere(o);
+}
+
+/*
+ * A file without a name is as good as moved away by somebody who then asked to reopen it. What is
+ * abandoned keeps us from coming to rest; our next life starts from the ring.
+ */
+static void look_for_places(struct upkeep *u, uint64_t now_ns)
+{
+	const struct spool *s = u->tail->spool;
+
+	if (now_ns < u->place_ns || u->homeless)
+		return;
+	u->place_ns = now_ns + PLACE_NS;
+	u->reopen |= is_removed(s);
+	for (unsigned i = 0; i < s->n; i++)
+		u->restart |= is_abandoned(&s->output[i]);
+}
+
 bool upkeep_wants_rest(struct upkeep *u, uint64_t now_ns)
 {
 	struct spool *s = u->tail->spool;
@@ -46,6 +79,7 @@ bool upkeep_wants_rest(struct upkeep *u, uint64_t now_ns)
 
 	if (!u->tail->recovered)
 		return false;
+	look_for_places(u, now_ns);
 	if (!u->rotating && !u->reopen && !u->wanted && !s->full && now_ns < u->look_ns)
 		return false;
 	real_ns = daemon_realtime_ns();
@@ -61,7 +95,7 @@ bool upkeep_wants_rest(struct upkeep *u, uint64_t now_ns)
 	return true;
 }
 
-static void rotate_all(struct upkeep *u, struct ring_consumer *ring)
+static void rotate_all(struct upkeep *u, struct ring_consumer *ring, uint64_t now_ns)
 {
 	struct spool *s = u->tail->spool;
 	uint64_t real_ns = daemon_realtime_ns();
@@ -69,13 +103,17 @@ static void rotate_all(struct upkeep *u, struct ring_consumer *ring)
 	for (unsigned i = 0; i < s->n; i++) {
 		int r = spool_rotate(s, i, u->reopen, real_ns);
 
-		if (r < 0)
+		if (r < 0 && !u->homeless) /* said once */
 			complain(u, &s->output[i], "cannot be rotated", r);
-		else
+		else if (r > 0)
 			ledger_add(u->tail->ledger, LEDGER_sink_files_rotated, (uint64_t)r);
+		u->restart |= u->homeless && (r == -EACCES || r == -EPERM);
 	}
 	tail_mark(u->tail, ring);
-	u->reopen = s->full = u->rotating = false;
+	u->homeless = is_removed(s);
+	u->place_ns = now_ns + (u->homeless ? HOME_NS : PLACE_NS);
+	u->reopen = u->rotating = u->homeless;
+	s->full = false;
 	u->look_ns = u->tidy_ns = 0;
 	u->compressing = true;
 }
@@ -132,8 +170,9 @@ void upkeep_step(struct upkeep *u, struct ring_consumer *ring, uint64_t now_ns)
 	if (!u->tail->recovered)
 		return;
 	if (u->rotating) {
-		if (spool_is_clean(u->tail->spool) && !spool_is_syncing(u->tail->spool))
-			rotate_all(u, ring);
+		if ((!u->homeless || now_ns >= u->place_ns) && spool_is_clean(u->tail->spool) &&
+			!spool_is_syncing(u->tail->spool))
+			rotate_all(u, ring, now_ns);
 		return;
 	}
 	if (now_ns >= u->tidy_ns)
@@ -146,6 +185,8 @@ void upkeep_step(struct upkeep *u, struct ring_consumer *ring, uint64_t now_ns)
 
 uint64_t upkeep_due_ns(const struct upkeep *u)
 {
+	if (u->homeless)
+		return u->place_ns;
 	if (u->rotating)
 		return WRITER_NEVER; /* the writers say when */
 	if (u->job.context || u->compressing)

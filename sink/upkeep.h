@@ -15,12 +15,15 @@
 
 struct upkeep {
 	struct tail *tail;
-	bool reopen;      /* asked for: follow the paths */
-	bool wanted;      /* somebody else wants rest */
-	bool rotating;    /* nothing is read until everything is written and files have changed */
-	uint64_t look_ns; /* when to look at the clock for it; WRITER_NEVER = not */
-	uint64_t tidy_ns; /* when to look for old files */
-	bool compressing; /* there may be files to compress */
+	bool reopen;       /* asked for: follow the paths */
+	bool wanted;       /* somebody else wants rest */
+	bool rotating;     /* nothing is read until everything is written and files have changed */
+	uint64_t look_ns;  /* when to look at the clock for it; WRITER_NEVER = not */
+	uint64_t tidy_ns;  /* when to look for old files */
+	uint64_t place_ns; /* when to look whether files have been removed */
+	bool homeless;     /* one was, and none could be made in its place: nothing is read */
+	bool restart;      /* only our next life can open what is there now */
+	bool compressing;  /* there may be files to compress */
 	struct compress job;
 	struct {
 		const struct output *output; /* NULL = none */

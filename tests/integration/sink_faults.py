@@ -122,7 +122,7 @@ def hostile():
 
 def refused():
     for spec, status, text in (
-            ("csv:/x", 78, "unknown format 'csv', one of: ecs, "),
+            ("csv:/x", 78, 'unknown format "csv", one of: ecs, '),
             ("ecs:/nowhere/x", 1, "its folder must exist"),
             ("ecs:/etc", 1, "Is a directory")):
         pair = sink_feed.Pair(spec)
