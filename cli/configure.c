@@ -81,11 +81,15 @@ int command_print_config(int argc, char **argv)
 			set[s.n_set++] = optarg;
 			break;
 		case 'h':
-			puts("flowner print-config [-c FILE] [--set KEY=VALUE]...\n"
+			puts("flowner print-config [OPTION]...\n"
 			     "\n"
 			     "Prints the configuration that results from the defaults, FILE (by "
 			     "default\n" CONFIG_DEFAULT_FILE "), conf.d/*.yaml beside it, the\n"
-			     "environment (FLOWNER_SECTION__KEY) and --set, later ones winning.");
+			     "environment (FLOWNER_SECTION__KEY) and --set, later ones "
+			     "winning.\n"
+			     "\n"
+			     "  -c, --config FILE      begin with this file\n"
+			     "      --set KEY=VALUE    change one setting (repeatable)");
 			return 0;
 		default:
 			snprintf(why, sizeof(why), "%s %s",
