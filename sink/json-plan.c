@@ -303,6 +303,8 @@ static void close_object(struct json_plan *plan, size_t open, bool list)
 	struct json_step *o = &plan->step[open];
 
 	if (plan->n == open + 1) {
+		/* Its key as well: what comes next is joined to what was before it. */
+		plan->used = o->text;
 		plan->n--;
 		return;
 	}

@@ -247,6 +247,35 @@ static void test_table(void)
 	tap_is_int(field_get(field_find("state", 5), &s, &v), FIELD_NONE, "a loss has no state");
 }
 
+/* A service may not read the ids of its host: an object of nothing but those is none. */
+static void test_unknown_host(void)
+{
+	static const struct format *const formats[] = {
+		&format_ecs, &format_ocsf, &format_zeek_json, &format_sysmon};
+	const struct format_context before = ctx;
+
+	for (size_t i = 0; i < 2 * sizeof(formats) / sizeof(formats[0]); i++) {
+		const struct format *f = formats[i / 2];
+
+		ctx.boot_id[0] = 0;
+		if (i % 2)
+			ctx.host_id[0] = ctx.host_name[0] = 0;
+		else
+			strcpy(ctx.host_id, "1d");
+		format_context_prepare(&ctx);
+		build_record(&r);
+		if (f == &format_sysmon)
+			r.event = RECORD_START;
+		tap_ok(*line(f) && !strstr(buf, ":}") && !strstr(buf, ":,") && !strstr(buf, ",}") &&
+				!strstr(buf, "{}"),
+			"%s: no key without a value on a host without %s", f->name,
+			i % 2 ? "names" : "a boot id");
+	}
+	tap_ok(!strstr(line(&format_ecs), "\"boot\""), "ecs: no boot");
+	ctx = before;
+	format_context_prepare(&ctx);
+}
+
 int main(void)
 {
 	build_context(&ctx);
@@ -258,5 +287,6 @@ int main(void)
 	test_zeek_json_parts();
 	test_ecs_added();
 	test_table();
+	test_unknown_host();
 	return tap_done();
 }
