@@ -145,8 +145,7 @@ static void ask(struct doctor *d, unsigned program)
 	snprintf(id, sizeof(id), "%s.program", runtime_program[program]);
 	if (supervise_find(name, FLOWNER_SBINDIR, path, sizeof(path)) < 0) {
 		doctor_add(&d->report, FINDING_FAIL, id, "install all of flowner",
-			"%s: not found beside flowner, in " FLOWNER_SBINDIR " or in $PATH",
-			name);
+			"%s: not found beside flowner, in " FLOWNER_SBINDIR " or in $PATH", name);
 		return;
 	}
 	argv[n++] = path;

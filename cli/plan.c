@@ -253,8 +253,7 @@ static int make_child(struct plan *p, unsigned i, const char *name)
 	int r = supervise_find(name, FLOWNER_SBINDIR, c->path, sizeof(c->path));
 
 	if (r < 0) {
-		log_error("%s: not found beside flowner, in " FLOWNER_SBINDIR " or in $PATH",
-			name);
+		log_error("%s: not found beside flowner, in " FLOWNER_SBINDIR " or in $PATH", name);
 		return COMMAND_EXIT_OS;
 	}
 	c->name = name;
@@ -285,6 +284,7 @@ static int make_children(struct plan *p)
 		add_arg(capture, p->options->file);
 		capture->stdin_open = !strcmp(p->options->file, "-");
 		add_arg(enrich, "--offline");
+		add_arg(&p->child[LEDGER_OF_SINK], "--offline");
 	}
 	for (size_t i = 0; i < p->options->interfaces.n; i++) {
 		add_arg(capture, "-i");

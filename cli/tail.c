@@ -354,7 +354,7 @@ int command_tail(int argc, char **argv)
 		t.kept = calloc(t.last + 1, sizeof(*t.kept));
 	if (!t.buf || (t.last != SIZE_MAX && !t.kept))
 		r = COMMAND_EXIT_OS;
-	format_context_init(&t.context, FLOWNER_VERSION);
+	format_context_init(&t.context, FLOWNER_VERSION, false);
 	t.context.colour = command_colour(stdout);
 	if (r == 0)
 		r = run(&t);

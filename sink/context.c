@@ -28,7 +28,7 @@ void format_context_prepare(const struct format_context *ctx)
 			f->prepare(ctx);
 }
 
-void format_context_init(struct format_context *ctx, const char *version)
+void format_context_init(struct format_context *ctx, const char *version, bool offline)
 {
 	time_t now = time(NULL);
 	struct utsname u;
@@ -36,10 +36,12 @@ void format_context_init(struct format_context *ctx, const char *version)
 
 	memset(ctx, 0, sizeof(*ctx));
 	ctx->version = version;
+	ctx->offline = offline;
 	if (uname(&u) == 0)
 		memcpy(ctx->host_name, u.nodename, strnlen(u.nodename, sizeof(u.nodename) - 1));
 	read_line("/etc/machine-id", ctx->host_id, sizeof(ctx->host_id));
-	read_line("/proc/sys/kernel/random/boot_id", ctx->boot_id, sizeof(ctx->boot_id));
+	if (!offline)
+		read_line("/proc/sys/kernel/random/boot_id", ctx->boot_id, sizeof(ctx->boot_id));
 	if (localtime_r(&now, &tm))
 		ctx->utc_offset_s = (int32_t)tm.tm_gmtoff;
 	format_context_prepare(ctx);

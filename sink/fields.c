@@ -231,7 +231,8 @@ static const struct field FIELDS[] = {
 		.events = ON(INFO) | ON(END) | ON(SUMMARY), ECS("event.duration"), OCSF("duration"),
 		ZEEK("duration", FIELD_AS_LASTING, 9), TEXT("duration")),
 	F("seq", NUMBER, "", "number of the record, without repeats", AT(U64, seq), .events = EVERY,
-		ECS("event.sequence"), OCSF("metadata.sequence"), ZEEK("seq")),
+		ECS("event.sequence"), OCSF("metadata.sequence"), ZEEK("seq"),
+		SYSMON("EventRecordID", 0, 18)),
 	F("event_id", STRING, "", "the flow's id and the record's number", CALL(field_event_id),
 		ECS("event.id"), OCSF("metadata.uid")),
 	FORM("module", STRING, "flowner", CONST("flowner"), .events = EVERY, ECS("event.module")),
@@ -344,7 +345,8 @@ static const struct field FIELDS[] = {
 
 	/* The flow. */
 	F("epoch", NUMBER, "", "how often enrich was started", AT(ALWAYS, epoch), .events = EVERY,
-		ECS("flowner.epoch"), OCSF("unmapped.epoch"), ZEEK("epoch")),
+		ECS("flowner.epoch"), OCSF("unmapped.epoch"), ZEEK("epoch"),
+		SYSMON("FlownerEpoch", 0, 19)),
 	F("flow_id", NUMBER, "", "the same in all records of a connection", AT(ALWAYS, flow_id),
 		ECS("flowner.flow_id", FIELD_AS_HEX), OCSF("connection_info.uid", FIELD_AS_HEX)),
 	FORM("conn_uid", STRING, "flow_id as zeek writes such", CALL(field_conn_uid),

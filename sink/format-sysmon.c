@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sysmon's event 3, network connection, as JSON lines: what Sigma rules for network_connection
- * match. Every key stands in every line; "-" and 0 are what is not known.
+ * match. Every key stands in every line; "-" and 0 are what is not known. Behind them come the
+ * number of the record, under the name that Windows has for it, and the run of enrich it is of.
  *
  * One line a connection, when it opens. Connections that are gathered have no START: a summary of
  * them is one line, and so is the END of one that stayed alone, which is flagged as unannounced.
@@ -36,10 +37,17 @@ static size_t sysmon_record(const struct record *r, const struct format_context 
 	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
 }
 
+static bool sysmon_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq)
+{
+	return json_plan_last(
+		line, len, "\"FlownerEpoch\":", "\"EventRecordID\":", ret_epoch, ret_seq);
+}
+
 const struct format format_sysmon = {
 	.name = "sysmon",
 	.help = "Sysmon event 3 (for Sigma rules), one JSON object a line",
 	.begins = "{",
 	.prepare = sysmon_prepare,
 	.record = sysmon_record,
+	.last = sysmon_last,
 };

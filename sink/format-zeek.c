@@ -321,11 +321,10 @@ static size_t zeek_head(const struct format_context *ctx, uint64_t t_ns, char *b
 {
 	char *p = buf;
 
-	(void)ctx;
 	call_once(&prepared, prepare);
 	p = text_lit(p, "#separator \\x09\n#set_separator\t,\n#empty_field\t" EMPTY
 			"\n#unset_field\t-\n#path\tconn\n#open\t");
-	p = text_lit(moment(p, t_ns), "#fields");
+	p = text_lit(moment(p, ctx->offline ? 0 : t_ns), "#fields");
 	for (unsigned i = 0; i < n_columns; i++) {
 		*p++ = '\t';
 		p = text_str(p, columns[i].field->in[FIELD_ZEEK].path);
@@ -341,8 +340,7 @@ static size_t zeek_head(const struct format_context *ctx, uint64_t t_ns, char *b
 
 static size_t zeek_foot(const struct format_context *ctx, uint64_t t_ns, char *buf)
 {
-	(void)ctx;
-	return (size_t)(moment(text_lit(buf, "#close\t"), t_ns) - buf);
+	return (size_t)(moment(text_lit(buf, "#close\t"), ctx->offline ? 0 : t_ns) - buf);
 }
 
 /* Recovery ---------------------------------------------------------------------------------- */

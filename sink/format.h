@@ -24,6 +24,7 @@ struct format_context {
 	char host_id[64];     /* machine-id */
 	char boot_id[64];     /* of /proc/sys/kernel/random/boot_id */
 	int32_t utc_offset_s; /* for times people read */
+	bool offline;         /* records of a file: nothing tells when and where it is read */
 	bool colour;          /* the output is a terminal that wants colours */
 };
 
@@ -95,7 +96,7 @@ int format_check(const struct record *r, size_t len);
 int format_loss(struct record *r, const struct ring_loss *loss, uint64_t epoch, uint64_t t_ns);
 
 /* Host names and ids, time zone, and what follows from them. */
-void format_context_init(struct format_context *ctx, const char *version);
+void format_context_init(struct format_context *ctx, const char *version, bool offline);
 /* Prepares all formats for the other members. */
 void format_context_prepare(const struct format_context *ctx);
 

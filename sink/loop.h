@@ -23,6 +23,7 @@ struct loop_options {
 	const struct format_context *context;
 	uid_t peer;       /* whom enrich runs as */
 	int signal_fd;    /* daemon_signals() */
+	bool offline;     /* records come from a file */
 	bool exit_at_end; /* end when the producer has said that nothing follows */
 };
 

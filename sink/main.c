@@ -24,6 +24,7 @@
 
 static const struct daemon_option OPTIONS[] = {
 	{"exit-at-end", 0, NULL, "end when flowner-enrich has ended in good order"},
+	{"offline", 0, NULL, "records come from a file: outputs tell nothing of this boot"},
 	{0},
 };
 
@@ -32,9 +33,12 @@ static int set_option(void *arg, const char *name, const char *value)
 	struct loop_options *o = arg;
 
 	(void)value;
-	if (strcmp(name, "exit-at-end") != 0)
+	if (strcmp(name, "exit-at-end") == 0)
+		o->exit_at_end = true;
+	else if (strcmp(name, "offline") == 0)
+		o->offline = true;
+	else
 		return -EINVAL;
-	o->exit_at_end = true;
 	return 0;
 }
 
@@ -127,7 +131,7 @@ static int run(struct daemon *d, struct loop_options *o)
 	/* A file that may not grow is an error to try again, not a reason to die. */
 	signal(SIGXFSZ, SIG_IGN);
 	spool_init(&spool);
-	format_context_init(&context, FLOWNER_VERSION);
+	format_context_init(&context, FLOWNER_VERSION, o->offline);
 	o->context = &context;
 	status = open_outputs(&spool, d, &context);
 	if (status)

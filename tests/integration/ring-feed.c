@@ -4,13 +4,15 @@
  * synthetic records with sequence numbers 1..N.
  *
  *	ring-feed --runtime-dir DIR --peer UID --count N [--rate N/s] [--ring BYTES] [--first SEQ]
- *		[--epoch N] [--hold] [--late-end] [--no-end] [--hostile SEED] [--wait]
+ *		[--epoch N] [--hold] [--late-end] [--no-end] [--hostile SEED] [--wait] [--formats]
  *
  * A full ring is waited for, not counted as loss, unless --lossy. It accepts one consumer after
  * another. After the last record it sends RING_FRAME_END (unless --no-end; with --late-end when
  * standard input has ended) and, with --hold, stays until standard input ends; else until
  * everything is released. --hostile mixes in frames that fail validation. --wait publishes only
- * once a consumer is attached. Ends with one line on standard output: records published and lost.
+ * once a consumer is attached. With --formats each format has something to write of each record:
+ * pcapng a packet behind it that begins with its number, 8 bytes, lowest first. Ends with one line
+ *on standard output: records published and lost.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -36,7 +38,7 @@ struct feed {
 	uid_t peer;
 	uint64_t count, rate, first, epoch, hostile;
 	size_t ring_size;
-	bool hold, late_end, no_end, wait, lossy;
+	bool hold, late_end, no_end, wait, lossy, formats;
 	struct ring_producer *ring;
 	int listen_fd, peer_fd;
 	uint64_t published, lost;
@@ -170,6 +172,24 @@ static void put(struct feed *f, const struct record *r, size_t size)
 		f->published++;
 }
 
+/* A packet of the record's connection, with the number of the record. */
+static void put_packet(struct feed *f)
+{
+	struct record r = f->record;
+	char bytes[64] = {0};
+
+	for (unsigned i = 0; i < 8; i++)
+		bytes[i] = (char)(r.seq >> 8 * i);
+	r.event = RECORD_PACKET;
+	r.dlt = 1; /* DLT_EN10MB */
+	r.seq = r.delta_packets = 0;
+	r.packet_len = sizeof(bytes);
+	record_put_str(&r, bytes, sizeof(bytes), &r.packet);
+	wait_for_room(f, record_size(&r));
+	if (ring_put(f->ring, RING_FRAME_RECORD, 0, r.t_ns, 0, &r, record_size(&r), NULL, 0))
+		die("a packet", -ENOBUFS);
+}
+
 /* A frame with random bytes, or a record with one byte changed. */
 static void put_hostile(struct feed *f)
 {
@@ -202,7 +222,11 @@ static void publish(struct feed *f)
 			pause_for(f, 1000000);
 		}
 		fill(f, f->first + i);
+		if (f->formats)
+			f->record.flags |= RECORD_FLAG_UNANNOUNCED; /* for sysmon */
 		put(f, &f->record, record_size(&f->record));
+		if (f->formats)
+			put_packet(f);
 		if (f->hostile && rand() % 4 == 0)
 			put_hostile(f);
 		if (i % 64 == 0) {
@@ -245,7 +269,8 @@ static void parse(struct feed *f, int argc, char **argv)
 		{"peer", 1, NULL, 'p'}, {"count", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
 		{"ring", 1, NULL, 's'}, {"first", 1, NULL, 'f'}, {"epoch", 1, NULL, 'e'},
 		{"hold", 0, NULL, 'h'}, {"late-end", 0, NULL, 'L'}, {"no-end", 0, NULL, 'x'},
-		{"hostile", 1, NULL, 'H'}, {"wait", 0, NULL, 'w'}, {"lossy", 0, NULL, 'l'}, {0}};
+		{"hostile", 1, NULL, 'H'}, {"wait", 0, NULL, 'w'}, {"lossy", 0, NULL, 'l'},
+		{"formats", 0, NULL, 'F'}, {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -287,6 +312,9 @@ static void parse(struct feed *f, int argc, char **argv)
 			break;
 		case 'w':
 			f->wait = true;
+			break;
+		case 'F':
+			f->formats = true;
 			break;
 		case 'l':
 			f->lossy = true;

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowner-sink alone, fed by tests/integration/ring-feed.c in the place of flowner-enrich."""
+import json
 import os
+import re
+import struct
 import subprocess
 import time
 
 import tap
+import zeek_log
 
 SINK = tap.program("flowner-sink")
 FEED = tap.program("tests/integration/ring-feed")
@@ -61,11 +65,65 @@ class Pair:
 
     def ledger(self):
         """Counters of sink/ledger by name, in the order of shm/ledger-counters.h."""
-        import struct
         names = ["epoch", "records_read", "records_written", "records_lost", "records_invalid", "packets_written",
                  "packets_lost", "bytes_written", "writes", "write_errors", "io_uring"]
         with open(self.path("sink/ledger"), "rb") as f:
             return dict(zip(names, struct.unpack_from(f"<{len(names)}Q", f.read(), 40)))
+
+
+# Formats by the extension their files have in the tests; what ring-feed --formats has each write of a record.
+FORMATS = {"ecs": "ecs", "ocsf": "ocsf", "zeek": "zeek", "zeek-json": "zjson", "sysmon": "sysmon", "text": "txt", "pcapng": "pcapng"}
+SEQ = {"ecs": lambda x: x["event"]["sequence"], "ocsf": lambda x: x["metadata"]["sequence"], "zeek-json": lambda x: x["seq"],
+       "sysmon": lambda x: x["EventRecordID"]}
+
+
+def packets(path):
+    """The numbers in the packets of one pcapng file; ValueError if its blocks do not add up or it is not one section."""
+    found, at, sections = [], 0, 0
+    with open(path, "rb") as f:
+        data = f.read()
+    while at < len(data):
+        kind, size = struct.unpack_from("<II", data, at) if at + 12 <= len(data) else (0, 0)
+        if size < 12 or size % 4 or at + size > len(data) or struct.unpack_from("<I", data, at + size - 4)[0] != size:
+            raise ValueError(f"{path}: a torn block at {at}")
+        sections += kind == 0x0A0D0D0A
+        if kind == 6:
+            found.append(struct.unpack_from("<Q", data, at + 28)[0])
+        at += size
+    if data and (sections != 1 or data[:4] != b"\n\r\r\n"):
+        raise ValueError(f"{path}: {sections} sections")
+    return found
+
+
+def numbers(format_name, path):
+    """The records' numbers in one file, in its order (of text: None for each line); ValueError if it is not valid by itself."""
+    if format_name == "pcapng":
+        return packets(path)
+    if format_name == "zeek":
+        return [row["seq"] for row in zeek_log.read(path).rows]
+    with open(path, "rb") as f:
+        data = f.read()
+    if data and not data.endswith(b"\n"):
+        raise ValueError(f"{path}: a torn line")
+    if format_name == "text":
+        if re.search(b"[\0-\x08\x0b-\x1f]", data):
+            raise ValueError(f"{path}: control bytes")
+        return [None] * data.count(b"\n")
+    return [SEQ[format_name](json.loads(line)) for line in data.splitlines()]
+
+
+def check_files(name, format_name, paths, count):
+    """Files of one format are valid each, in order, and together hold 1..count, once each."""
+    try:
+        lists = [numbers(format_name, path) for path in paths]
+    except (ValueError, KeyError) as e:
+        return tap.ok(False, f"{name}: {format_name}: each file is valid by itself", e)
+    together = [n for found in lists for n in found]
+    if format_name == "text":
+        return tap.is_(len(together), count, f"{name}: text: as many lines")
+    return tap.ok(sorted(together) == list(range(1, count + 1)) and all(x == sorted(x) for x in lists),
+                  f"{name}: {format_name}: the numbers 1 to {count}, each once and in order, in {len(paths)} files",
+                  f"{len(together)} numbers, {len(set(together))} different")
 
 
 def jq(path, expression):

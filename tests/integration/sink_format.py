@@ -190,7 +190,7 @@ def ocsf():
     compare_table("ocsf", values)
 
 
-SYSMON = {
+SYSMON = {  # and the two behind them that are ours
     "EventID": lambda v: v == 3, "RuleName": lambda v: v == "-",
     "UtcTime": lambda v: re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", v),
     "ProcessGuid": lambda v: re.fullmatch(r"-|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", v),
@@ -199,6 +199,7 @@ SYSMON = {
     "SourceIsIpv6": lambda v: v in ("true", "false"), "SourceIp": is_ip, "SourceHostname": lambda v: isinstance(v, str),
     "SourcePort": OCSF_TYPES["port_t"], "DestinationIsIpv6": lambda v: v in ("true", "false"), "DestinationIp": is_ip,
     "DestinationHostname": lambda v: isinstance(v, str), "DestinationPort": OCSF_TYPES["port_t"],
+    "EventRecordID": is_int, "FlownerEpoch": is_int,
 }
 
 

@@ -72,7 +72,8 @@ static void test_sysmon(void)
 		"\"Initiated\":\"true\",\"SourceIsIpv6\":\"false\",\"SourceIp\":\"10.0.0.1\","
 		"\"SourceHostname\":\"box\",\"SourcePort\":50000,"
 		"\"DestinationIsIpv6\":\"false\",\"DestinationIp\":\"93.184.216.34\","
-		"\"DestinationHostname\":\"-\",\"DestinationPort\":80}",
+		"\"DestinationHostname\":\"-\",\"DestinationPort\":80,"
+		"\"EventRecordID\":42,\"FlownerEpoch\":3}",
 		"sysmon: a connection opens");
 }
 
@@ -141,7 +142,7 @@ static void test_sysmon_absent(void)
 		"\"SourceIp\":\"10.0.0.1\",\"SourceHostname\":\"peer.example\","
 		"\"SourcePort\":50000,\"DestinationIsIpv6\":\"false\","
 		"\"DestinationIp\":\"93.184.216.34\",\"DestinationHostname\":\"box\","
-		"\"DestinationPort\":80}",
+		"\"DestinationPort\":80,\"EventRecordID\":42,\"FlownerEpoch\":3}",
 		"sysmon: what is not known has its key, too");
 	r.event = RECORD_END;
 	tap_is_str(line(&format_sysmon), "", "sysmon: one line a connection");
