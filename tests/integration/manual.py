@@ -5,11 +5,11 @@ import os
 import re
 import shutil
 
+import helps
 import tap
 
 MAN = os.path.join(os.path.abspath(tap.BUILD), "contrib", "man")
 PAGES = {"flowner.1", "flowner.yaml.5", "flowner-records.5", "flowner-capture.8", "flowner-enrich.8", "flowner-sink.8"}
-OPTION = re.compile(r"(?<![\w-])(--?[a-z][a-z-]*|-[A-Z])(?![\w-])")
 flowner = tap.program("flowner")
 
 
@@ -17,12 +17,6 @@ def source(page):
     """What scdoc is given: the page with its tables."""
     with open(os.path.join(MAN, f"{page}.filled.scd"), encoding="utf-8") as f:
         return f.read()
-
-
-def help_of(*argv):
-    r = tap.run([*argv])
-    tap.ok(r.returncode == 0 and r.stdout, f"{' '.join(os.path.basename(a) for a in argv)} prints its help", r.stderr)
-    return r.stdout
 
 
 def section(text, title):
@@ -48,29 +42,19 @@ tap.is_({os.path.basename(p)[:-len(".filled.scd")] for p in glob.glob(f"{MAN}/*.
 
 # ---- options
 for program in "capture", "enrich", "sink":
-    lines = help_of(tap.program(f"flowner-{program}"), "--help").splitlines()
-    options = [o for x in lines if x.startswith("  ") for o in OPTION.findall(x[:29])]
-    page = source(f"flowner-{program}.8")
-    both(f"options of flowner-{program}", terms(section(page, "# OPTIONS")), options)
-
+    both(f"options of flowner-{program}", terms(section(source(f"flowner-{program}.8"), "# OPTIONS")),
+         helps.daemon_options(program))
 page = source("flowner.1")
-text = help_of(flowner, "help")
-commands = set(re.findall(r"^  flowner ([a-z-]+) ", text, re.M))
+commands = helps.commands()
 both("commands", re.findall(r"^## flowner (\S+)$", page, re.M), commands)
 synopsis = re.sub(r"[*\\]", "", section(page, "# SYNOPSIS"))
 both("commands of the synopsis", re.findall(r"^flowner ([a-z][a-z-]+)", synopsis, re.M), commands)
 for command in sorted(commands):
-    text = help_of(flowner, command, "--help")
-    # What stands in a line of its own, or in the line that shows how it is called.
-    lines = [x for x in text.splitlines() if x.startswith("  ") or x.startswith("flowner")]
-    options = {o for x in lines for o in (OPTION.findall(x) if x.startswith("flowner") else OPTION.findall(x[:26]))
-               if not x.startswith("  flowner")} | {"-h", "--help"}
-    options |= {"--config"} if "-c" in options else set()
-    both(f"options of flowner {command}", terms(section(page, f"## flowner {command}")), options)
+    both(f"options of flowner {command}", terms(section(page, f"## flowner {command}")), helps.options(command))
 
 # ---- configuration
 page = source("flowner.yaml.5")
-printed = help_of(flowner, "print-config", "--set", "capture.mode=headers")
+printed = helps.text(flowner, "print-config", "--set", "capture.mode=headers")
 keys, at = [], ""
 for line in printed.splitlines():
     if re.match(r"\w+:$", line):
@@ -93,9 +77,9 @@ for example in re.findall(r"```\n(.*?)```", page, re.S):
 
 # ---- records
 page = source("flowner-records.5")
-fields = re.findall(r"^\[?([a-z0-9_.]+)\]?  ", help_of(flowner, "fields"), re.M)
+fields = re.findall(r"^\[?([a-z0-9_.]+)\]?  ", helps.text(flowner, "fields"), re.M)
 both("fields", terms(section(page, "# FIELDS")), fields)
-text = help_of(flowner, "help", "expression")
+text = helps.text(flowner, "help", "expression")
 both("keys of expressions", [t for t in terms(section(page, "# EXPRESSIONS")) if t == t.lower() and " " not in t],
      re.findall(r"^  ([a-z_]+)  +", text, re.M))
 r = tap.run([flowner, "check-config", "/dev/null"], env=dict(os.environ, FLOWNER_OUTPUT__FILES="nope:x"))
@@ -106,7 +90,7 @@ both("formats", terms(section(page, "# FORMATS")), formats)
 both("formats, flowner.yaml(5)",
      re.findall(r"\*(\S+?)\*", re.search(r"^Formats are:\n|Formats are:\n(.*)$", source("flowner.yaml.5"), re.M).group(1) or ""),
      formats)
-both("metrics", terms(section(page, "# METRICS")), re.findall(r"^(\S+)\t", help_of(flowner, "metrics", "--list"), re.M))
+both("metrics", terms(section(page, "# METRICS")), re.findall(r"^(\S+)\t", helps.text(flowner, "metrics", "--list"), re.M))
 tap.ok(not re.search(r"^\*.*\n\t\s*$", page, re.M), "each entry of a table has its words",
        re.findall(r"^\*.*\n\t\s*$", page, re.M))
 
