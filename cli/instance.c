@@ -122,7 +122,7 @@ uint64_t instance_lost(const struct instance *i, uint32_t stage)
 	case RING_LOSS_FLOW_TABLE:
 		return ENRICH(i, flows_evicted);
 	case RING_LOSS_PROCESS_CACHE:
-		return ENRICH(i, processes_evicted);
+		return ENRICH(i, processes_lost);
 	case RING_LOSS_NAME_CACHE:
 		return ENRICH(i, names_evicted);
 	case RING_LOSS_AGGREGATES:

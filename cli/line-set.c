@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "shm/ring.h"
 #include "sink/fields-internal.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -104,7 +105,7 @@ static void set_worked_out(enum field_format format, const struct field *f, stru
 			r->proto =
 				strcmp(s, proto[i].name) || r->proto ? r->proto : proto[i].number;
 	else if (!strcmp(f->name, "loss_stage"))
-		for (uint8_t i = 1; i < 8 && !r->loss_stage; i++)
+		for (uint8_t i = 1; i < RING_LOSS_STAGES && !r->loss_stage; i++)
 			r->loss_stage = strcmp(s, record_loss_stage_name(i)) ? 0 : i;
 }
 

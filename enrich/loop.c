@@ -316,7 +316,7 @@ static int keep_house(struct loop *l)
 	if (r >= 0 && mono >= l->house_ns) {
 		l->house_ns = mono + LOOP_HOUSE_NS;
 		owners_idle(l->s->owners, real - late);
-		r = pipeline_tap_losses(l->s->pipeline, real);
+		r = pipeline_losses(l->s->pipeline, real);
 		log_losses(l);
 		look_at_ring(l);
 	}
@@ -451,6 +451,8 @@ static int finish(struct loop *l)
 		r = drain(l);
 	if (r >= 0)
 		r = pipeline_finish(p, now);
+	if (r >= 0)
+		r = pipeline_losses(p, now);
 	if (r >= 0)
 		r = ring_put(l->s->ring, RING_FRAME_END, 0, now, 0, NULL, 0, NULL, 0);
 	if (r >= 0)

@@ -69,9 +69,10 @@ void owners_hear_changes(struct owners *o)
 		 o->n_changes < OWNERS_CHANGES_MAX);
 	o->heard_ns = now;
 	overruns = connector_stats(o->changes)->overruns - overruns;
+	if (!overruns)
+		return;
 	ledger_add(o->ledger, LEDGER_enrich_connector_overruns, overruns);
-	if (overruns)
-		lose(o);
+	lose(o);
 }
 
 void owners_apply_changes(struct owners *o, uint64_t t_ns)

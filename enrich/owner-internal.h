@@ -115,6 +115,7 @@ struct owners {
 	struct tap_reader_stats tap_counted; /* what of it is in the ledger */
 	struct diag_stats diag_counted;
 	uint64_t evicted_counted;
+	uint64_t alive_counted;        /* likewise */
 	uint64_t netns, pidns, userns; /* our own: packets are seen in this one */
 	uint64_t tap_ns;               /* since when events come */
 	uint64_t lost_ns;              /* the latest loss of events */

@@ -102,8 +102,8 @@ static void hear(struct owners *o, unsigned reads)
 	if (connector_read(o->connector, BATCH_MAX, on_event, o) < BATCH_MAX)
 		o->heard_ns = now;
 	overruns = connector_stats(o->connector)->overruns - overruns;
-	ledger_add(o->ledger, LEDGER_enrich_connector_overruns, overruns);
 	if (overruns) {
+		ledger_add(o->ledger, LEDGER_enrich_connector_overruns, overruns);
 		o->life_lost_ns = o->watched_ns = owners_now_ns();
 		process_cache_sessions_told(o->processes, false);
 		process_cache_lost(o->processes, o->life_lost_ns);

@@ -203,6 +203,7 @@ static void count(struct owners *o)
 	static const struct tap_reader_stats none;
 	const struct tap_reader_stats *t = o->tap ? tap_reader_stats(o->tap) : &none;
 	uint64_t evicted = process_cache_evicted(o->processes);
+	uint64_t alive = process_cache_evicted_alive(o->processes);
 	const struct diag_stats d = owners_diag_stats(o);
 
 	if (o->tap) {
@@ -217,7 +218,9 @@ static void count(struct owners *o)
 	o->diag_counted = d;
 	ledger_set(o->ledger, LEDGER_enrich_processes, process_cache_count(o->processes));
 	ledger_add(o->ledger, LEDGER_enrich_processes_evicted, evicted - o->evicted_counted);
+	ledger_add(o->ledger, LEDGER_enrich_processes_lost, alive - o->alive_counted);
 	o->evicted_counted = evicted;
+	o->alive_counted = alive;
 }
 
 int owners_tap_begin(struct owners *o, const struct tap_layout *layout)

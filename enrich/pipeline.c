@@ -41,7 +41,7 @@ struct pipeline {
 	struct emit emit;
 	struct watch watch; /* not with packets from a file */
 	uint64_t last_ns;
-	uint64_t tap_lost;           /* reported up to here */
+	uint64_t losses_ns;          /* the last look at them, 0 = none yet */
 	uint64_t evicted;            /* counted up to here */
 	uint64_t names_evicted;      /* likewise */
 	struct aggregate *aggregate; /* NULL: off */
@@ -237,7 +237,6 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	}
 	p->ledger = ledger;
 	p->owners = owners;
-	p->tap_lost = ledger_get(ledger, LEDGER_enrich_tap_lost);
 	p->emit = (struct emit){
 		.ring = ring,
 		.ring_size = config->enrich.ring,
@@ -482,21 +481,54 @@ int pipeline_finish(struct pipeline *p, uint64_t now_ns)
 	return pipeline_commit(p);
 }
 
-int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns)
-{
-	uint64_t lost = ledger_get(p->ledger, LEDGER_enrich_tap_lost);
-	struct ring_loss loss = {
-		.stage = RING_LOSS_TAP,
-		.count = lost - p->tap_lost,
-		.first_ns = now_ns,
-		.last_ns = now_ns,
-	};
+/* What may be lost here beside packets: the counters that say so, and how much has been told. */
+static const struct own_loss {
+	enum ring_loss_stage stage;
+	enum ledger_enrich told, counter[3]; /* LEDGER_ENRICH_N = none */
+} own_losses[] = {
+	{RING_LOSS_TAP, LEDGER_enrich_told_tap,
+		{LEDGER_enrich_tap_lost, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
+	{RING_LOSS_NETLINK, LEDGER_enrich_told_netlink,
+		{LEDGER_enrich_diag_errors, LEDGER_enrich_closed_overruns,
+			LEDGER_enrich_connector_overruns}},
+	{RING_LOSS_FLOW_TABLE, LEDGER_enrich_told_flow_table,
+		{LEDGER_enrich_flows_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
+	{RING_LOSS_PROCESS_CACHE, LEDGER_enrich_told_process_cache,
+		{LEDGER_enrich_processes_lost, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
+	{RING_LOSS_NAME_CACHE, LEDGER_enrich_told_name_cache,
+		{LEDGER_enrich_names_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
+	{RING_LOSS_AGGREGATES, LEDGER_enrich_told_aggregates,
+		{LEDGER_enrich_aggregates_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
+};
 
-	if (!loss.count)
-		return 0;
-	p->tap_lost = lost;
-	note_error(p, emit_loss(&p->emit, &loss, now_ns));
+#define OWN_LOSSES (sizeof(own_losses) / sizeof(own_losses[0]))
+
+int pipeline_losses(struct pipeline *p, uint64_t now_ns)
+{
+	uint64_t total[OWN_LOSSES] = {0};
+	bool any = false;
+
+	for (size_t i = 0; i < OWN_LOSSES; i++) {
+		const struct own_loss *o = &own_losses[i];
+		struct ring_loss loss = {.stage = o->stage,
+			.first_ns = p->losses_ns ? p->losses_ns : now_ns,
+			.last_ns = now_ns};
+
+		for (size_t c = 0; c < 3; c++)
+			if (o->counter[c] != LEDGER_ENRICH_N)
+				total[i] += ledger_get(p->ledger, o->counter[c]);
+		loss.count = total[i] - ledger_get(p->ledger, o->told);
+		if (!loss.count)
+			continue;
+		note_error(p, emit_loss(&p->emit, &loss, now_ns));
+		any = true;
+	}
+	p->losses_ns = now_ns;
+	if (!any)
+		return p->error;
 	note_error(p, emit_commit(&p->emit));
+	for (size_t i = 0; i < OWN_LOSSES; i++)
+		ledger_set(p->ledger, own_losses[i].told, total[i]);
 	return p->error;
 }
 

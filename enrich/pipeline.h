@@ -54,8 +54,11 @@ uint64_t pipeline_watch(struct pipeline *p, uint64_t now_ns);
 /* Ends all flows (FORCED) and emits them, waiting for a slow sink as long as it makes progress. */
 int pipeline_finish(struct pipeline *p, uint64_t now_ns);
 
-/* Reports perf records lost since the last call as an in-band loss. */
-int pipeline_tap_losses(struct pipeline *p, uint64_t now_ns);
+/*
+ * Tells sink, in-band, of what was lost beside packets since it was last told, also by a run before
+ * that was killed: perf records, netlink messages, entries of full tables.
+ */
+int pipeline_losses(struct pipeline *p, uint64_t now_ns);
 
 /*
  * How long a full ring to sink is waited for without progress (0 = drop and count at once), and

@@ -21,7 +21,7 @@ struct list {
 
 struct process_cache {
 	size_t max, count, buckets; /* buckets is a power of two */
-	uint64_t evicted;
+	uint64_t evicted, evicted_alive;
 	uint64_t lost_ns; /* events may be missing up to here */
 	bool sessions_told;
 	struct list alive, dead;
@@ -256,6 +256,7 @@ static struct process *add(
 	if (!p)
 		return NULL;
 	if (c->count >= c->max) {
+		c->evicted_alive += !c->dead.first;
 		forget(c, c->dead.first ? c->dead.first : c->alive.first);
 		c->evicted++;
 	}
@@ -314,6 +315,11 @@ size_t process_cache_count(const struct process_cache *c)
 uint64_t process_cache_evicted(const struct process_cache *c)
 {
 	return c->evicted;
+}
+
+uint64_t process_cache_evicted_alive(const struct process_cache *c)
+{
+	return c->evicted_alive;
 }
 
 struct process *process_cache_find(struct process_cache *c, uint32_t pid, uint64_t t_ns)

@@ -115,6 +115,8 @@ int process_cache_new(size_t max, struct process_cache **ret);
 void process_cache_free(struct process_cache *c);
 size_t process_cache_count(const struct process_cache *c);
 uint64_t process_cache_evicted(const struct process_cache *c);
+/* Of these, processes that had not ended: what is known of them may be missed. */
+uint64_t process_cache_evicted_alive(const struct process_cache *c);
 
 /*
  * The process that had @pid at @t_ns: the latest that had started by then, exited or not (its

@@ -277,7 +277,9 @@
 	X(enrich_told_name_cache, TOLD, LEDGER_LABEL(stage, name_cache),                           \
 		"the same of names that left the full cache")                                      \
 	X(enrich_told_aggregates, TOLD, LEDGER_LABEL(stage, aggregates),                           \
-		"the same of windows of enrich.aggregate closed early")
+		"the same of windows of enrich.aggregate closed early")                            \
+	X(enrich_processes_lost, EVICTED, LEDGER_LABEL(table, live_processes),                     \
+		"of the evicted processes, ones that had not ended")
 
 /* Of one output of sink; which one it is: ledger_file.output. */
 #define LEDGER_OUTPUT(X, i)                                                                        \

@@ -25,7 +25,7 @@
 #define RING_DATA_MAX   (1024u << 20) /* largest data area, bytes */
 #define RING_BODY_MAX   8192u         /* largest frame body, bytes */
 #define RING_PAGE       4096u         /* size of the producer's page and of segment B, bytes */
-#define RING_CHECKPOINT 1024u         /* consumer's private words in segment B, bytes */
+#define RING_CHECKPOINT 2048u         /* consumer's private words in segment B, bytes */
 #define RING_WAKE_NEVER UINT64_MAX
 
 /* What a frame carries. A value outside this list is a protocol error. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define CHECKPOINT_MARK UINT64_C(0x6b726d776f6c6601)
+#define CHECKPOINT_MARK UINT64_C(0x6b726d776f6c6602)
 
 const struct checkpoint_slot *checkpoint_find(const struct checkpoint *c, uint64_t tail)
 {
@@ -29,6 +29,7 @@ void checkpoint_store(
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	memcpy(to->counters, s->counters, sizeof(to->counters));
 	memcpy(to->output, s->output, sizeof(to->output));
+	to->losses = s->losses;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&to->mark, CHECKPOINT_MARK ^ tail, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What survives sink's death beside the ring's tail: for each output the place in its file, and the
- * counters, that belong to exactly this tail.
+ * counters and the losses still to be told, that belong to exactly this tail.
  *
  *	release to T2:			killed here, the successor finds
  *	  store slot 1 = {T2, ...}	  tail T1, slot 0 = {T1}: goes on from T1
@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "shm/ring.h"
+#include "sink/losses.h"
 
 #define CHECKPOINT_OUTPUTS  16u
 #define CHECKPOINT_COUNTERS 12u
@@ -33,6 +34,7 @@ struct checkpoint_slot {
 		uint64_t id; /* struct output's; 0 = none */
 		uint64_t offset;
 	} output[CHECKPOINT_OUTPUTS];
+	struct losses losses; /* in no file yet */
 };
 
 struct checkpoint {

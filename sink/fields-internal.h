@@ -54,7 +54,8 @@ field_call field_network_packets, field_orig_name, field_resp_name, field_entity
 field_call field_real_uid, field_tty_major, field_tty_minor, field_tty, field_ifname_out;
 field_call field_ifname_in, field_dns_type, field_dns_rcode, field_dns_addresses;
 field_call field_tls_version, field_conn_uid, field_history, field_delta_bytes, field_complete;
-field_call field_loss_stage, field_activity, field_type_uid, field_direction_id, field_tcp_flags;
+field_call field_loss_stage, field_loss_reason, field_activity, field_type_uid, field_direction_id,
+	field_tcp_flags;
 field_call field_observed_at, field_ends_known, field_local_orig, field_local_resp, field_guid;
 field_call field_image, field_user_name, field_initiated, field_is_ipv6, field_host_orig;
 field_call field_host_resp, field_version;

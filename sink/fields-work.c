@@ -171,6 +171,12 @@ WORK(loss_stage)
 	return safe(record_loss_stage_name(s->record->loss_stage), ret);
 }
 
+WORK(loss_reason)
+{
+	UNUSED;
+	return safe(record_loss_reason_name(s->record->loss_stage), ret);
+}
+
 /* The network ------------------------------------------------------------------------------- */
 
 WORK(ip_type)

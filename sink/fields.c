@@ -422,6 +422,8 @@ static const struct field FIELDS[] = {
 		ECS("flowner.reported"), OCSF("unmapped.reported")),
 	F("loss_stage", STRING, "", "where something was lost", CALL(field_loss_stage),
 		.events = ON(LOSS), ECS("flowner.loss.stage"), TEXT("in words")),
+	F("loss_reason", STRING, "", "and why", CALL(field_loss_reason), .events = ON(LOSS),
+		ECS("flowner.loss.reason")),
 	F("loss_count", NUMBER, "", "how much", AT(ALWAYS, loss_count), .events = ON(LOSS),
 		ECS("flowner.loss.count"), TEXT("LOST ...")),
 	F("loss_packets", NUMBER, "packets", "packets in that", AT(ALWAYS, loss_packets),

@@ -14,6 +14,7 @@
 #define COLOUR_DIM    "\x1b[2m"
 #define COLOUR_NAME   "\x1b[1;32m"
 #define COLOUR_WARN   "\x1b[33m"
+#define SPAN_NS       UINT64_C(1000000) /* a loss that took at least this long says so */
 #define COLOUR_LOSS   "\x1b[1;31m"
 #define COLOUR_NORMAL "\x1b[0m"
 
@@ -258,29 +259,53 @@ static char *when(char *p, const struct record *r, const struct format_context *
 	return p;
 }
 
+/* What went, behind "LOST " and how much. */
+static const char *loss_words(uint32_t stage)
+{
+	switch ((enum ring_loss_stage)stage) {
+	case RING_LOSS_KERNEL:
+		return " packets: the kernel dropped them, capture did not keep up";
+	case RING_LOSS_PACKET_RING:
+		return " packets: the ring to enrich was full";
+	case RING_LOSS_RECORD_RING:
+		return " connection records: the ring to sink was full";
+	case RING_LOSS_TAP:
+		return " owner events: some owners may be unknown";
+	case RING_LOSS_FLOWS:
+		return " packets: their connections were open when enrich was killed";
+	case RING_LOSS_NETLINK:
+		return " times messages of the kernel about sockets: some facts may be missing";
+	case RING_LOSS_FLOW_TABLE:
+		return " connections out of sight: the flow table was full (limits.flows)";
+	case RING_LOSS_PROCESS_CACHE:
+		return " processes out of sight: too many at a time (limits.processes)";
+	case RING_LOSS_NAME_CACHE:
+		return " names of addresses: too many at a time";
+	case RING_LOSS_AGGREGATES:
+		return " places for summaries: some stand for less than a whole window";
+	case RING_LOSS_OUTPUT:
+		return " records of another output: nobody reads it any more";
+	case RING_LOSS_INVALID:
+		return " records: they made no sense";
+	case RING_LOSS_STAGES:
+		break;
+	}
+	return " of something";
+}
+
 static size_t loss_line(const struct record *r, const struct format_context *ctx, char *buf)
 {
+	uint64_t span_ns = r->loss_last_ns - r->loss_first_ns;
 	char *p = when(buf, r, ctx);
 
 	p = colour(p, ctx, COLOUR_LOSS);
 	p = text_lit(p, "LOST ");
 	p = text_u64(p, r->loss_count);
-	switch (r->loss_stage) {
-	case RING_LOSS_KERNEL:
-		p = text_lit(p, " packets: the kernel dropped them, capture did not keep up");
-		break;
-	case RING_LOSS_PACKET_RING:
-		p = text_lit(p, " packets: the ring to enrich was full");
-		break;
-	case RING_LOSS_RECORD_RING:
-		p = text_lit(p, " connection records: the ring to sink was full");
-		break;
-	case RING_LOSS_TAP:
-		p = text_lit(p, " owner events: some owners may be unknown");
-		break;
-	case RING_LOSS_FLOWS:
-		p = text_lit(p, " packets: their connections were open when enrich was killed");
-		break;
+	p = text_str(p, loss_words(r->loss_stage));
+	if (span_ns >= SPAN_NS) {
+		p = text_lit(p, " (within ");
+		p = text_duration(p, span_ns);
+		*p++ = ')';
 	}
 	p = colour(p, ctx, COLOUR_NORMAL);
 	*p++ = '\n';

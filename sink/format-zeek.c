@@ -255,11 +255,35 @@ static char *value(char *p, const struct column *c, const struct field_source *s
 	return p;
 }
 
+/*
+ * A loss is no connection: a line of comment, which readers of Zeek's logs pass over. What it says
+ * is in the order stage, reason, count, packets, first, last.
+ */
+static size_t loss_line(const struct record *r, char *buf)
+{
+	char *p = text_str(text_lit(buf, "#flowner_loss\t"), record_loss_stage_name(r->loss_stage));
+
+	*p++ = '\t';
+	p = text_str(p, record_loss_reason_name(r->loss_stage));
+	*p++ = '\t';
+	p = text_u64(p, r->loss_count);
+	*p++ = '\t';
+	p = text_u64(p, r->loss_packets);
+	*p++ = '\t';
+	p = text_time_utc(p, r->loss_first_ns);
+	*p++ = '\t';
+	p = text_time_utc(p, r->loss_last_ns);
+	*p++ = '\n';
+	return (size_t)(p - buf);
+}
+
 static size_t zeek_record(const struct record *r, const struct format_context *ctx, char *buf)
 {
 	struct field_source s;
 	char *p = buf;
 
+	if (r->event == RECORD_LOSS)
+		return loss_line(r, buf);
 	if (r->event != RECORD_END && r->event != RECORD_SUMMARY)
 		return 0;
 	call_once(&prepared, prepare);

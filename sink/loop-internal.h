@@ -45,6 +45,7 @@ struct loop {
 	uint64_t peer_quiet_ns;
 	struct reload reload;
 
+	struct losses_told told;
 	struct record loss;
 	_Alignas(8) char body[RING_BODY_MAX];
 };
@@ -54,6 +55,8 @@ void loop_connect(struct loop *l);
 void loop_receive(struct loop *l);
 /* Reads until the ring is empty, a batch is due or there is no room. */
 void loop_read(struct loop *l);
+/* Puts records of losses that are due; at the end of all. */
+void loop_tell(struct loop *l);
 /* Lets an orphan ring go that is drained and written. */
 void loop_bury_orphan(struct loop *l);
 /* Ends the batch. */

@@ -50,6 +50,7 @@ static void attached(struct loop *l)
 		return;
 	}
 	l->sealed_pos = l->tail.released;
+	l->spool->epoch = ring_consumer_epoch(l->source.ring);
 	l->connect_step_ns = LOOP_CONNECT_NS;
 	l->empty = l->ended = false;
 	upkeep_attached(&l->upkeep);
@@ -118,7 +119,7 @@ static void take_loss(struct loop *l, const struct ring_frame *f)
 
 	memcpy(&loss, l->body, sizeof(loss)); /* the ring has checked the length */
 	if (format_loss(&l->loss, &loss, ring_consumer_epoch(l->source.ring), f->t_ns) == 0) {
-		spool_put(l->spool, &l->loss, f->pos);
+		spool_loss(l->spool, &loss, f->pos);
 		return;
 	}
 	spool_pass(l->spool, f->pos, true, 0);
@@ -227,4 +228,13 @@ void loop_read(struct loop *l)
 		}
 	}
 	loop_seal(l);
+}
+
+void loop_tell(struct loop *l)
+{
+	uint64_t step_ns = l->finishing ? 0 : l->o->daemon->config.metrics.losses_ns;
+
+	if (l->tail.recovered && !l->upkeep.rotating &&
+		spool_tell(l->spool, &l->told, step_ns, l->now_ns, &l->loss) && !l->flush_ns)
+		l->flush_ns = l->now_ns + l->o->daemon->config.output.flush_ns;
 }

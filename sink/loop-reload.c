@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "config/log.h"
+#include "sink/figures.h"
 
-static const char *const LIVE[] = {"output.files", "output.flush", "output.sync", NULL};
+static const char *const LIVE[] = {
+	"output.files", "output.flush", "output.sync", "metrics.losses", NULL};
 
 void loop_reload(struct loop *l)
 {
@@ -77,6 +79,7 @@ void loop_reload_step(struct loop *l)
 		tail_mark(&l->tail, l->source.ring);
 	if (l->spool->dirty && !l->flush_ns)
 		l->flush_ns = l->now_ns;
+	figures_name(l->ledger, l->spool);
 	tell(l, n);
 	daemon_take_over(l->o->daemon, &r->next, LIVE);
 	reload_deinit(r);

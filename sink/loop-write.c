@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/log.h"
+#include "sink/figures.h"
 
 /* The first error of an output, and its end. */
 static void log_error_of(struct loop *l, struct output *o)
@@ -28,24 +29,6 @@ static void log_error_of(struct loop *l, struct output *o)
 	}
 }
 
-static void count_writes(struct loop *l)
-{
-	bool uring = false;
-
-	for (unsigned i = 0; i < l->spool->n; i++) {
-		struct output *o = &l->spool->output[i];
-		uint64_t writes = writer_writes(o->writer), errors = writer_errors(o->writer);
-
-		ledger_add(l->ledger, LEDGER_sink_writes, writes - o->told.writes);
-		ledger_add(l->ledger, LEDGER_sink_write_errors, errors - o->told.errors);
-		o->told.writes = writes;
-		o->told.errors = errors;
-		uring |= writer_is_uring(o->writer);
-		log_error_of(l, o);
-	}
-	ledger_set(l->ledger, LEDGER_sink_io_uring, uring);
-}
-
 void loop_write(struct loop *l)
 {
 	uint64_t counts[SPOOL_COUNTERS] = {0};
@@ -60,7 +43,9 @@ void loop_write(struct loop *l)
 	}
 	if (spool_progress(l->spool, l->now_ns, counts))
 		tail_release(&l->tail, l->source.ring, counts);
-	count_writes(l);
+	figures_count(l->ledger, l->spool);
+	for (unsigned i = 0; i < l->spool->n; i++)
+		log_error_of(l, &l->spool->output[i]);
 	if (spool_is_broken(l->spool) && !l->failed && !l->finishing) {
 		log_error("no output is left");
 		loop_fail(l, LOOP_EXIT_OUTPUT_GONE);

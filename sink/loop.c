@@ -14,6 +14,7 @@
 
 #include "config/log.h"
 #include "config/notify.h"
+#include "sink/figures.h"
 #include "sink/loop-internal.h"
 
 #define LOOK_NS       (50 * MS)   /* under load: how often signals and the peer are looked at */
@@ -104,6 +105,9 @@ static int time_out(const struct loop *l)
 	sooner(&due, l->finish_ns);
 	if (!l->finishing)
 		sooner(&due, upkeep_due_ns(&l->upkeep));
+	if (l->tail.recovered && !l->upkeep.rotating && spool_has_room(l->spool))
+		sooner(&due, losses_due_ns(&l->spool->open.losses, &l->told,
+				     l->o->daemon->config.metrics.losses_ns));
 	if (l->stopping && !l->finishing)
 		sooner(&due, l->stop_ns);
 	if (l->source.fd < 0 && !l->source.ring && !l->finishing)
@@ -205,6 +209,7 @@ int loop_run(const struct loop_options *options)
 	l->tail = (struct tail){.spool = l->spool, .ledger = l->ledger};
 	upkeep_init(&l->upkeep, &l->tail);
 	source_init(&l->source);
+	figures_name(l->ledger, l->spool);
 	for (unsigned i = 0; i < l->spool->n; i++)
 		loop_log_output(&l->spool->output[i]);
 	ledger_ready(l->ledger);
@@ -214,6 +219,7 @@ int loop_run(const struct loop_options *options)
 		loop_connect(l);
 		loop_read(l);
 		check_stop(l);
+		loop_tell(l);
 		loop_write(l);
 		loop_keep_up(l);
 		if (is_finished(l))

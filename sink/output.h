@@ -52,9 +52,10 @@ struct output {
 	/* What the loop has counted and said of it. */
 	struct {
 		bool failing, gone;
-		uint64_t quiet_ns; /* nothing about errors before */
-		uint64_t writes, errors;
+		uint64_t quiet_ns;                     /* nothing about errors before */
+		uint64_t writes, errors, bytes, lines; /* in the ledger */
 	} told;
+	uint64_t lines; /* written since it was opened */
 
 	/* Records up to here are in the file already (output_recover()). */
 	uint64_t skip_epoch, skip_seq;

@@ -127,13 +127,16 @@ bool spool_has_room(struct spool *s)
 static bool output_put(struct spool *s, struct output *o, const struct record *r)
 {
 	char *buf;
+	size_t len;
 
 	if (!rules_pass(&o->rules, r))
 		return false;
 	if (writer_is_broken(o->writer) || output_skips(o, r))
 		return true;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
-	writer_append(o->writer, format_record(o->format, r, &o->context, buf));
+	len = format_record(o->format, r, &o->context, buf);
+	writer_append(o->writer, len);
+	s->open.lines[o - s->output] += len > 0;
 	s->full |= o->limits.rotate_size && !o->retry_ns && o->target == WRITER_FILE &&
 		   output_size(o) >= o->limits.rotate_size;
 	return true;
@@ -147,15 +150,53 @@ void spool_put(struct spool *s, const struct record *r, uint64_t pos)
 		wanted |= output_put(s, &s->output[i], r);
 	s->dirty = true;
 	s->open.pos = pos;
+	if (r->event == RECORD_LOSS)
+		return;
 	s->open.counts[SPOOL_RECORDS_READ]++;
 	s->open.counts[wanted ? SPOOL_RECORDS_WRITTEN : SPOOL_RECORDS_EXCLUDED]++;
-	if (r->event != RECORD_LOSS)
-		s->open.counts[wanted ? SPOOL_PACKETS_WRITTEN : SPOOL_PACKETS_EXCLUDED] +=
-			r->delta_packets;
+	s->open.counts[wanted ? SPOOL_PACKETS_WRITTEN : SPOOL_PACKETS_EXCLUDED] += r->delta_packets;
+}
+
+void spool_loss(struct spool *s, const struct ring_loss *loss, uint64_t pos)
+{
+	losses_add(&s->open.losses, loss);
+	s->dirty = true;
+	s->open.pos = pos;
+}
+
+bool spool_tell(struct spool *s, struct losses_told *told, uint64_t step_ns, uint64_t now_ns,
+	struct record *scratch)
+{
+	struct ring_loss loss;
+	bool any = false;
+
+	if (losses_due_ns(&s->open.losses, told, step_ns) > now_ns)
+		return false;
+	while (spool_has_room(s) && losses_take(&s->open.losses, told, step_ns, now_ns, &loss)) {
+		/* What a checkpoint held may make no sense. */
+		if (format_loss(scratch, &loss, s->epoch, loss.last_ns) == 0)
+			spool_put(s, scratch, s->open.pos);
+		any = s->dirty = true;
+	}
+	return any;
+}
+
+/* What sink itself loses, now. */
+static struct ring_loss own_loss(enum ring_loss_stage stage, uint64_t count, uint64_t packets)
+{
+	uint64_t now_ns = daemon_realtime_ns();
+
+	return (struct ring_loss){.stage = stage,
+		.count = count,
+		.packets = packets,
+		.first_ns = now_ns,
+		.last_ns = now_ns};
 }
 
 void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)
 {
+	struct ring_loss loss;
+
 	s->dirty = true;
 	s->open.pos = pos;
 	if (!invalid)
@@ -163,6 +204,8 @@ void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)
 	s->open.counts[SPOOL_RECORDS_READ]++;
 	s->open.counts[SPOOL_RECORDS_INVALID]++;
 	s->open.counts[SPOOL_PACKETS_LOST] += packets;
+	loss = own_loss(RING_LOSS_INVALID, 1, packets);
+	losses_add(&s->open.losses, &loss);
 }
 
 /* Batches --------------------------------------------------------------------------------- */
@@ -214,9 +257,13 @@ void spool_seal(struct spool *s)
 	}
 	for (unsigned c = 0; c < SPOOL_COUNTERS; c++)
 		m->counts[c] += s->open.counts[c];
+	for (unsigned i = 0; i < s->n; i++)
+		m->lines[i] += s->open.lines[i];
+	m->losses = s->open.losses;
 	memcpy(m->appended, s->open.appended, sizeof(m->appended));
 	m->pos = s->open.pos;
 	memset(s->open.counts, 0, sizeof(s->open.counts));
+	memset(s->open.lines, 0, sizeof(s->open.lines));
 	s->dirty = false;
 }
 
@@ -235,9 +282,18 @@ static bool is_complete(const struct spool *s, const struct spool_mark *m, bool 
 	return true;
 }
 
-/* An output that refused a record for good makes it a lost one. */
-static void move_to_lost(struct spool_mark *m)
+/*
+ * An output that refused a record for good makes it a lost one. The others shall tell of it; none
+ * of the batches that are under way does.
+ */
+static void move_to_lost(struct spool *s, struct spool_mark *m)
 {
+	struct ring_loss loss = own_loss(RING_LOSS_OUTPUT, m->counts[SPOOL_RECORDS_WRITTEN],
+		m->counts[SPOOL_PACKETS_WRITTEN]);
+
+	for (unsigned i = 0; i < s->marks; i++)
+		losses_add(&s->mark[(s->first + i) % SPOOL_MARKS].losses, &loss);
+	losses_add(&s->open.losses, &loss);
 	m->counts[SPOOL_RECORDS_LOST] += m->counts[SPOOL_RECORDS_WRITTEN];
 	m->counts[SPOOL_PACKETS_LOST] += m->counts[SPOOL_PACKETS_WRITTEN];
 	m->counts[SPOOL_RECORDS_WRITTEN] = m->counts[SPOOL_PACKETS_WRITTEN] = 0;
@@ -254,9 +310,12 @@ unsigned spool_progress(struct spool *s, uint64_t now_ns, uint64_t ret_counts[SP
 		struct spool_mark *m = &s->mark[s->first];
 
 		if (lost)
-			move_to_lost(m);
+			move_to_lost(s, m);
 		for (unsigned c = 0; c < SPOOL_COUNTERS; c++)
 			ret_counts[c] += m->counts[c];
+		for (unsigned i = 0; i < s->n; i++)
+			if (!writer_is_broken(s->output[i].writer))
+				s->output[i].lines += m->lines[i];
 		s->done = *m;
 		s->first = (s->first + 1) % SPOOL_MARKS;
 		s->marks--;
@@ -268,6 +327,7 @@ unsigned spool_progress(struct spool *s, uint64_t now_ns, uint64_t ret_counts[SP
 void spool_slot(const struct spool *s, struct checkpoint_slot *ret)
 {
 	memset(ret->output, 0, sizeof(ret->output));
+	ret->losses = s->done.losses;
 	for (unsigned i = 0; i < s->n; i++) {
 		ret->output[i].id = s->output[i].id;
 		ret->output[i].offset = s->output[i].offset + s->done.appended[i];

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "sink/checkpoint.h"
+#include "sink/losses.h"
 #include "sink/output.h"
 
 #define SPOOL_MARKS 64u /* sealed batches under way */
@@ -39,6 +40,8 @@ struct spool_mark {
 	uint64_t pos;                          /* in the ring */
 	uint64_t appended[CHECKPOINT_OUTPUTS]; /* bytes of each writer up to here */
 	uint64_t counts[SPOOL_COUNTERS];       /* of this batch */
+	uint64_t lines[CHECKPOINT_OUTPUTS];    /* likewise, what each output was given */
+	struct losses losses;                  /* not told up to here */
 };
 
 struct spool {
@@ -50,6 +53,7 @@ struct spool {
 	struct spool_mark mark[SPOOL_MARKS];
 	unsigned first, marks;  /* the oldest, how many */
 	struct spool_mark done; /* the last complete one */
+	uint64_t epoch;         /* of enrich, for records of losses */
 };
 
 void spool_init(struct spool *s);
@@ -77,8 +81,18 @@ void spool_rewind(struct spool *s, uint64_t pos);
 
 /* Whether one more record fits everywhere. */
 bool spool_has_room(struct spool *s);
-/* A checked record that ends at @pos. Only with room. */
+/*
+ * A checked record that ends at @pos. Only with room. A loss record is ours and counts as none.
+ */
 void spool_put(struct spool *s, const struct record *r, uint64_t pos);
+/* A loss that shall be told; the frame, or whatever it was, ends at @pos. */
+void spool_loss(struct spool *s, const struct ring_loss *loss, uint64_t pos);
+/*
+ * Puts a record of every loss that is due (sink/losses.h) and for which there is room, with
+ * @scratch. Whether there was one.
+ */
+bool spool_tell(struct spool *s, struct losses_told *told, uint64_t step_ns, uint64_t now_ns,
+	struct record *scratch);
 /* A frame that is no record, or an @invalid one standing for @packets. */
 void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets);
 

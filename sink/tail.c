@@ -39,6 +39,8 @@ int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 			return r;
 		for (unsigned i = 0; slot && i < SPOOL_COUNTERS; i++)
 			ledger_set(t->ledger, COUNTERS[i], slot->counters[i]);
+		if (slot)
+			t->spool->open.losses = t->spool->done.losses = slot->losses;
 		t->recovered = true;
 	}
 	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
@@ -67,8 +69,8 @@ void tail_release(struct tail *t, struct ring_consumer *ring, const uint64_t cou
 
 	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
 		totals[i] = ledger_get(t->ledger, COUNTERS[i]) + counts[i];
-	if (ring && pos != t->released) {
-		store(t, ring, pos, totals);
+	if (ring) {
+		store(t, ring, pos, totals); /* also on the same tail: losses that were told */
 		ring_release_to(ring, pos);
 		t->released = pos;
 	}

@@ -105,7 +105,10 @@ static void test_line(void)
 	line();
 	tap_is_str(cell("connections"), "7", "or one for many");
 	build_loss(&r);
-	tap_is_str(line(), "", "a loss is no connection");
+	tap_is_str(line(),
+		"#flowner_loss\tpacket_ring\tfull\t17\t17\t2025-12-31T23:59:59.999999995Z\t"
+		"2026-01-01T00:00:00.000000000Z",
+		"a loss is no connection but a comment");
 }
 
 static void test_escapes(void)

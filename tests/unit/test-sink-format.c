@@ -201,7 +201,8 @@ static void test_ecs_parts(void)
 		"\"action\":\"loss\",\"start\":\"2025-12-31T23:59:59.999999995Z\","
 		"\"end\":\"2026-01-01T00:00:00.000000000Z\",\"module\":\"flowner\","
 		"\"dataset\":\"flowner.loss\"},\"flowner\":{\"epoch\":3,"
-		"\"loss\":{\"stage\":\"packet_ring\",\"count\":17,\"packets\":17}}," ECS_HOST,
+		"\"loss\":{\"stage\":\"packet_ring\",\"reason\":\"full\",\"count\":17,\"packets\":"
+		"17}}," ECS_HOST,
 		"ECS: a loss");
 }
 

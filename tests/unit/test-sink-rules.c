@@ -136,8 +136,8 @@ static void test_counts(void)
 			spool_add(&s, &output, &ctx, false, 65536, &why, &err), 0, "output %u", i);
 	}
 	counts = put_all(&s);
-	tap_is_int(counts[SPOOL_RECORDS_READ], 11, "read");
-	tap_is_int(counts[SPOOL_RECORDS_WRITTEN], 8, "written: wanted by one output at least");
+	tap_is_int(counts[SPOOL_RECORDS_READ], 10, "read, without a loss");
+	tap_is_int(counts[SPOOL_RECORDS_WRITTEN], 7, "written: wanted by one output at least");
 	tap_is_int(counts[SPOOL_RECORDS_EXCLUDED], 3, "left out by both");
 	tap_is_int(counts[SPOOL_PACKETS_WRITTEN] + counts[SPOOL_PACKETS_EXCLUDED], 110,
 		"packets balance");
