@@ -241,6 +241,7 @@ static void on_socket(void *arg, const struct diag_socket *s)
 			.t_ns = 1,
 			.number = s->inode,
 			.cookie = s->cookie,
+			.key = s->key,
 			.fd = found->fd,
 			.process = found->process,
 			.netns = g->netns,

@@ -118,8 +118,10 @@ for procfs in "keep", "seed":
         tap.is_(len(ends), N, f"port {port}: every connection is logged")
         tap.is_([e[:3] for e in ends if e[1] not in {None, *truth[e[0][1]]} or e[2] not in (None, server)], [],
                 f"port {port}: nobody wrong is named")
-        tap.ok(any(e[2] == server for e in ends), f"port {port}: the server in the other namespace is found",
-               *(e[3]["flowner"] for e in ends[:2]))
+        # An accepted socket may be closed before it is looked for; the server's own, for UDP, was there from the start.
+        found = [e[2] == server for e in ends]
+        tap.ok(any(found) if port == PORT else all(found), f"port {port}: the server in the other namespace is found",
+               *[e[3]["flowner"] for e in ends if e[2] != server][:2])
 
 # --- the same addresses twice: who is meant cannot be told from outside, so nobody wrong may be named
 bx, by = bridge(2), bridge(3)
