@@ -26,14 +26,17 @@ EXPECTED = {
     f"{prefix}/share/doc/flowner/examples/flowner.yaml": 0o644,
     f"{prefix}/share/doc/flowner/examples/flowner.logrotate": 0o644,
 }
-for folder, files in {
-    "man": {f"share/man/man{page[-1]}/{page}" for page in (
-        "flowner.1", "flowner.yaml.5", "flowner-records.5", *(f"{n}.8" for n in NAMES))},
-    "completions": {"share/bash-completion/completions/flowner", "share/fish/vendor_completions.d/flowner.fish",
-                    "share/zsh/site-functions/_flowner"},
-}.items():
-    if os.path.exists(os.path.join(tap.SOURCE, "contrib", folder, "meson.build")):
-        EXPECTED |= {f"{prefix}/{f}": 0o644 for f in files}
+for name in NAMES:
+    EXPECTED |= {f"{prefix}/share/doc/flowner/examples/{f}": 0o755 for f in (
+        f"openrc/{name}", *(f"{k}/{name}/{f}" for k in ("runit", "s6") for f in ("run", "finish")))}
+    EXPECTED[f"{prefix}/share/doc/flowner/examples/s6/{name}/notification-fd"] = 0o644
+for f in ("bash-completion/completions/flowner", "fish/vendor_completions.d/flowner.fish", "zsh/vendor-completions/_flowner"):
+    EXPECTED[f"{prefix}/share/{f}"] = 0o644
+PAGES = ["flowner.1", "flowner.yaml.5", "flowner-records.5", *(f"{n}.8" for n in NAMES)]
+if os.path.exists(os.path.join(tap.BUILD, "contrib", "man", "flowner.1")):
+    EXPECTED |= {f"{prefix}/share/man/man{page[-1]}/{page}": 0o644 for page in PAGES}
+else:
+    tap.skip("the manual pages are installed", "no scdoc: contrib/install-packages build")
 
 dest = os.path.join(tap.tmpdir(), "dest")
 

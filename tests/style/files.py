@@ -13,7 +13,8 @@ TOP = {"capture", "enrich", "sink", "shm", "config", "cli", "tests", "contrib", 
 # Written in two parts so that this file does not contain them.
 MACHINE = ["/wo" + "rk/", "/tmp" + "/wt", "/ho" + "me/", "/ro" + "ot/"]
 LEFTOVER = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
-NO_LICENCE = {"LICENSE"}
+# One of a text of its own, and numbers that s6 reads.
+NO_LICENCE = {"LICENSE", *(f"contrib/s6/flowner-{p}/notification-fd" for p in ("capture", "enrich", "sink"))}
 
 paths = [p for p in source.files() if not source.is_data(p)]
 
