@@ -155,15 +155,17 @@ void doctor_users(struct doctor_report *r, const struct config *c)
 	const struct {
 		const char *key, *name;
 	} user[] = {{"capture.user", c->capture.user}, {"enrich.user", c->enrich.user},
-		{"output.user", c->output.user}};
+		{"output.user", c->output.user}, {"metrics.user", c->metrics.user}};
 	enum { N = sizeof(user) / sizeof(user[0]) };
+	/* The last one only where something is to be answered or written. */
+	const size_t n = *c->metrics.textfile || *c->metrics.listen ? N : N - 1;
 	uid_t uid[N];
 	char remedy[256];
 	bool distinct = true;
-	unsigned known = 0;
+	size_t known = 0;
 	gid_t gid;
 
-	for (size_t i = 0; i < N; i++) {
+	for (size_t i = 0; i < n; i++) {
 		int e = privileges_user(user[i].name, &uid[i], &gid);
 
 		if (e < 0) {
@@ -187,7 +189,28 @@ void doctor_users(struct doctor_report *r, const struct config *c)
 					user[k].key, user[i].key);
 			}
 	}
-	if (known == N && distinct)
+	if (known == n && distinct)
 		doctor_add(r, FINDING_PASS, "users.distinct", "",
-			"the programs' users are %u, %u and %u", uid[0], uid[1], uid[2]);
+			"the programs' users exist: %u, %u, %u", uid[0], uid[1], uid[2]);
+}
+
+/* ---- metrics ---- */
+
+void doctor_metrics(struct doctor_report *r, const struct config *c)
+{
+	const char *path = c->metrics.textfile, *slash = strrchr(path, '/');
+	_cleanup_free_ char *folder = NULL;
+	struct stat st;
+
+	if (!slash)
+		return;
+	folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!folder)
+		return;
+	if (stat(folder, &st) == 0 && S_ISDIR(st.st_mode))
+		doctor_add(r, FINDING_PASS, "metrics.folder", "", "%s: is there", folder);
+	else
+		doctor_add(r, FINDING_FAIL, "metrics.folder",
+			"make it, for metrics.user to write in; or set another metrics.textfile",
+			"%s: there is no such folder", folder);
 }

@@ -60,8 +60,8 @@ static char *folder_of(const char *path)
 	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* Whether output.user may make files in @folder: 0, -errno; -ESRCH = there is no such user. */
-static int may_write(const struct config *c, const char *folder)
+/* Whether output.user may do @mode with @path: 0, -errno; -ESRCH = there is no such user. */
+static int user_may(const struct config *c, const char *path, int mode)
 {
 	int status;
 	uid_t uid;
@@ -69,7 +69,7 @@ static int may_write(const struct config *c, const char *folder)
 	pid_t pid;
 
 	if (!privileges_is_root())
-		return access(folder, W_OK | X_OK) < 0 ? -errno : 0;
+		return access(path, mode) < 0 ? -errno : 0;
 	if (privileges_user(c->output.user, &uid, &gid) < 0)
 		return -ESRCH;
 	fflush(stdout);
@@ -78,7 +78,7 @@ static int may_write(const struct config *c, const char *folder)
 		if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 			setresuid(uid, uid, uid) < 0)
 			_exit(EXIT_NO_IDENTITY);
-		_exit(access(folder, W_OK | X_OK) < 0 ? errno : 0);
+		_exit(access(path, mode) < 0 ? errno : 0);
 	}
 	if (pid < 0)
 		return -errno;
@@ -94,7 +94,7 @@ static void folder_writable(
 	const struct config *c, const struct config_output *o, const char *folder)
 {
 	bool makes = o->rotate_size || o->rotate_interval_ns;
-	int r = may_write(c, folder);
+	int r = user_may(c, folder, W_OK | X_OK);
 	char remedy[512];
 
 	snprintf(remedy, sizeof(remedy), "chown %s %s", c->output.user, folder);
@@ -167,9 +167,11 @@ static void retention(const struct config_output *o)
 }
 
 /* What is at the path now. False: nothing more to say about it. */
-static bool file(const struct config_output *o)
+static bool file(const struct config *c, const struct config_output *o)
 {
+	char remedy[512];
 	struct stat st;
+	int r;
 
 	if (lstat(o->path, &st) < 0)
 		return true; /* is made */
@@ -186,6 +188,13 @@ static bool file(const struct config_output *o)
 	if (!S_ISREG(st.st_mode)) {
 		finding_say(FINDING_PASS, "sink.output", "", "%s: is a stream or device", o->path);
 		return false;
+	}
+	r = user_may(c, o->path, R_OK | W_OK);
+	if (r < 0 && r != -ESRCH) {
+		snprintf(remedy, sizeof(remedy), "chown %s %s", c->output.user, o->path);
+		finding_say(FINDING_WARN, "sink.output", remedy,
+			"%s: %s may not write it (%s), as a service that starts as that user must",
+			o->path, privileges_is_root() ? c->output.user : "this user", strerror(-r));
 	}
 	return true;
 }
@@ -211,7 +220,7 @@ static void output(const struct config *c, const struct config_output *o)
 			errno == EACCES ? "cannot be looked into" : "there is no such folder");
 		return;
 	}
-	if (!file(o))
+	if (!file(c, o))
 		return;
 	folder_writable(c, o, folder);
 	space(o, folder);
