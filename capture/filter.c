@@ -41,24 +41,22 @@ void filter_deinit(struct filter_program *p)
 	*p = (struct filter_program){0};
 }
 
-/* Copies one part to @out; its successor starts at instruction @next of @n_out. */
-static int part_copy(const struct filter_part *part, struct filter_insn *out, size_t at,
-	size_t next, size_t reject)
+/* Copies one part to @out, to instruction @at of the whole; its successor starts at @next. */
+static int part_copy(
+	const struct filter_part *part, struct filter_insn *out, size_t at, size_t next)
 {
-	size_t on_reject = part->kind == FILTER_GATE ? reject : next;
-
 	for (size_t i = 0; i < part->program.n; i++) {
 		struct filter_insn in = part->program.insn[i];
 
 		if (BPF_CLASS(in.code) == BPF_RET) {
 			if (BPF_RVAL(in.code) != BPF_K)
 				return -EINVAL;
-			if (in.k && part->kind == FILTER_CLASS)
-				in.k = part->snaplen;
+			if (!in.k == (part->kind == FILTER_GATE))
+				in.k = in.k ? part->snaplen : 0;
 			else
 				in = (struct filter_insn){
 					.code = BPF_JMP | BPF_JA,
-					.k = (uint32_t)((in.k ? next : on_reject) - (at + i) - 1),
+					.k = (uint32_t)(next - (at + i) - 1),
 				};
 		}
 		out[at + i] = in;
@@ -83,7 +81,7 @@ int filter_chain(const struct filter_part *parts, size_t n, struct filter_progra
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		size_t next = at + parts[i].program.n;
-		int r = part_copy(&parts[i], out, at, next, total - 1);
+		int r = part_copy(&parts[i], out, at, next);
 
 		if (r < 0) {
 			free(out);

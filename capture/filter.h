@@ -5,8 +5,9 @@
  * A program is a list of parts that are tried in order. A GATE must accept, else the packet is
  * rejected; a CLASS that accepts ends the program with that class's snap length, one that rejects
  * hands the packet to the next part. Every `ret` of a part becomes exactly one instruction, so the
- * jumps inside a part stay as they were compiled. Trap: a load beyond the end of a packet rejects
- * it at once (bpf_filter, kernel alike), no later part is tried.
+ * jumps inside a part stay as they were compiled, and where a program ends says which part decided.
+ * Trap: a load beyond the end of a packet rejects it at once (bpf_filter, kernel alike), no later
+ * part is tried.
  *
  * Pure: no system call. Threads: any. Logs: no. Sources: linux/filter.h, McCanne & Jacobson 1993.
  */

@@ -56,37 +56,37 @@
 	" and " HELLO_V4 ") or (ip6[6] == 6 and 35 + ip6[4:2] > " V6_DATA " and " HELLO_V6 ")"
 
 static const struct program_class handshake[] = {
-	{"tcp", TCP_EDGE, 128},
-	{"tcp-no-more", TCP_NO_MORE, 0},
-	{"dns", DNS, 512},
-	{"quic", QUIC, 1440},
-	{"udp", UDP, 96},
-	{"icmp", ICMP, 128},
-	{"sctp", SCTP_EDGE, 128},
-	{"ip6ext", IP6_EXT, 256},
+	{"tcp", TCP_EDGE, 128, "TCP with SYN, FIN or RST: connect, close, abort"},
+	{"tcp-no-more", TCP_NO_MORE, 0, "rejects all other TCP"},
+	{"dns", DNS, 512, "UDP from or to port 53: names"},
+	{"quic", QUIC, 1440, "UDP port 443 with a QUIC long header: handshakes"},
+	{"udp", UDP, 96, "all other UDP: its ends and lengths"},
+	{"icmp", ICMP, 128, "ICMP and ICMPv6: errors, echo"},
+	{"sctp", SCTP_EDGE, 128, "SCTP INIT, ABORT and SHUTDOWN"},
+	{"ip6ext", IP6_EXT, 256, "IPv6 extension headers, fragments among them"},
 };
 
 static const struct program_class handshake_tls[] = {
-	{"tcp", TCP_EDGE, 128},
-	{"tls", TLS, PROGRAM_SNAPLEN_MAX},
-	{"tcp-no-more", TCP_NO_MORE, 0},
-	{"dns", DNS, 512},
-	{"quic", QUIC, 1440},
-	{"udp", UDP, 96},
-	{"icmp", ICMP, 128},
-	{"sctp", SCTP_EDGE, 128},
-	{"ip6ext", IP6_EXT, 256},
+	{"tcp", TCP_EDGE, 128, "TCP with SYN, FIN or RST: connect, close, abort"},
+	{"tls", TLS, PROGRAM_SNAPLEN_MAX, "TCP that begins a TLS ClientHello: server name"},
+	{"tcp-no-more", TCP_NO_MORE, 0, "rejects all other TCP"},
+	{"dns", DNS, 512, "UDP from or to port 53: names"},
+	{"quic", QUIC, 1440, "UDP port 443 with a QUIC long header: handshakes"},
+	{"udp", UDP, 96, "all other UDP: its ends and lengths"},
+	{"icmp", ICMP, 128, "ICMP and ICMPv6: errors, echo"},
+	{"sctp", SCTP_EDGE, 128, "SCTP INIT, ABORT and SHUTDOWN"},
+	{"ip6ext", IP6_EXT, 256, "IPv6 extension headers, fragments among them"},
 };
 
 static const struct program_class headers[] = {
-	{"tls", TLS_SURE, PROGRAM_SNAPLEN_MAX},
-	{"tcp", TCP, 128},
-	{"dns", DNS, 512},
-	{"quic", QUIC, 1440},
-	{"udp", UDP, 96},
-	{"icmp", ICMP, 128},
-	{"sctp", SCTP, 128},
-	{"ip6ext", IP6_EXT, 256},
+	{"tls", TLS_SURE, PROGRAM_SNAPLEN_MAX, "TCP that begins a TLS ClientHello: server name"},
+	{"tcp", TCP, 128, "every TCP segment up to its headers"},
+	{"dns", DNS, 512, "UDP from or to port 53: names"},
+	{"quic", QUIC, 1440, "UDP port 443 with a QUIC long header: handshakes"},
+	{"udp", UDP, 96, "all other UDP: its ends and lengths"},
+	{"icmp", ICMP, 128, "ICMP and ICMPv6: errors, echo"},
+	{"sctp", SCTP, 128, "every SCTP packet up to its headers"},
+	{"ip6ext", IP6_EXT, 256, "IPv6 extension headers, fragments among them"},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
@@ -101,9 +101,9 @@ static const struct {
 
 #define CLASSES_MAX COUNT(handshake_tls)
 #define TAGS_MAX    2u /* VLAN tags in the bytes a program sees */
-#define PARTS_MAX   (2u + CLASSES_MAX + TAGS_MAX * (1u + CLASSES_MAX))
 
 _Static_assert(CLASSES_MAX >= COUNT(handshake) && CLASSES_MAX >= COUNT(headers), "parts");
+_Static_assert(2u + CLASSES_MAX + TAGS_MAX * (1u + CLASSES_MAX) <= PROGRAM_PARTS_MAX, "parts");
 
 const struct program_class *program_classes(enum config_mode mode, size_t *ret_n)
 {
@@ -122,7 +122,8 @@ uint32_t program_snaplen(enum config_mode mode)
 }
 
 struct parts {
-	struct filter_part part[PARTS_MAX];
+	struct filter_part part[PROGRAM_PARTS_MAX];
+	struct program_part is[PROGRAM_PARTS_MAX]; /* what each is */
 	size_t n;
 };
 
@@ -140,7 +141,7 @@ static bool has_ethertype(const struct program_spec *spec)
 }
 
 /* Compiles one of our own expressions and appends it. */
-static int parts_add(struct parts *p, const struct program_spec *spec, enum filter_part_kind kind,
+static int parts_add(struct parts *p, const struct program_spec *spec, struct program_part is,
 	uint32_t snaplen, const char *expression)
 {
 	bool ethernet = has_ethertype(spec);
@@ -150,8 +151,9 @@ static int parts_add(struct parts *p, const struct program_spec *spec, enum filt
 
 	if (r < 0)
 		return r;
-	part->kind = kind;
+	part->kind = snaplen ? FILTER_CLASS : FILTER_GATE;
 	part->snaplen = snaplen;
+	p->is[p->n] = is;
 	p->n++;
 	return filter_move(
 		&part->program, ethernet ? FILTER_ETHERNET : FILTER_RAW, frames[spec->link]);
@@ -172,16 +174,18 @@ static int parts_add_user(struct parts *p, const struct program_spec *spec)
 	if (r < 0)
 		return r == -EINVAL ? PROGRAM_E_USER : r;
 	part->kind = FILTER_GATE;
-	p->n++;
+	p->is[p->n++].kind = PROGRAM_USER;
 	return source ? 0 : filter_move(&part->program, FILTER_RAW, frames[spec->link]);
 }
 
-static int parts_add_classes(struct parts *p, const struct program_spec *spec, const char *behind)
+static int parts_add_classes(
+	struct parts *p, const struct program_spec *spec, const char *behind, unsigned tags)
 {
 	size_t n_classes;
 	const struct program_class *classes = program_classes(spec->mode, &n_classes);
 
 	for (size_t i = 0; i < n_classes; i++) {
+		const struct program_part is = {PROGRAM_CLASS, tags, i};
 		char expression[1024];
 		int n = snprintf(
 			expression, sizeof(expression), "%s(%s)", behind, classes[i].expression);
@@ -189,8 +193,7 @@ static int parts_add_classes(struct parts *p, const struct program_spec *spec, c
 
 		if (n < 0 || (size_t)n >= sizeof(expression))
 			return -EINVAL;
-		r = parts_add(p, spec, classes[i].snaplen ? FILTER_CLASS : FILTER_GATE,
-			classes[i].snaplen, expression);
+		r = parts_add(p, spec, is, classes[i].snaplen, expression);
 		if (r < 0)
 			return r;
 	}
@@ -212,23 +215,37 @@ static int parts_fill(struct parts *p, const struct program_spec *spec)
 		r = filter_once_on(spec->once_on, &p->part[p->n].program);
 		if (r < 0)
 			return r;
-		p->n++;
+		p->is[p->n++].kind = PROGRAM_ONCE;
 	}
 	if (spec->user && *spec->user) {
 		r = parts_add_user(p, spec);
 		if (r)
 			return r;
 	}
-	r = parts_add_classes(p, spec, "");
-	for (size_t i = 0; r == 0 && has_ethertype(spec) && i < TAGS_MAX; i++) {
-		r = parts_add(p, spec, FILTER_GATE, 0, tags[i].gate);
+	r = parts_add_classes(p, spec, "", 0);
+	for (unsigned i = 0; r == 0 && has_ethertype(spec) && i < TAGS_MAX; i++) {
+		r = parts_add(
+			p, spec, (struct program_part){PROGRAM_TAG, i + 1, 0}, 0, tags[i].gate);
 		if (r == 0)
-			r = parts_add_classes(p, spec, tags[i].behind);
+			r = parts_add_classes(p, spec, tags[i].behind, i + 1);
 	}
 	return r;
 }
 
-int program_build(const struct program_spec *spec, struct filter_program *ret)
+static void parts_tell(const struct parts *p, struct program_layout *ret)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		ret->part[i] = p->is[i];
+		ret->part[i].at = at;
+		at = ret->part[i].end = at + p->part[i].program.n;
+	}
+	ret->n = p->n;
+}
+
+int program_build(const struct program_spec *spec, struct filter_program *ret,
+	struct program_layout *ret_layout)
 {
 	struct filter_program program = {0};
 	struct parts parts = {.n = 0};
@@ -236,8 +253,10 @@ int program_build(const struct program_spec *spec, struct filter_program *ret)
 
 	if (r == 0)
 		r = filter_chain(parts.part, parts.n, &program);
+	if (r == 0)
+		parts_tell(&parts, ret_layout);
 	/* A part that failed half-way stands behind the last one counted. */
-	for (size_t i = 0; i < PARTS_MAX; i++)
+	for (size_t i = 0; i < PROGRAM_PARTS_MAX; i++)
 		filter_deinit(&parts.part[i].program);
 	if (r == 0 && spec->cooked && filter_cook(&program, frames[spec->link]) < 0) {
 		filter_deinit(&program);

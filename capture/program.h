@@ -47,6 +47,7 @@ struct program_class {
 	const char *expression; /* pcap-filter(7), for IP packets */
 	/* Bytes from the start of the link header; 0 = a gate: what does not match is rejected. */
 	uint32_t snaplen;
+	const char *words; /* what it takes and why, for people */
 };
 
 /* The classes of a mode in the order they are tried. */
@@ -79,5 +80,29 @@ enum {
 	PROGRAM_E_COOKED = 2, /* it reads header bytes the kernel does not show on this source */
 };
 
-/* Free with filter_deinit(). 0, PROGRAM_E_*, -EINVAL, -E2BIG, -ENOMEM. */
-int program_build(const struct program_spec *spec, struct filter_program *ret);
+#define PROGRAM_PARTS_MAX 32u
+
+enum program_part_kind {
+	PROGRAM_ONCE, /* the gate against the loopback interface's second copies */
+	PROGRAM_USER, /* the user's expression */
+	PROGRAM_CLASS,
+	PROGRAM_TAG, /* whether there is one more VLAN tag */
+};
+
+/* Instructions [at, end) of a program. */
+struct program_part {
+	enum program_part_kind kind;
+	unsigned tags; /* VLAN tags it looks behind; TAG: or for */
+	size_t class;  /* CLASS: index in program_classes() */
+	size_t at, end;
+};
+
+/* The parts of a program in their order; one instruction that rejects is behind the last. */
+struct program_layout {
+	struct program_part part[PROGRAM_PARTS_MAX];
+	size_t n;
+};
+
+/* Free @ret with filter_deinit(). 0, PROGRAM_E_*, -EINVAL, -E2BIG, -ENOMEM. */
+int program_build(const struct program_spec *spec, struct filter_program *ret,
+	struct program_layout *ret_layout);

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "capture/filter.h"
+#include "capture/place.h"
 #include "capture/program.h"
 #include "shm/cleanup.h"
 
@@ -27,7 +28,9 @@
 #define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
 #define FILLED                                                                                     \
 	256 /* bytes a filter may look at: link header, tags, IP and TCP with all options, 6 */
-#define MARGIN_MS 5 /* beyond the batch timeout, for the kernel's timer */
+#define SHOWN     160 /* bytes of an expression in a message */
+#define TRIAL_MS  500 /* for finding the place of an error */
+#define MARGIN_MS 5   /* beyond the batch timeout, for the kernel's timer */
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
 _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
@@ -42,11 +45,13 @@ struct source {
 	uint64_t batch_ms;
 	int64_t shut_ms; /* CLOCK_MONOTONIC when the reject-all filter was attached */
 	struct filter_program program;
+	struct program_layout layout;
 	uint64_t file_size;
 	struct packet_head head;    /* what all its packets share */
 	uint64_t matched, dropped;  /* since source_start() */
 	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */
 	source_packet_fn packet;
+	source_each_fn each;
 	void *arg;
 	char name[128];
 };
@@ -65,6 +70,14 @@ static int fail(struct source_error *err, enum source_status status, const char 
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
 	return -EINVAL;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static int compile(
@@ -111,6 +124,41 @@ static int link_of(int dlt, enum program_link *ret)
 	}
 }
 
+/* For place_find(). */
+struct trial {
+	pcap_t *compiler;
+	int64_t until_ms; /* names are asked for each time, which may take long */
+};
+
+static const char *try_compile(void *arg, const char *expression)
+{
+	struct trial *t = arg;
+	struct bpf_program bpf;
+
+	if (now_ms() > t->until_ms)
+		return "";
+	if (pcap_compile(t->compiler, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) != 0)
+		return pcap_geterr(t->compiler);
+	pcap_freecode(&bpf);
+	return NULL;
+}
+
+static int bad_filter(struct source *s, const char *filter, struct source_error *err)
+{
+	struct trial trial = {s->compiler, now_ms() + TRIAL_MS};
+	char what[PCAP_ERRBUF_SIZE], where[128] = "";
+	size_t at, len;
+
+	snprintf(what, sizeof(what), "%s", pcap_geterr(s->compiler));
+	if (place_find(filter, try_compile, &trial, &at, &len) == 0 && now_ms() <= trial.until_ms)
+		snprintf(where, sizeof(where),
+			len ? ", at character %zu, \"%.*s\"" : ", at its end", at + 1,
+			(int)(len < 64 ? len : 64), filter + at);
+	return fail(err, SOURCE_BAD_FILTER,
+		"bad filter expression \"%.*s%s\": %s%s (see pcap-filter(7))", SHOWN, filter,
+		strlen(filter) > SHOWN ? "..." : "", what, where);
+}
+
 static int build(struct source *s, bool kernel, enum config_mode mode, const char *filter,
 	struct source_error *err)
 {
@@ -133,12 +181,9 @@ static int build(struct source *s, bool kernel, enum config_mode mode, const cha
 	s->raw = pcap_open_dead(DLT_RAW, 65535);
 	if (!s->ethernet || !s->raw)
 		return fail(err, SOURCE_FAILED, "out of memory");
-	r = program_build(&spec, &s->program);
+	r = program_build(&spec, &s->program, &s->layout);
 	if (r == PROGRAM_E_USER)
-		return fail(err, SOURCE_BAD_FILTER,
-			"bad filter expression \"%s\": %s (see "
-			"pcap-filter(7))",
-			filter, pcap_geterr(s->compiler));
+		return bad_filter(s, filter, err);
 	if (r == PROGRAM_E_COOKED)
 		return fail(err, SOURCE_BAD_FILTER,
 			"filter expression \"%s\" looks at link-layer bytes that are not there on "
@@ -197,14 +242,6 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 				pcap_geterr(s->pcap));
 	}
 	return 0;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static int attach(struct source *s, struct filter_insn *insn, size_t n)
@@ -363,21 +400,19 @@ static uint64_t time_ns(const struct timeval *tv)
 
 /*
  * In the kernel the filter sees whole packets, and a load behind their end rejects them. In a file
- * one may be cut before what the filter looks at: there zeros stand for what was cut.
+ * one may be cut before what the filter looks at: there zeros stand for what was cut. Returns how
+ * many bytes *bytes are then, those or @filled.
  */
-static uint32_t file_filter(
-	const struct source *s, const struct pcap_pkthdr *h, const u_char *bytes)
+static uint32_t fill(const struct pcap_pkthdr *h, const u_char **bytes, u_char filled[FILLED])
 {
-	u_char filled[FILLED];
 	uint32_t len = h->caplen;
 
-	if (len < h->len && len < sizeof(filled)) {
-		memcpy(filled, bytes, len);
-		memset(filled + len, 0, sizeof(filled) - len);
-		bytes = filled;
-		len = h->len < sizeof(filled) ? h->len : sizeof(filled);
-	}
-	return bpf_filter((const struct bpf_insn *)s->program.insn, bytes, h->len, len);
+	if (len >= h->len || len >= FILLED)
+		return len;
+	memcpy(filled, *bytes, len);
+	memset(filled + len, 0, FILLED - len);
+	*bytes = filled;
+	return h->len < FILLED ? h->len : FILLED;
 }
 
 static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
@@ -386,7 +421,11 @@ static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *byte
 	uint32_t caplen = h->caplen;
 
 	if (s->file) {
-		uint32_t keep = file_filter(s, h, bytes);
+		u_char filled[FILLED];
+		const u_char *all = bytes;
+		uint32_t size = fill(h, &all, filled);
+		uint32_t keep =
+			bpf_filter((const struct bpf_insn *)s->program.insn, all, h->len, size);
 
 		if (!keep)
 			return;
@@ -486,11 +525,33 @@ uint64_t source_file_offset(const struct source *s)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
-int source_program(int dlt, bool kernel, enum config_mode mode, const char *filter,
-	struct filter_program *ret, struct source_error *err)
+const struct filter_program *source_filter(
+	const struct source *s, const struct program_layout **ret_layout)
 {
-	const struct source_options o = {.name = "test"};
-	_cleanup_(cleanup_source) struct source *s = source_new(&o);
+	*ret_layout = &s->layout;
+	return &s->program;
+}
+
+static void deliver_each(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	struct source *s = (struct source *)arg;
+	u_char filled[FILLED];
+	uint32_t size = fill(h, &bytes, filled);
+
+	s->each(s->arg, bytes, size, h->caplen, h->len);
+}
+
+int source_each(struct source *s, source_each_fn packet, void *arg)
+{
+	s->each = packet;
+	s->arg = arg;
+	return pcap_loop(s->pcap, -1, deliver_each, (u_char *)s) < 0 ? SOURCE_E_GONE : 0;
+}
+
+int source_open_dead(const struct source_options *o, int dlt, bool kernel, struct source **ret,
+	struct source_error *err)
+{
+	_cleanup_(cleanup_source) struct source *s = source_new(o);
 	int r;
 
 	if (!s)
@@ -499,7 +560,21 @@ int source_program(int dlt, bool kernel, enum config_mode mode, const char *filt
 	s->pcap = pcap_open_dead(dlt, 65535);
 	if (!s->pcap)
 		return fail(err, SOURCE_FAILED, "out of memory");
-	r = build(s, kernel, mode, filter, err);
+	s->loopback = kernel ? (int)if_nametoindex("lo") : 0;
+	r = build(s, kernel, o->mode, o->filter, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(s);
+	return 0;
+}
+
+int source_program(int dlt, bool kernel, enum config_mode mode, const char *filter,
+	struct filter_program *ret, struct source_error *err)
+{
+	const struct source_options o = {.name = "test", .mode = mode, .filter = filter};
+	_cleanup_(cleanup_source) struct source *s = NULL;
+	int r = source_open_dead(&o, dlt, kernel, &s, err);
+
 	if (r < 0)
 		return r;
 	*ret = s->program;

@@ -100,10 +100,28 @@ unsigned source_insns(const struct source *s);
 uint64_t source_file_size(const struct source *s);
 uint64_t source_file_offset(const struct source *s);
 
-/*
- * The program for a link type without opening anything, for tests: @kernel as a live source
- * attaches it, else as a file is filtered. 0 or -EINVAL with @err.
- */
+/* Its program, and what that consists of. */
 struct filter_program;
+struct program_layout;
+const struct filter_program *source_filter(
+	const struct source *s, const struct program_layout **ret_layout);
+
+/*
+ * Calls @packet for every packet of a file, also for those that the filter rejects: @bytes are what
+ * the filter is run over, @size of them, @caplen are in the file. 0, or SOURCE_E_GONE (the rest of
+ * the file is unreadable, see source_why()).
+ */
+typedef void (*source_each_fn)(
+	void *arg, const void *bytes, uint32_t size, uint32_t caplen, uint32_t len);
+int source_each(struct source *s, source_each_fn packet, void *arg);
+
+/*
+ * Compiles for a link type, without opening anything: @kernel as a live source attaches it, else as
+ * a file is filtered. @o: name, mode and filter count. 0 or -EINVAL with @err.
+ */
+int source_open_dead(const struct source_options *o, int dlt, bool kernel, struct source **ret,
+	struct source_error *err);
+
+/* The program of source_open_dead() alone, for tests. 0 or -EINVAL with @err. */
 int source_program(int dlt, bool kernel, enum config_mode mode, const char *filter,
 	struct filter_program *ret, struct source_error *err);

@@ -21,6 +21,7 @@ int command_status(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_check_config(int argc, char **argv);
 int command_print_config(int argc, char **argv);
+int command_filter(int argc, char **argv);
 int command_fields(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_tail(int argc, char **argv);

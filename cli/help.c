@@ -14,6 +14,7 @@ static const char help[] =
 	"                          check a configuration (/etc/flowner/flowner.yaml)\n"
 	"  flowner print-config [-c FILE] [--set KEY=VALUE]...\n"
 	"                          print the configuration that would be used\n"
+	"  flowner filter          which packets are captured; with -r FILE: how many\n"
 	"  flowner fields [FORMAT] what records hold, and its name in each format\n"
 	"  flowner tail [FILE] [EXPRESSION]\n"
 	"                          show, filter and follow a file of records\n"

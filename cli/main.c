@@ -42,6 +42,7 @@ static const struct {
 	{"doctor", command_doctor},
 	{"check-config", command_check_config},
 	{"print-config", command_print_config},
+	{"filter", command_filter},
 	{"fields", command_fields},
 	{"metrics", command_metrics},
 	{"tail", command_tail},

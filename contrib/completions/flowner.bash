@@ -68,6 +68,9 @@ _flowner_value() {
 			_flowner_offer "${formats// /: }:"
 		fi
 		;;
+	-m | --mode)
+		_flowner_offer "handshake handshake+tls headers"
+		;;
 	-i | --interface)
 		_flowner_offer "any $(_flowner_names /sys/class/net)"
 		;;
@@ -95,7 +98,7 @@ _flowner_value() {
 
 _flowner() {
 	local words cur prev command i
-	local commands="run status metrics doctor check-config print-config fields tail help version"
+	local commands="run status metrics doctor check-config print-config filter fields tail help version"
 	COMPREPLY=()
 	_flowner_words
 	command=${words[1]}
@@ -116,7 +119,7 @@ _flowner() {
 		done
 	fi
 	case $command in
-	run | metrics | doctor | print-config | status | tail)
+	run | metrics | doctor | print-config | filter | status | tail)
 		_flowner_value "$prev" && return
 		;;
 	esac
@@ -142,6 +145,9 @@ _flowner() {
 		;;
 	print-config)
 		_flowner_offer "-c --config --set -h --help"
+		;;
+	filter)
+		_flowner_offer "-r --read -m --mode -i --interface -c --config --set -h --help"
 		;;
 	fields)
 		_flowner_offer "ecs ocsf pcapng sysmon text zeek zeek-json -h --help"

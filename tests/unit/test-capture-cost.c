@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the filter costs: instructions the kernel runs for a packet, by mode. Counted, not timed, by
- * an interpreter that must agree with libpcap's.
+ * an interpreter (capture/machine.h) that must agree with libpcap's.
  */
 #include "tap.h"
 
-#include <linux/filter.h>
-
 #include "capture-frames.h"
 #include "capture/filter.h"
+#include "capture/machine.h"
 #include "capture/program.h"
 #include "capture/source.h"
 
@@ -16,139 +15,6 @@
 unsigned bpf_filter(const void *insn, const unsigned char *packet, unsigned len, unsigned caplen);
 
 enum { EN10MB = 1 };
-
-struct machine {
-	uint32_t a, x, mem[BPF_MEMWORDS];
-	const uint8_t *packet;
-	size_t len;
-};
-
-/* Loads from the packet; false = beyond its end. */
-static bool load(struct machine *m, const struct filter_insn *in, size_t at)
-{
-	size_t size = BPF_SIZE(in->code) == BPF_W ? 4 : BPF_SIZE(in->code) == BPF_H ? 2 : 1;
-
-	if (at > m->len || m->len - at < size)
-		return false;
-	m->a = 0;
-	for (size_t i = 0; i < size; i++)
-		m->a = m->a << 8 | m->packet[at + i];
-	return true;
-}
-
-static void compute(struct machine *m, const struct filter_insn *in)
-{
-	uint32_t by = BPF_SRC(in->code) == BPF_X ? m->x : in->k;
-
-	switch (BPF_OP(in->code)) {
-	case BPF_ADD:
-		m->a += by;
-		break;
-	case BPF_SUB:
-		m->a -= by;
-		break;
-	case BPF_AND:
-		m->a &= by;
-		break;
-	case BPF_OR:
-		m->a |= by;
-		break;
-	case BPF_LSH:
-		m->a <<= by & 31;
-		break;
-	case BPF_RSH:
-		m->a >>= by & 31;
-		break;
-	case BPF_MUL:
-		m->a *= by;
-		break;
-	case BPF_NEG:
-		m->a = -m->a;
-		break;
-	default:
-		tap_bail("an operation libpcap did not use before");
-	}
-}
-
-static size_t jump(const struct machine *m, const struct filter_insn *in)
-{
-	uint32_t by = BPF_SRC(in->code) == BPF_X ? m->x : in->k;
-	bool yes = false;
-
-	switch (BPF_OP(in->code)) {
-	case BPF_JA:
-		return in->k;
-	case BPF_JEQ:
-		yes = m->a == by;
-		break;
-	case BPF_JGT:
-		yes = m->a > by;
-		break;
-	case BPF_JGE:
-		yes = m->a >= by;
-		break;
-	case BPF_JSET:
-		yes = m->a & by;
-		break;
-	}
-	return yes ? in->jt : in->jf;
-}
-
-/* Returns what the program returns, and how many instructions that took. */
-static unsigned run(
-	const struct filter_program *p, const uint8_t *packet, size_t len, unsigned *ret)
-{
-	struct machine m = {.packet = packet, .len = len};
-
-	*ret = 0;
-	for (size_t pc = 0;; pc++) {
-		const struct filter_insn *in = &p->insn[pc];
-		uint32_t k = in->k;
-
-		++*ret;
-		switch (BPF_CLASS(in->code)) {
-		case BPF_LD:
-			if (BPF_MODE(in->code) == BPF_ABS       ? !load(&m, in, k)
-				: BPF_MODE(in->code) == BPF_IND ? !load(&m, in, (size_t)m.x + k)
-								: false)
-				return 0;
-			if (BPF_MODE(in->code) == BPF_IMM)
-				m.a = k;
-			else if (BPF_MODE(in->code) == BPF_MEM)
-				m.a = m.mem[k];
-			else if (BPF_MODE(in->code) == BPF_LEN)
-				m.a = (uint32_t)len;
-			break;
-		case BPF_LDX:
-			if (BPF_MODE(in->code) == BPF_MSH && k >= len)
-				return 0;
-			m.x = BPF_MODE(in->code) == BPF_MSH   ? (packet[k] & 15u) * 4
-			      : BPF_MODE(in->code) == BPF_MEM ? m.mem[k]
-							      : k;
-			break;
-		case BPF_ST:
-			m.mem[k] = m.a;
-			break;
-		case BPF_STX:
-			m.mem[k] = m.x;
-			break;
-		case BPF_ALU:
-			compute(&m, in);
-			break;
-		case BPF_JMP:
-			pc += jump(&m, in);
-			break;
-		case BPF_RET:
-			return k;
-		case BPF_MISC:
-			if (BPF_MISCOP(in->code) == BPF_TAX)
-				m.x = m.a;
-			else
-				m.a = m.x;
-			break;
-		}
-	}
-}
 
 static struct filter_program program_of(enum config_mode mode)
 {
@@ -174,10 +40,11 @@ static void check_mode(enum config_mode mode, unsigned most)
 		for (unsigned tags = 0; tags <= 2; tags++) {
 			uint8_t bytes[1700];
 			size_t len = frame_tagged(&fs.frame[i], tags, bytes);
-			unsigned n, keep = run(&p, bytes, len, &n);
+			struct machine_end end = machine_run(&p, bytes, len, len);
 
-			wrong += keep != bpf_filter(p.insn, bytes, (unsigned)len, (unsigned)len);
-			longest = n > longest ? n : longest;
+			wrong +=
+				end.keep != bpf_filter(p.insn, bytes, (unsigned)len, (unsigned)len);
+			longest = end.steps > longest ? end.steps : longest;
 		}
 	}
 	tap_is_int((int)wrong, 0, "%s: the two interpreters agree", modes[mode]);
@@ -196,7 +63,8 @@ static void check_frame(enum config_mode mode, const char *name, unsigned most)
 	frames_make(&fs);
 	for (size_t i = 0; i < fs.n; i++)
 		if (!strcmp(fs.frame[i].name, name))
-			run(&p, fs.frame[i].bytes, fs.frame[i].len, &n);
+			n = machine_run(&p, fs.frame[i].bytes, fs.frame[i].len, fs.frame[i].len)
+				    .steps;
 	tap_ok(n && n <= most, "%s: %s takes %u instructions", modes[mode], name, n);
 	filter_deinit(&p);
 }
