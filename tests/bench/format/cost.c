@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Formats records, for tests/bench/format.py to compare and to count instructions:
+ *
+ *	format-cost list                 "METHOD RECORD" a line: all there are
+ *	format-cost print METHOD RECORD  one of them, formatted
+ *	format-cost run COUNT            each COUNT times, in the order of the list
+ *
+ * Methods are the formats, and two ways to make ecs to compare with. A method that has nothing to
+ * say about a record is not listed with it. Before what is counted, and behind the last, mark() is
+ * called: callgrind can be told to part its figures there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "peers.h"
+#include "records.h"
+
+typedef size_t format_fn(const struct record *r, const struct format_context *ctx, char *buf);
+
+struct method {
+	const char *name;
+	format_fn *record;
+};
+
+static struct format_context ctx;
+static struct record r;
+static char buf[FORMAT_MAX];
+
+static bool method_at(unsigned i, struct method *ret)
+{
+	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c}};
+	unsigned formats = 0;
+
+	while (format_at(formats))
+		formats++;
+	if (i < formats)
+		*ret = (struct method){format_at(i)->name, format_at(i)->record};
+	else if (i < formats + sizeof(peers) / sizeof(peers[0]))
+		*ret = peers[i - formats];
+	else
+		return false;
+	return true;
+}
+
+static size_t once(const struct method *m, unsigned record, unsigned n)
+{
+	bench_record_build(record, &r);
+	bench_record_vary(&r, n);
+	if (format_check(&r, record_size(&r)))
+		abort(); /* this program is wrong */
+	if (r.event == RECORD_PACKET && strcmp(m->name, "pcapng") != 0)
+		return 0;
+	return m->record(&r, &ctx, buf);
+}
+
+static __attribute__((noipa)) void mark(void)
+{
+	__asm__ volatile("");
+}
+
+static void repeat(const struct method *m, unsigned record, unsigned count)
+{
+	if (!once(m, record, 0))
+		return;
+	mark();
+	for (unsigned n = 1; n <= count; n++) {
+		bench_record_vary(&r, 1);
+		m->record(&r, &ctx, buf);
+	}
+}
+
+static void list(void)
+{
+	struct method m;
+
+	for (unsigned i = 0; method_at(i, &m); i++)
+		for (unsigned k = 0; bench_record_name(k); k++)
+			if (once(&m, k, 0))
+				printf("%s %s\n", m.name, bench_record_name(k));
+}
+
+static int print(const char *method, const char *record)
+{
+	struct method m;
+
+	for (unsigned i = 0; method_at(i, &m); i++)
+		for (unsigned k = 0; strcmp(m.name, method) == 0 && bench_record_name(k); k++)
+			if (strcmp(bench_record_name(k), record) == 0) {
+				fwrite(buf, 1, once(&m, k, 7), stdout);
+				return 0;
+			}
+	return 64;
+}
+
+static void run(unsigned count)
+{
+	struct method m;
+
+	for (unsigned i = 0; method_at(i, &m); i++)
+		for (unsigned k = 0; bench_record_name(k); k++)
+			repeat(&m, k, count);
+	mark();
+}
+
+int main(int argc, char **argv)
+{
+	int status = 64;
+
+	bench_context_build(&ctx);
+	if (argc == 2 && strcmp(argv[1], "list") == 0) {
+		list();
+		status = 0;
+	} else if (argc == 4 && strcmp(argv[1], "print") == 0) {
+		status = print(argv[2], argv[3]);
+	} else if (argc == 3 && strcmp(argv[1], "run") == 0) {
+		run((unsigned)atoi(argv[2]));
+		status = 0;
+	}
+	return fflush(stdout) ? 1 : status;
+}
