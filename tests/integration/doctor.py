@@ -66,11 +66,16 @@ def says(name, found, what_id, verdict, part=""):
 # Most of a doctor's time is the kernel's, closing tracepoints: several at a time.
 pool = concurrent.futures.ThreadPoolExecutor(6)
 waiting = []
+cases = -1
 
 
 def check(name, expected, status, sets=(), prefix=(), env=None, runtime=NOWHERE, without=()):
-    """One doctor: @expected is [(id, verdict, part of what it says)], ids that begin as @without are not there."""
-    waiting.append((name, expected, status, without, pool.submit(doctor, conf, sets, prefix, env, runtime)))
+    """One doctor: @expected is [(id, verdict, part of what it says)], ids that begin as @without are not there. Under the
+    sanitizers each fourth one."""
+    global cases
+    cases += 1
+    if cases % tap.amount(1, 1, 4) == 0:
+        waiting.append((name, expected, status, without, pool.submit(doctor, conf, sets, prefix, env, runtime)))
 
 
 def judge():
