@@ -16,7 +16,7 @@
 
 #define RESPONDER_CONNECTIONS 4u /* at a time; more wait in the socket's queue */
 #define RESPONDER_POLL_MAX    (1u + RESPONDER_CONNECTIONS)
-#define RESPONDER_LIFE_NS     UINT64_C(5000000000) /* of a connection, whatever it does */
+#define RESPONDER_LIFE_NS     UINT64_C(2000000000) /* of a connection, whatever it does */
 #define RESPONDER_NEVER       UINT64_MAX
 
 struct responder_connection {

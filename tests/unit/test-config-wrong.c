@@ -247,6 +247,29 @@ static const struct {
 	{"limits:\n  flows: 16777217\n",
 		"2:10: limits.flows: 16777217 is above the maximum of 16777216"},
 	{"limits:\n  args: 4097B\n", "2:9: limits.args: 4097B is above the maximum of 4KiB"},
+	{"metrics:\n  listen: 0.0.0.0:9927\n",
+		"2:11: metrics.listen: \"0.0.0.0:9927\" is no loopback address: others than this "
+		"host could ask there"},
+	{"metrics:\n  listen: '[::]:9927'\n",
+		"2:11: metrics.listen: \"[::]:9927\" is no loopback address: others than this "
+		"host could ask there"},
+	{"metrics:\n  listen: localhost:9927\n",
+		"2:11: metrics.listen: \"localhost:9927\" is not 127.0.0.1:PORT, [::1]:PORT or "
+		"the absolute path of a unix socket"},
+	{"metrics:\n  listen: 127.0.0.1:0\n",
+		"2:11: metrics.listen: \"127.0.0.1:0\" is not 127.0.0.1:PORT, [::1]:PORT or the "
+		"absolute path of a unix socket"},
+	{"metrics:\n  listen: 127.0.0.1:65536\n",
+		"2:11: metrics.listen: \"127.0.0.1:65536\" is not 127.0.0.1:PORT, [::1]:PORT or "
+		"the absolute path of a unix socket"},
+	{"metrics:\n  listen: 9927\n",
+		"2:11: metrics.listen: \"9927\" is not 127.0.0.1:PORT, [::1]:PORT or the absolute "
+		"path of a unix socket"},
+	{"metrics:\n  textfile: flowner.prom\n",
+		"2:13: metrics.textfile: \"flowner.prom\" is not the absolute path of a file"},
+	{"metrics:\n  user: root\n",
+		"2:9: metrics.user: \"root\" is root: flowner's programs run without privileges"},
+	{"metrics:\n  losses: 1ms\n", "2:11: metrics.losses: 1ms is below the minimum of 100ms"},
 	{"metrics:\n  interval: 1d\n", "2:13: metrics.interval: 1d is above the maximum of 1h"},
 	/* YAML */
 	{"capture:\n  buffer: &b 1MiB\n  ring: *b\n",
