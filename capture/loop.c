@@ -14,6 +14,7 @@
 #define LOG_EVERY_NS   UINT64_C(10000000000)
 #define DRAIN_NS       UINT64_C(1000000000) /* how long a stopping live capture waits for enrich */
 #define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond twice the batch timeout */
+#define DEAF_NS        UINT64_C(200000000)  /* pause when a consumer cannot be served */
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
 #define END_BYTES      64u                  /* an end mark that nobody took is no news */
@@ -34,6 +35,7 @@ struct state {
 		last_ns; /* CLOCK_MONOTONIC of the next, CLOCK_REALTIME of the last look */
 	uint64_t lost_kernel, lost_ring;          /* not logged yet */
 	uint64_t logged_ns, handed_ns, talked_ns; /* of the last lines about that */
+	uint64_t deaf_ns;                         /* CLOCK_MONOTONIC until when consumers wait */
 	bool stop;                                /* a signal came */
 	bool more;                                /* a source has more packets ready */
 	bool refused;                             /* a wrong user was logged */
@@ -253,15 +255,18 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 			s->refused = true; /* once: a stubborn one must not fill the log */
 		} else if (r == PEER_E_OLDER) {
 			log_info("handed over what is left in the ring of a killed run");
-		} else if (r < 0 && r != -EACCES && r != -EAGAIN && is_due(&s->handed_ns)) {
-			log_warning("cannot hand over the ring: %s", strerror(-r));
+		} else if (r < 0 && r != -EACCES && r != -EAGAIN) {
+			s->deaf_ns = daemon_monotonic_ns() + DEAF_NS; /* no use to ask at once */
+			if (is_due(&s->handed_ns))
+				log_warning("cannot hand over the ring: %s", strerror(-r));
 		}
 	}
 }
 
 static int timeout_ms(const struct state *s, uint64_t now)
 {
-	uint64_t ms = s->next_ns > now ? (s->next_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+	uint64_t next = s->deaf_ns > now && s->deaf_ns < s->next_ns ? s->deaf_ns : s->next_ns;
+	uint64_t ms = next > now ? (next - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 
 	if (s->more)
 		return 0;
@@ -286,6 +291,8 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	uint64_t now = daemon_monotonic_ns();
 	size_t n;
 
+	if (now < s->deaf_ns)
+		fds[FD_LISTEN].fd = -1;
 	if (s->untidy) {
 		tidy(s);
 		s->untidy = false;

@@ -25,7 +25,9 @@ struct loop {
 	struct source *source[LOOP_SOURCES_MAX];
 	size_t n_sources;
 	bool file;
-	bool urgent; /* packets are not gathered: enrich has only them to learn owners in time */
+	bool urgent;  /* packets are not gathered: enrich has only them to learn owners in time */
+	bool again;   /* an earlier life has opened the sources: some may be gone for now */
+	bool waiting; /* they all are, and it was told */
 	struct netns *netns;
 	struct peer *peer;
 	struct peer_gift gift;

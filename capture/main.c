@@ -14,6 +14,7 @@
  *  7. loop: until SIGTERM, SIGINT, or the end of the file
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@
 #include "config/privileges.h"
 #include "config/schedule.h"
 #include "shm/ring.h"
+
+#define WAIT_MS 200  /* between looks for an interface that is to come back */
+#define STOPPED (-1) /* no exit status: a signal came first */
 
 struct options {
 	const char *interface[LOOP_SOURCES_MAX];
@@ -95,6 +99,11 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 	so->batch_timeout_ns = c->capture.batch_timeout_ns;
 	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)
 		    : source_open_live(so, &l->source[l->n_sources], &err);
+	if (r < 0 && l->again && err.status == SOURCE_NO_INPUT) {
+		if (!l->waiting)
+			log_warning("%s, ignoring it until the next start", err.text);
+		return 0;
+	}
 	if (r < 0) {
 		log_error("%s", err.text);
 		return (int)err.status;
@@ -173,6 +182,8 @@ static int open_sources(struct loop *l, const struct options *o)
 		uint16_t number;
 		int e = netns_enter(l->netns, names[i], &number);
 
+		if (e == -ENOENT && l->again) /* as an interface that is gone */
+			continue;
 		if (e < 0)
 			r = enter_failed(names[i], e);
 		else
@@ -185,6 +196,32 @@ static int open_sources(struct loop *l, const struct options *o)
 		}
 	}
 	return r;
+}
+
+/*
+ * What an earlier life has captured on may be gone for a while. To end would only lead to being
+ * started again, so this one waits until something of it is there. Returns as open_sources(), or
+ * STOPPED.
+ */
+static int wait_for_sources(struct loop *l, const struct options *o)
+{
+	struct pollfd fd = {.fd = l->signal_fd, .events = POLLIN};
+	int r, signal;
+
+	l->again = !l->file && ledger_get(&l->daemon->ledger, LEDGER_capture_epoch) > 1;
+	for (;;) {
+		r = open_sources(l, o);
+		if (r || l->n_sources)
+			return r;
+		if (!l->waiting)
+			log_warning("nothing to capture on: waiting for it to come back");
+		l->waiting = true;
+		if (poll(&fd, 1, WAIT_MS) <= 0)
+			continue;
+		while ((signal = daemon_read_signal(l->signal_fd)))
+			if (signal == SIGTERM || signal == SIGINT)
+				return STOPPED;
+	}
 }
 
 /* For `flowner status`: events that live beside a state that is an error are a part of the tap. */
@@ -311,7 +348,9 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	}
 	r = open_for_owners(l, tap);
 	if (r == 0)
-		r = open_sources(l, o);
+		r = wait_for_sources(l, o);
+	if (r == STOPPED)
+		return 0;
 	if (r == 0)
 		r = open_ring(l);
 	if (r == 0 && l->urgent)

@@ -23,6 +23,7 @@
 #define LOOP_TIMER_MIN_NS (50 * MS)    /* flow timers are rounded up to this */
 #define LOOP_STOP_NS      (5000 * MS)  /* a sink without progress for this long is given up */
 #define LOOP_OFFLINE_NS   (30000 * MS) /* the same while a file is read: nothing presses */
+#define LOOP_QUIET_NS     (10000 * MS) /* between complaints about sink's connections */
 #define LOOP_LATE_NS      (100 * MS) /* packets may still come this long after their batch timeout */
 
 enum slot { SLOT_SIGNAL, SLOT_LISTEN, SLOT_SINK, SLOT_CAPTURE, SLOT_RING, SLOT_TAP };
@@ -43,6 +44,8 @@ struct loop {
 	uint64_t retry_ns; /* monotonic: next try to reach capture */
 	uint64_t house_ns; /* monotonic: next housekeeping */
 	uint64_t watch_ns; /* monotonic: next look at the traffic */
+	uint64_t deaf_ns;  /* monotonic: until then sink's connections wait */
+	uint64_t quiet_ns; /* monotonic: until then nothing is said about them */
 	uint64_t lost_logged;
 	struct pollfd poll[SLOTS_MAX];
 	size_t n_poll;
@@ -166,6 +169,24 @@ static void hear_capture(struct loop *l)
 	l->capture_gone = true;
 }
 
+/* Where there is no descriptor left, asking again at once would be all we do. */
+static void accept_failed(struct loop *l, int error)
+{
+	uint64_t now = daemon_monotonic_ns();
+
+	if (error != -EACCES)
+		l->deaf_ns = now + LOOP_RETRY_NS;
+	if (now < l->quiet_ns)
+		return;
+	l->quiet_ns = now + LOOP_QUIET_NS;
+	log_warning("sink's connection: %s, ignoring", strerror(-error));
+}
+
+static int listen_fd(const struct loop *l)
+{
+	return l->deaf_ns && daemon_monotonic_ns() < l->deaf_ns ? -1 : l->s->listen_fd;
+}
+
 static int serve_sink(struct loop *l)
 {
 	struct handover_ring hello = {
@@ -178,7 +199,7 @@ static int serve_sink(struct loop *l)
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0) {
-		log_warning("sink's connection: %s, ignoring", strerror(-r));
+		accept_failed(l, r);
 		return 0;
 	}
 	/* One consumer: a new sink takes over from a dead one whose end of file is still unread. */
@@ -345,7 +366,7 @@ static void prepare_poll(struct loop *l)
 
 	l->n_poll = 0;
 	add_poll(l, l->s->signal_fd);
-	add_poll(l, l->s->listen_fd);
+	add_poll(l, listen_fd(l));
 	add_poll(l, l->sink_fd);
 	add_poll(l, l->capture_fd);
 	add_poll(l, l->ring ? ring_consumer_wake_fd(l->ring) : -1);
@@ -364,6 +385,8 @@ static int timeout_ms(const struct loop *l)
 	wait = wait > mono ? wait - mono : 0;
 	if (!l->ring && l->capture_fd < 0 && l->retry_ns < mono + wait)
 		wait = l->retry_ns > mono ? l->retry_ns - mono : 0;
+	if (l->deaf_ns > mono && l->deaf_ns < mono + wait)
+		wait = l->deaf_ns - mono;
 	next = pipeline_next_ns(l->s->pipeline);
 	if (next != UINT64_MAX) {
 		real = daemon_realtime_ns();
@@ -426,7 +449,7 @@ static void wait_for_sink(void *arg)
 {
 	struct loop *l = arg;
 	struct pollfd fds[] = {
-		{.fd = l->s->listen_fd, .events = POLLIN},
+		{.fd = listen_fd(l), .events = POLLIN},
 		{.fd = l->sink_fd, .events = POLLIN},
 	};
 
