@@ -301,7 +301,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	for (size_t i = 0; i < n; i++)
 		fds[FD_SOURCES + i] =
 			(struct pollfd){.fd = source_fd(s->l->source[i]), .events = POLLIN};
-	if (poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now))) < 0)
+	if (daemon_poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now))) < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (size_t i = 0; ready && i < n; i++)
 		ready[i] =

@@ -11,7 +11,8 @@
  *  4. ring and socket: two sealed memfds, RUNTIME/capture/ring.sock	(CAP_CHOWN)
  *  5. drop: own user, no capability, for good
  *  6. start: the filters open and are locked
- *  7. loop: until SIGTERM, SIGINT, or the end of the file
+ *  7. sandbox: system calls by a table, no file
+ *  8. loop: until SIGTERM, SIGINT, or the end of the file
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +22,7 @@
 
 #include "capture/examine.h"
 #include "capture/loop.h"
+#include "capture/sandbox.h"
 #include "config/daemon.h"
 #include "config/log.h"
 #include "config/privileges.h"
@@ -337,6 +339,7 @@ static void log_start(const struct loop *l)
 static int run(struct loop *l, const struct options *o, struct tap *tap)
 {
 	const struct config *c = &l->daemon->config;
+	struct sandbox sandbox;
 	int r;
 
 	if (daemon_signals(&l->signal_fd) < 0)
@@ -363,6 +366,10 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 		return r;
 	l->interval_ns = c->metrics.losses_ns;
 	log_start(l);
+	capture_sandbox(c, l->file, &sandbox);
+	r = daemon_confine(&sandbox);
+	if (r)
+		return r;
 	return loop_run(l) < 0 ? 1 : 0;
 }
 

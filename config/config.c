@@ -8,12 +8,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include "config/error.h"
 #include "config/outputs.h"
 #include "config/schema.h"
 #include "config/text.h"
+#include "config/transfer.h"
 #include "config/value.h"
 #include "config/yaml.h"
 #include "shm/cleanup.h"
@@ -159,7 +161,7 @@ static int apply_file(struct config *c, const char *file, struct config_error *e
 	if (!text)
 		return -ENOMEM;
 	do {
-		n = read(fd, text + len, CONFIG_SIZE_MAX + 1 - len);
+		n = transfer_read(fd, text + len, CONFIG_SIZE_MAX + 1 - len, TRANSFER_HERE);
 		if (n < 0 && errno != EINTR)
 			return complain_file(err, file, "cannot be read", errno);
 		len += n > 0 ? (size_t)n : 0;
@@ -183,6 +185,8 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 static int check_folder(const char *folder, struct config_error *err)
 {
 	const struct error_place place = {.source = folder};
+	/* Who started us, also when privileges are dropped and this is read again. */
+	const uid_t who = (uid_t)getauxval(AT_EUID);
 	struct stat st;
 
 	if (stat(folder, &st) < 0)
@@ -191,9 +195,9 @@ static int check_folder(const char *folder, struct config_error *err)
 			       : complain_file(err, folder, "cannot be read", errno);
 	if (!S_ISDIR(st.st_mode))
 		return complain_file(err, folder, "cannot be read", ENOTDIR);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
+	if (st.st_uid != 0 && st.st_uid != who)
 		return error_complain(err, &place, NULL,
-			"belongs to user %u, expects root or user %u", st.st_uid, geteuid());
+			"belongs to user %u, expects root or user %u", st.st_uid, who);
 	if (st.st_mode & S_IWOTH)
 		return error_complain(err, &place, NULL, "can be written by everyone");
 	return 0;

@@ -31,6 +31,9 @@ enum config_mode { CONFIG_MODE_HANDSHAKE, CONFIG_MODE_HANDSHAKE_TLS, CONFIG_MODE
 enum config_tap { CONFIG_TAP_OFF, CONFIG_TAP_CONNECT, CONFIG_TAP_FULL };
 enum config_procfs { CONFIG_PROCFS_OFF, CONFIG_PROCFS_SEED, CONFIG_PROCFS_KEEP };
 enum config_io_uring { CONFIG_IO_URING_OFF, CONFIG_IO_URING_AUTO };
+/* A system call that is not in the table: the program dies, or says which and ends, or nothing. */
+enum config_seccomp { CONFIG_SECCOMP_OFF, CONFIG_SECCOMP_LOG, CONFIG_SECCOMP_KILL };
+enum config_landlock { CONFIG_LANDLOCK_OFF, CONFIG_LANDLOCK_AUTO };
 enum config_compress { CONFIG_COMPRESS_NONE, CONFIG_COMPRESS_ZSTD };
 
 struct config_list {
@@ -122,6 +125,10 @@ struct config {
 		char *listen;         /* "" = nowhere; config/metrics-listen.h */
 		char *user;           /* of the program that does both */
 	} metrics;
+	struct {
+		enum config_seccomp seccomp;
+		enum config_landlock landlock;
+	} sandbox;
 };
 
 enum { CONFIG_E_INVALID = 1 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "config/options.h"
 #include "config/privileges.h"
 #include "config/schema.h"
+#include "config/transfer.h"
 #include "flowner-version.h"
 
 #define EXIT_USAGE 64 /* EX_USAGE of sysexits.h */
@@ -305,6 +307,24 @@ int daemon_peer_user(const struct daemon *d, enum ledger_program peer, uid_t *re
 	return 0;
 }
 
+int daemon_confine(const struct sandbox *s)
+{
+	struct sandbox_report report;
+	char held[256];
+	int r;
+
+	privileges_describe(held, sizeof(held));
+	r = sandbox_enter(s, &report);
+	if (r) {
+		log_error("cannot enter the sandbox: %s (sandbox.seccomp and sandbox.landlock: off "
+			  "go on without)",
+			strerror(-r));
+		return 1;
+	}
+	log_info("%s; %s", held, report.text);
+	return 0;
+}
+
 int daemon_signals(int *ret_fd)
 {
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -330,7 +350,25 @@ int daemon_read_signal(int fd)
 {
 	struct signalfd_siginfo info;
 
-	return read(fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+	return transfer_read(fd, &info, sizeof(info), TRANSFER_HERE) == sizeof(info)
+		       ? (int)info.ssi_signo
+		       : 0;
+}
+
+int daemon_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	const struct timespec t = {
+		.tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
+
+	return ppoll(fds, n, timeout_ms < 0 ? NULL : &t, NULL);
+}
+
+static bool coarse;
+
+bool daemon_use_coarse_clock(void)
+{
+	coarse = getauxval(AT_SYSINFO_EHDR) != 0;
+	return coarse;
 }
 
 static uint64_t now_ns(clockid_t clock)
@@ -343,10 +381,10 @@ static uint64_t now_ns(clockid_t clock)
 
 uint64_t daemon_realtime_ns(void)
 {
-	return now_ns(CLOCK_REALTIME);
+	return now_ns(coarse ? CLOCK_REALTIME_COARSE : CLOCK_REALTIME);
 }
 
 uint64_t daemon_monotonic_ns(void)
 {
-	return now_ns(CLOCK_MONOTONIC);
+	return now_ns(coarse ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
 }

@@ -11,12 +11,14 @@
 #pragma once
 
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "config/config.h"
 #include "config/keeper.h"
+#include "config/sandbox.h"
 #include "shm/ledger.h"
 
 #define DAEMON_RUNTIME_DIR "/run/flowner"
@@ -84,6 +86,12 @@ int daemon_own_user(const struct daemon *d, uid_t *ret_uid, gid_t *ret_gid);
 int daemon_peer_user(const struct daemon *d, enum ledger_program peer, uid_t *ret_uid);
 
 /*
+ * The last step of a start: no more than @s from here on, and the log line that says what this
+ * process holds. 0 or the exit status, logged.
+ */
+int daemon_confine(const struct sandbox *s);
+
+/*
  * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores
  * SIGPIPE. read_signal returns the next signal number or 0.
  */
@@ -96,6 +104,14 @@ int daemon_read_signal(int fd);
  */
 void daemon_dump(const struct daemon *d);
 
-/* CLOCK_REALTIME and CLOCK_MONOTONIC in ns. */
+/* poll(2) by ppoll(2), which needs no second system call to go on after a stop. */
+int daemon_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+
+/*
+ * CLOCK_REALTIME and CLOCK_MONOTONIC in ns. After daemon_use_coarse_clock() as of the last tick of
+ * the kernel's timer (up to 10 ms ago), which never takes a system call, whatever keeps the time.
+ * False: this machine has no such clock in its vDSO, and the exact ones stay.
+ */
+bool daemon_use_coarse_clock(void);
 uint64_t daemon_realtime_ns(void);
 uint64_t daemon_monotonic_ns(void);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/text.h"
+#include "config/transfer.h"
 
 #define LINE_MAX_BYTES 2048u
 
@@ -72,7 +73,7 @@ void log_line(enum log_level level, const char *format, ...)
 	n = (int)strlen(line);
 	line[n++] = '\n';
 	do {
-		written = write(STDERR_FILENO, line, (size_t)n);
+		written = transfer_write(STDERR_FILENO, line, (size_t)n, TRANSFER_HERE);
 	} while (written < 0 && errno == EINTR);
 	errno = saved;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/transfer.h"
 #include "shm/cleanup.h"
 
 #define FDS_MAX 8u
@@ -92,7 +93,7 @@ static void tell_ready(const char *state)
 {
 	if (ready_fd < 0 || strcmp(state, "READY=1") != 0)
 		return;
-	(void)!write(ready_fd, "\n", 1);
+	(void)!transfer_write(ready_fd, "\n", 1, TRANSFER_HERE);
 	close(ready_fd);
 	ready_fd = -1;
 }
@@ -105,7 +106,7 @@ int notify_send(const char *state)
 	if (notify_fd < 0)
 		return 0;
 	do {
-		n = send(notify_fd, state, strlen(state), MSG_NOSIGNAL);
+		n = transfer_write(notify_fd, state, strlen(state), TRANSFER_HERE);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 1;
 }
@@ -144,7 +145,7 @@ int notify_alive(int timeout_ms)
 
 	if (!every_ms || notify_fd < 0)
 		return timeout_ms;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t); /* never a system call */
 	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 	if (now - alive_ms >= every_ms) {
 		(void)notify_send("WATCHDOG=1"); /* lost: the next one is in time, too */

@@ -6,15 +6,24 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
+
+/* Root's uid means nothing, capabilities are not kept nor made ambient, and this stays so. */
+#define SECUREBITS                                                                                 \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                           \
+		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                          \
+		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
@@ -101,6 +110,26 @@ static int empty_bounding_set(void)
 			return -errno;
 	}
 	return 0;
+}
+
+/* Both need CAP_SETPCAP in effect. */
+static int lock_down(void)
+{
+	int r = empty_bounding_set();
+
+	if (r == 0 && prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+/* No memory of ours on a disk, nor in a debugger of the same user. */
+static int forbid_dumps(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : -ENOTRECOVERABLE;
 }
 
 /* capset(2) itself: libcap-ng would refuse on its own account and prove nothing. */
@@ -198,18 +227,23 @@ int privileges_drop(uid_t uid, gid_t gid, uint64_t keep)
 	if (setpcap) {
 		r = set_caps(keep | setpcap);
 		if (r == 0)
-			r = empty_bounding_set();
+			r = lock_down();
 		if (r)
 			return r;
 	}
 	r = set_caps(keep);
 	if (r)
 		return r;
-	/* Without CAP_SETPCAP the bounding set stays; no_new_privs takes its meaning away. */
-	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/*
+	 * Without CAP_SETPCAP the bounding set stays; no_new_privs takes its meaning away. Locked,
+	 * the keeping of capabilities is off already.
+	 */
+	if ((prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) != 0 && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0) ||
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = verify_caps(keep);
+	r = forbid_dumps();
+	if (r == 0)
+		r = verify_caps(keep);
 	if (r == 0 && change)
 		r = verify_user(uid, gid);
 	if (r == 0)
@@ -224,4 +258,32 @@ int privileges_drop_rest(void)
 	if (r == 0)
 		r = verify_caps(0);
 	return r ? r : verify_no_root();
+}
+
+void privileges_describe(char *text, size_t size)
+{
+	bool bounding = false, any = false;
+	size_t len;
+
+	for (unsigned cap = 0; cap < 64; cap++) {
+		int r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (r < 0)
+			break;
+		bounding |= r > 0;
+	}
+	(void)capng_get_caps_process();
+	snprintf(text, size, "uid %u gid %u, ", geteuid(), getegid());
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++) {
+		if (capng_have_capability(CAPNG_PERMITTED, cap) != 1)
+			continue;
+		len = strlen(text);
+		snprintf(text + len, size - len, "%s%s", any ? "+" : "capabilities ",
+			capng_capability_to_name(cap));
+		any = true;
+	}
+	len = strlen(text);
+	snprintf(text + len, size - len, "%s, bounding set %s, securebits %s, no dumps",
+		any ? "" : "no capability", bounding ? "not ours to empty" : "empty",
+		prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == SECUREBITS ? "locked" : "not ours to lock");
 }

@@ -28,12 +28,16 @@ bool privileges_have(unsigned cap);
 /*
  * Becomes @uid/@gid with no supplementary groups, keeps only the capabilities in @keep (bit per
  * CAP_* number; 0 = none) in the permitted and effective sets, empties inheritable, ambient and
- * bounding sets, sets no_new_privs and PR_SET_DUMPABLE 0. Already unprivileged (no uid 0 and no
- * way to change it): the uid stays, everything else is done all the same. Then tries to get root
- * back and to regain a capability; success of that is -ENOTRECOVERABLE. A parent-death signal set
- * before (PR_SET_PDEATHSIG) stays set.
+ * bounding sets, locks the securebits, sets no_new_privs, forbids dumps (PR_SET_DUMPABLE 0: no
+ * core, no debugger, /proc/self is root's). Without CAP_SETPCAP bounding set and securebits stay.
+ * Already unprivileged (no uid 0 and no way to change it): the uid stays, everything else is done
+ * all the same. Then tries to get root back and to regain a capability; success of that is
+ * -ENOTRECOVERABLE. A parent-death signal set before (PR_SET_PDEATHSIG) stays set.
  */
 int privileges_drop(uid_t uid, gid_t gid, uint64_t keep);
 
 /* Drops the capabilities kept above as well: nothing left, verified. */
 int privileges_drop_rest(void);
+
+/* What this process holds, for a log line: "uid 997 gid 997, no capability, ...". */
+void privileges_describe(char *text, size_t size);

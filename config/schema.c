@@ -30,6 +30,12 @@ static const char *const procfs_names[] = {[CONFIG_PROCFS_OFF] = "off",
 	NULL};
 static const char *const io_uring_names[] = {
 	[CONFIG_IO_URING_OFF] = "off", [CONFIG_IO_URING_AUTO] = "auto", NULL};
+static const char *const seccomp_names[] = {[CONFIG_SECCOMP_OFF] = "off",
+	[CONFIG_SECCOMP_LOG] = "log",
+	[CONFIG_SECCOMP_KILL] = "kill",
+	NULL};
+static const char *const landlock_names[] = {
+	[CONFIG_LANDLOCK_OFF] = "off", [CONFIG_LANDLOCK_AUTO] = "auto", NULL};
 static const char *const compress_names[] = {
 	[CONFIG_COMPRESS_NONE] = "none", [CONFIG_COMPRESS_ZSTD] = "zstd", NULL};
 
@@ -217,6 +223,14 @@ const struct schema_key schema_keys[] = {
 		.initial = "flowner-metrics",
 		.help = "User, by name or number, that the program behind both becomes after "
 			"start-up."},
+
+	{KEY(sandbox, seccomp, seccomp), .type = SCHEMA_NAME, .names = seccomp_names,
+		.initial = "kill",
+		.help = "At a system call that is not allowed: die (kill), or name it and end "
+			"(log)."},
+	{KEY(sandbox, landlock, landlock), .type = SCHEMA_NAME, .names = landlock_names,
+		.initial = "auto",
+		.help = "Keep away from files not needed, where the kernel has Landlock (auto)."},
 };
 _Static_assert(sizeof(schema_keys) / sizeof(schema_keys[0]) <= SCHEMA_KEYS_MAX, "bound of readers");
 const size_t schema_n_keys = sizeof(schema_keys) / sizeof(schema_keys[0]);
@@ -267,6 +281,7 @@ const struct schema_section schema_sections[] = {
 	{"output", "flowner-sink: where records go"},
 	{"limits", "bounds of memory and time"},
 	{"metrics", "counters, losses, and who may see them"},
+	{"sandbox", "what the three programs can still do once they run"},
 };
 _Static_assert(sizeof(schema_sections) / sizeof(schema_sections[0]) <= SCHEMA_SECTIONS_MAX,
 	"bound of readers");

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/transfer.h"
 #include "enrich/container.h"
 #include "shm/cleanup.h"
 
@@ -152,7 +153,7 @@ void cgroups_each_process(const struct cgroups *c, uint64_t id, size_t max,
 	fd = openat(c->root_fd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	n = read(fd, list, sizeof(list) - 1);
+	n = transfer_read(fd, list, sizeof(list) - 1, TRANSFER_HERE);
 	close(fd);
 	if (n <= 0 || (size_t)n == sizeof(list) - 1)
 		return;

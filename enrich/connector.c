@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "enrich/netlink.h"
 #include "shm/cleanup.h"
 
 #define RECEIVE_BUFFER (4 << 20) /* bytes: some 5,000 events of a fork storm */
@@ -109,22 +110,21 @@ static int request(int fd, bool listen, uint32_t seq)
 	char buf[CONNECTOR_REQUEST_SIZE];
 	size_t len = connector_request(buf, listen, seq);
 
-	return send(fd, buf, len, 0) < 0 ? -errno : 0;
+	return netlink_send(fd, buf, len) < 0 ? -errno : 0;
 }
 
 /* One datagram of the kernel's. Bytes, 0 = none waits or none of the kernel's, -errno. */
 static ssize_t receive(int fd, char buf[MESSAGE_MAX])
 {
 	struct sockaddr_nl from;
-	socklen_t len = sizeof(from);
 	ssize_t n;
 
 	do {
-		n = recvfrom(fd, buf, MESSAGE_MAX, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+		n = netlink_recv(fd, buf, MESSAGE_MAX, MSG_DONTWAIT, &from);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	return len == sizeof(from) && from.nl_pid == 0 ? n : 0;
+	return from.nl_pid == 0 ? n : 0;
 }
 
 /* The kernel answers within send(2): its word is in the buffer, behind events that were faster. */
@@ -250,7 +250,7 @@ int connector_only_ids(struct connector *c)
 	if (r < 0)
 		return r;
 	/* Linux 6.6 and later then do not even offer the others; older ones ignore it. */
-	(void)send(c->fd, buf, connector_narrow(buf), 0);
+	(void)netlink_send(c->fd, buf, connector_narrow(buf));
 	if (c->wake_fd >= 0)
 		close(take_fd(&c->wake_fd));
 	return 0;
@@ -285,7 +285,8 @@ unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void
 	unsigned read = 0;
 	char word;
 
-	while (c->wake_fd >= 0 && recv(c->wake_fd, &word, sizeof(word), MSG_DONTWAIT) > 0)
+	while (c->wake_fd >= 0 &&
+		netlink_recv(c->wake_fd, &word, sizeof(word), MSG_DONTWAIT, NULL) > 0)
 		;
 	for (; read < max; read++) {
 		ssize_t n = receive(c->fd, buf);

@@ -10,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "enrich/netlink.h"
+
 #define RECEIVE_SIZE 65536u
 
 struct diag {
-	struct mnl_socket *nl;
+	int fd;
 	struct diag_stats stats;
 	uint32_t seq; /* of the last request */
 };
@@ -22,40 +24,32 @@ struct diag {
 static _Alignas(8) char received[RECEIVE_SIZE];
 static _Alignas(8) char requests[DIAG_BATCH * DIAG_REQUEST_SIZE];
 
-/* Takes @nl. */
-static int init(struct mnl_socket *nl, struct diag **ret)
+/* Takes @fd. */
+static int init(int fd, struct diag **ret)
 {
 	struct diag *d = calloc(1, sizeof(*d));
 
 	if (!d) {
-		mnl_socket_close(nl);
+		close(fd);
 		return -ENOMEM;
 	}
-	d->nl = nl;
+	d->fd = fd;
 	*ret = d;
 	return 0;
 }
 
 int diag_new(struct diag **ret)
 {
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	int e;
+	int fd = netlink_open(NETLINK_SOCK_DIAG, 0);
 
-	if (!nl)
-		return -errno;
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
-		e = -errno;
-		mnl_socket_close(nl);
-		return e;
-	}
-	return init(nl, ret);
+	return fd < 0 ? fd : init(fd, ret);
 }
 
 void diag_free(struct diag *d)
 {
 	if (!d)
 		return;
-	mnl_socket_close(d->nl);
+	close(d->fd);
 	free(d);
 }
 
@@ -70,7 +64,7 @@ static ssize_t receive(struct diag *d, int flags)
 	ssize_t n;
 
 	do {
-		n = recv(mnl_socket_get_fd(d->nl), received, RECEIVE_SIZE, flags);
+		n = netlink_recv(d->fd, received, RECEIVE_SIZE, flags, NULL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return 0;
@@ -79,14 +73,8 @@ static ssize_t receive(struct diag *d, int flags)
 
 int diag_new_from(int fd, struct diag **ret)
 {
-	struct mnl_socket *nl = mnl_socket_fdopen(fd);
-	int e = nl ? 0 : -errno;
+	int e = init(fd, ret);
 
-	if (!nl) {
-		close(fd);
-		return e;
-	}
-	e = init(nl, ret);
 	/* What an earlier reader of this socket left carries the numbers we are about to use. */
 	while (!e && receive(*ret, MSG_DONTWAIT))
 		;
@@ -121,7 +109,7 @@ static int lookup_batch(struct diag *d, struct diag_query *q, size_t n)
 			diag_request_info(requests + at);
 	}
 	d->stats.requests += n;
-	if (mnl_socket_sendto(d->nl, requests, len) < 0)
+	if (netlink_send(d->fd, requests, len) < 0)
 		return -errno;
 	while (answered < n && (got = receive(d, MSG_DONTWAIT))) {
 		struct diag_message m;
@@ -166,7 +154,7 @@ static int dump_family(struct diag *d, uint8_t family, uint8_t proto, uint32_t s
 	uint32_t seq = ++d->seq;
 	size_t len = diag_dump_request(requests, family, proto, states, seq);
 
-	if (mnl_socket_sendto(d->nl, requests, len) < 0)
+	if (netlink_send(d->fd, requests, len) < 0)
 		return -errno;
 	for (;;) {
 		ssize_t got = receive(d, 0);

@@ -33,7 +33,7 @@ struct name {
 };
 
 struct links {
-	struct mnl_socket *nl;
+	int fd;
 	uint32_t seq;
 	uint64_t version;
 	size_t n_addresses, room_addresses;
@@ -237,7 +237,7 @@ static ssize_t receive(struct links *l, int flags)
 	ssize_t n;
 
 	do {
-		n = recv(mnl_socket_get_fd(l->nl), received, RECEIVE_SIZE, flags);
+		n = netlink_recv(l->fd, received, RECEIVE_SIZE, flags, NULL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -262,7 +262,7 @@ static int dump(struct links *l, uint16_t type)
 		g = mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
 		g->rtgen_family = AF_UNSPEC;
 	}
-	if (mnl_socket_sendto(l->nl, h, h->nlmsg_len) < 0)
+	if (netlink_send(l->fd, h, h->nlmsg_len) < 0)
 		return -errno;
 	do {
 		n = receive(l, 0);
@@ -284,18 +284,18 @@ static int read_all(struct links *l)
 	return e ? e : dump(l, RTM_GETADDR);
 }
 
-/* Takes @nl. */
-static int links_init(struct mnl_socket *nl, struct links **ret)
+/* Takes @fd. */
+static int links_init(int fd, struct links **ret)
 {
 	struct links *l = calloc(1, sizeof(*l));
 	ssize_t n;
 	int e;
 
 	if (!l) {
-		mnl_socket_close(nl);
+		close(fd);
 		return -ENOMEM;
 	}
-	l->nl = nl;
+	l->fd = fd;
 	/* What an earlier reader of this socket left, an unfinished dump for instance. */
 	do {
 		n = receive(l, MSG_DONTWAIT);
@@ -312,37 +312,22 @@ static int links_init(struct mnl_socket *nl, struct links **ret)
 int links_new(struct links **ret)
 {
 	const unsigned groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int e;
+	int fd = netlink_open(NETLINK_ROUTE, groups);
 
-	if (!nl)
-		return -errno;
-	if (mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID) < 0) {
-		e = -errno;
-		mnl_socket_close(nl);
-		return e;
-	}
-	return links_init(nl, ret);
+	return fd < 0 ? fd : links_init(fd, ret);
 }
 
 int links_new_from(int fd, struct links **ret)
 {
-	struct mnl_socket *nl = mnl_socket_fdopen(fd);
-	int e = nl ? 0 : -errno;
-
-	if (!nl) {
-		close(fd);
-		return e;
-	}
-	return links_init(nl, ret);
+	return links_init(fd, ret);
 }
 
 void links_free(struct links *l)
 {
 	if (!l)
 		return;
-	if (l->nl)
-		mnl_socket_close(l->nl);
+	if (l->fd >= 0)
+		close(l->fd);
 	free(l->address);
 	free(l->name);
 	free(l);
@@ -350,7 +335,7 @@ void links_free(struct links *l)
 
 int links_fd(const struct links *l)
 {
-	return mnl_socket_get_fd(l->nl);
+	return l->fd;
 }
 
 int links_read(struct links *l)

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "config/notify.h"
 #include "config/schedule.h"
+#include "enrich/netns.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
 
@@ -28,7 +29,7 @@
 
 enum slot { SLOT_SIGNAL, SLOT_LISTEN, SLOT_SINK, SLOT_CAPTURE, SLOT_RING, SLOT_TAP };
 
-#define SLOTS_MAX (SLOT_TAP + TAP_CPUS_MAX + 8)
+#define SLOTS_MAX (SLOT_TAP + TAP_CPUS_MAX + 8 + NETNS_MAX)
 
 struct loop {
 	const struct loop_setup *s;
@@ -372,6 +373,10 @@ static void prepare_poll(struct loop *l)
 	add_poll(l, l->ring ? ring_consumer_wake_fd(l->ring) : -1);
 	for (size_t i = 0; i < n && l->n_poll < SLOTS_MAX; i++)
 		add_poll(l, fds[i]);
+	n = 0;
+	fds = l->s->owners ? owners_netns_fds(l->s->owners, &n) : NULL;
+	for (size_t i = 0; i < n && l->n_poll < SLOTS_MAX; i++)
+		add_poll(l, fds[i]);
 }
 
 static int timeout_ms(const struct loop *l)
@@ -424,7 +429,7 @@ static void sleep_and_hear(struct loop *l)
 
 	prepare_poll(l);
 	timeout = may_read(l) && !ring_sleep(l->ring, 1) ? 0 : timeout_ms(l);
-	if (poll(l->poll, l->n_poll, notify_alive(timeout)) < 0)
+	if (daemon_poll(l->poll, l->n_poll, notify_alive(timeout)) < 0)
 		return;
 	/* Woken otherwise, the request may stand: at worst one ring too many. */
 	if (l->ring && l->poll[SLOT_RING].revents)
@@ -453,7 +458,7 @@ static void wait_for_sink(void *arg)
 		{.fd = l->sink_fd, .events = POLLIN},
 	};
 
-	if (poll(fds, 2, notify_alive(EMIT_WAIT_NS / (int)MS)) <= 0)
+	if (daemon_poll(fds, 2, notify_alive(EMIT_WAIT_NS / (int)MS)) <= 0)
 		return;
 	if (fds[1].revents)
 		hear_sink(l);

@@ -6,7 +6,8 @@
  * 2. Seed: one sweep of /proc with what capabilities there are; netlink sockets.
  * 3. Ring to sink, and the socket where sink asks for it.
  * 4. Drop every capability (enrich.procfs: keep keeps two) and become enrich.user.
- * 5. Only then attach to capture's ring: nothing from the network is parsed with a privilege.
+ * 5. Sandbox: system calls by a table, files only for reading.
+ * 6. Only then attach to capture's ring: nothing from the network is parsed with a privilege.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@
 #include "enrich/loop.h"
 #include "enrich/owner.h"
 #include "enrich/pipeline.h"
+#include "enrich/sandbox.h"
 #include "shm/cleanup.h"
 
 #define EXIT_USAGE_ERROR 64
@@ -105,6 +107,8 @@ static void log_start(struct daemon *d, const struct arguments *a, uint64_t keep
 static int run(struct daemon *d, const struct arguments *a)
 {
 	struct loop_setup s = {.daemon = d, .listen_fd = -1, .signal_fd = -1};
+	const bool root = privileges_is_root();
+	struct sandbox sandbox;
 	uint64_t keep = 0;
 	char path[256];
 	uid_t uid;
@@ -167,6 +171,10 @@ static int run(struct daemon *d, const struct arguments *a)
 			ledger_set(&d->ledger, LEDGER_enrich_tier_procfs, LEDGER_TIER_OWN);
 	}
 	log_start(d, a, keep);
+	enrich_sandbox(&d->config, !root, &sandbox);
+	r = daemon_confine(&sandbox);
+	if (r)
+		goto out;
 
 	r = loop_run(&s);
 	if (r < 0)

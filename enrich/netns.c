@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "config/daemon.h"
 #include "shm/packet.h"
 
 #define NAMES "/run/netns/"
@@ -21,7 +21,8 @@ struct holding {
 };
 
 struct netns_set {
-	int epoll_fd;
+	int fd[NETNS_MAX]; /* of the others' links */
+	size_t n_fds;
 	size_t end;
 	struct netns at[NETNS_MAX]; /* links == NULL: free */
 	uint16_t by_capture[PACKET_NETNS_MAX + 1];
@@ -40,13 +41,6 @@ int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct
 
 	if (!s)
 		return -ENOMEM;
-	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll_fd < 0) {
-		int e = -errno;
-
-		free(s);
-		return e;
-	}
 	s->at[0] = (struct netns){.inode = inode, .links = links, .diag = diag};
 	s->end = 1;
 	for (size_t i = 1; i <= PACKET_NETNS_MAX; i++)
@@ -54,6 +48,14 @@ int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct
 	s->stale = true;
 	*ret = s;
 	return 0;
+}
+
+static void list_fds(struct netns_set *s)
+{
+	s->n_fds = 0;
+	for (size_t i = 1; i < s->end; i++)
+		if (s->at[i].links)
+			s->fd[s->n_fds++] = links_fd(s->at[i].links);
 }
 
 static void let_go(struct netns_set *s, size_t number)
@@ -72,6 +74,7 @@ static void let_go(struct netns_set *s, size_t number)
 	s->stale = true;
 	while (!s->at[s->end - 1].links)
 		s->end--;
+	list_fds(s);
 }
 
 void netns_set_clear(struct netns_set *s)
@@ -86,15 +89,15 @@ void netns_set_free(struct netns_set *s)
 	if (!s)
 		return;
 	netns_set_clear(s);
-	close(s->epoll_fd);
 	free(s->holding);
 	free(s->numbers);
 	free(s);
 }
 
-int netns_set_fd(const struct netns_set *s)
+const int *netns_set_fds(const struct netns_set *s, size_t *ret_n)
 {
-	return s->epoll_fd;
+	*ret_n = s->n_fds;
+	return s->fd;
 }
 
 static size_t free_number(const struct netns_set *s)
@@ -111,7 +114,6 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 {
 	struct netns n = {.inode = e->inode, .entry = *e};
 	size_t number = free_number(s);
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)number};
 	int r = 0;
 
 	if (number == NETNS_MAX || e->captured > PACKET_NETNS_MAX || !e->inode ||
@@ -126,8 +128,6 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 		return r;
 	}
 	r = links_new_from(fds[1], &n.links);
-	if (r == 0 && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, links_fd(n.links), &event) < 0)
-		r = -errno;
 	if (r < 0) {
 		links_free(n.links);
 		diag_free(n.diag);
@@ -139,21 +139,24 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 	if (e->captured)
 		s->by_capture[e->captured] = (uint16_t)number;
 	s->stale = true;
+	list_fds(s);
 	*ret = number;
 	return 0;
 }
 
+/* One of them has something: a look at each costs no system call that the loop does not make. */
 void netns_set_read(struct netns_set *s)
 {
-	struct epoll_event events[16];
-	int n = epoll_wait(s->epoll_fd, events, 16, 0);
+	struct pollfd fds[NETNS_MAX];
 
-	for (int i = 0; i < n; i++) {
-		struct netns *at = &s->at[events[i].data.u32];
-
-		if (at->links)
-			(void)links_read(at->links);
-	}
+	for (size_t i = 1; i < s->end; i++)
+		fds[i] = (struct pollfd){
+			.fd = s->at[i].links ? links_fd(s->at[i].links) : -1, .events = POLLIN};
+	if (daemon_poll(fds + 1, s->end - 1, 0) <= 0)
+		return;
+	for (size_t i = 1; i < s->end; i++)
+		if (fds[i].revents && s->at[i].links)
+			(void)links_read(s->at[i].links);
 }
 
 void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg)

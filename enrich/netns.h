@@ -34,8 +34,11 @@ struct netns_set;
 int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct netns_set **ret);
 void netns_set_free(struct netns_set *s);
 
-/* Readable when an address changed in one of the others; netns_set_read() takes it in. */
-int netns_set_fd(const struct netns_set *s);
+/*
+ * One is readable when an address changed in one of the others; netns_set_read() takes it in. The
+ * list stays until one comes or goes.
+ */
+const int *netns_set_fds(const struct netns_set *s, size_t *ret_n);
 
 /* Forgets all others: capture is about to say anew which there are. */
 void netns_set_clear(struct netns_set *s);

@@ -117,7 +117,7 @@ static int init(struct owners *o, const struct config *config)
 	return open_tiers(o, config);
 }
 
-/* The descriptors to poll: those of the rings and the one of the links. */
+/* The descriptors to poll: those of the rings, of the links and of the connector. */
 static int list_poll_fds(struct owners *o)
 {
 	size_t n = 0;
@@ -130,7 +130,6 @@ static int list_poll_fds(struct owners *o)
 		memcpy(list, fds, n * sizeof(*list));
 	o->n_poll_tap = n;
 	list[n++] = links_fd(o->links);
-	list[n++] = netns_set_fd(o->spaces);
 	if (o->connector || o->changes)
 		list[n++] = connector_fd(o->connector ? o->connector : o->changes);
 	free(o->poll_fds);
@@ -256,6 +255,11 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 	ledger_set(o->ledger, LEDGER_enrich_tiers, owners_tiers(o));
 	owners_set_tier(o, LEDGER_enrich_tier_tap, LEDGER_TIER_LIVE);
 	return list_poll_fds(o);
+}
+
+const int *owners_netns_fds(const struct owners *o, size_t *ret_n)
+{
+	return netns_set_fds(o->spaces, ret_n);
 }
 
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap)

@@ -90,6 +90,8 @@ void owners_attached(struct owners *o);
  * which the first *ret_tap are the tap's.
  */
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap);
+/* Further ones, of other network namespaces; they may change with any call here. */
+const int *owners_netns_fds(const struct owners *o, size_t *ret_n);
 
 /*
  * What the tap should record instead of what was asked for last; false = that still holds. To be

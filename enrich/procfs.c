@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/transfer.h"
 #include "shm/cleanup.h"
 
 struct procfs {
@@ -99,13 +100,13 @@ static ssize_t read_at(int dir_fd, const char *name, char *buf, size_t size, boo
 	if (fd < 0)
 		return -errno;
 	do {
-		got = read(fd, buf + n, size - n);
+		got = transfer_read(fd, buf + n, size - n, TRANSFER_HERE);
 		if (got < 0)
 			return -errno;
 		n += (size_t)got;
 	} while (got && n < size);
 	if (ret_more)
-		*ret_more = n == size && read(fd, &extra, 1) == 1;
+		*ret_more = n == size && transfer_read(fd, &extra, 1, TRANSFER_HERE) == 1;
 	return (ssize_t)n;
 }
 

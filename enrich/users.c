@@ -3,11 +3,14 @@
 #include "enrich/users.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/transfer.h"
 
 #define REFRESH_NS UINT64_C(1000000000)
 
@@ -22,6 +25,12 @@ struct names {
 	struct stat was; /* zeroed = there was none */
 	size_t n;
 	struct name *name; /* by id, then line */
+};
+
+struct lines {
+	int fd;
+	size_t at, len;
+	char buf[4096];
 };
 
 struct users {
@@ -84,13 +93,35 @@ static bool grow(struct names *t, size_t *room)
 	return true;
 }
 
-static void read_lines(struct names *t, FILE *f)
+/* fgets(3), without what stdio calls beside reading. */
+static bool next_line(struct lines *f, char *line, size_t size)
+{
+	size_t n = 0;
+
+	while (n + 1 < size) {
+		if (f->at == f->len) {
+			ssize_t got = transfer_read(f->fd, f->buf, sizeof(f->buf), TRANSFER_HERE);
+
+			f->at = 0;
+			f->len = got > 0 ? (size_t)got : 0;
+			if (!f->len)
+				break;
+		}
+		line[n++] = f->buf[f->at++];
+		if (line[n - 1] == '\n')
+			break;
+	}
+	line[n] = '\0';
+	return n > 0;
+}
+
+static void read_lines(struct names *t, struct lines *f)
 {
 	char line[2 * USERS_NAME_MAX];
 	size_t room = 0;
 	bool begins = true; /* a group's members may go on for long */
 
-	while (t->n < USERS_MAX && fgets(line, sizeof(line), f)) {
+	while (t->n < USERS_MAX && next_line(f, line, sizeof(line))) {
 		struct name name = {.line = (uint32_t)t->n};
 
 		if (begins && parse(line, &name)) {
@@ -115,8 +146,8 @@ static bool same(const struct stat *a, const struct stat *b)
 
 static void load(struct names *t)
 {
+	struct lines f = {.fd = -1};
 	struct stat st;
-	FILE *f;
 
 	if (stat(t->path, &st)) {
 		memset(&st, 0, sizeof(st));
@@ -128,11 +159,12 @@ static void load(struct names *t)
 	t->was = st;
 	empty(t);
 	/* Nothing but a file: a fifo would block. */
-	f = S_ISREG(st.st_mode) ? fopen(t->path, "re") : NULL;
-	if (!f)
+	if (S_ISREG(st.st_mode))
+		f.fd = open(t->path, O_RDONLY | O_CLOEXEC);
+	if (f.fd < 0)
 		return;
-	read_lines(t, f);
-	fclose(f);
+	read_lines(t, &f);
+	close(f.fd);
 }
 
 int users_new(const char *passwd, const char *group, struct users **ret)

@@ -3,6 +3,7 @@
 #include "shm/doorbell.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 int doorbell_new(int *ret_ring, int *ret_poll)
@@ -18,14 +19,18 @@ int doorbell_new(int *ret_ring, int *ret_poll)
 
 bool doorbell_ring(int fd)
 {
-	return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+	struct iovec iov = {.iov_base = &(char){0}, .iov_len = 1};
+	const struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 }
 
 void doorbell_drain(int fd)
 {
-	char c;
+	struct iovec iov = {.iov_base = &(char){0}, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	(void)recv(fd, &c, sizeof(c), MSG_DONTWAIT);
+	(void)recvmsg(fd, &m, MSG_DONTWAIT);
 }
 
 int doorbell_check(int fd)

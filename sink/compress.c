@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "config/transfer.h"
 #include "shm/cleanup.h"
 #include "sink/rotate.h"
 
@@ -124,7 +125,7 @@ int compress_begin(struct compress *c, const struct output *o)
 static int write_all(int fd, const char *buf, size_t len)
 {
 	while (len) {
-		ssize_t n = write(fd, buf, len);
+		ssize_t n = transfer_write(fd, buf, len, TRANSFER_HERE);
 
 		if (n < 0)
 			return -errno;
@@ -144,15 +145,19 @@ static int finish(struct compress *c)
 		r = name_of(c->name, ".zst", done);
 	if (r < 0)
 		return r;
-	if (fsync(c->out_fd) < 0 || renameat(c->dir_fd, tmp, c->dir_fd, done) < 0 ||
-		fsync(c->dir_fd) < 0 || (unlinkat(c->dir_fd, c->name, 0) < 0 && errno != ENOENT))
+	if (fsync(c->out_fd) < 0)
+		return -errno;
+	r = rotate_rename(c->dir_fd, tmp, done, 0);
+	if (r < 0)
+		return r;
+	if (fsync(c->dir_fd) < 0 || (unlinkat(c->dir_fd, c->name, 0) < 0 && errno != ENOENT))
 		return -errno;
 	return 0;
 }
 
 static int step(struct compress *c)
 {
-	ssize_t n = read(c->in_fd, c->buf, STEP);
+	ssize_t n = transfer_read(c->in_fd, c->buf, STEP, TRANSFER_HERE);
 	ZSTD_inBuffer in = {.src = c->buf, .size = n > 0 ? (size_t)n : 0};
 	ZSTD_EndDirective how = n > 0 ? ZSTD_e_continue : ZSTD_e_end;
 	size_t left;
@@ -175,7 +180,7 @@ static int step(struct compress *c)
 	c->unsynced += (uint64_t)n;
 	if (c->unsynced >= SYNC) {
 		c->unsynced = 0;
-		if (fdatasync(c->out_fd) < 0)
+		if (fsync(c->out_fd) < 0)
 			return -errno;
 	}
 	return COMPRESS_E_MORE;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/transfer.h"
 #include "shm/cleanup.h"
 #include "sink/escape.h"
 #include "sink/format.h"
@@ -281,8 +282,8 @@ static const char *look(struct window *w, uint64_t at, size_t len, int *ret_erro
 		return w->bytes + (at - w->from);
 	w->from = at;
 	for (w->len = 0; w->len < WINDOW_SIZE;) {
-		ssize_t n =
-			pread(w->fd, w->bytes + w->len, WINDOW_SIZE - w->len, (off_t)(at + w->len));
+		ssize_t n = transfer_read(
+			w->fd, w->bytes + w->len, WINDOW_SIZE - w->len, (off_t)(at + w->len));
 
 		if (n < 0) {
 			*ret_error = -errno;

@@ -48,6 +48,7 @@ struct loop {
 	struct losses_told told;
 	struct record loss;
 	_Alignas(8) char body[RING_BODY_MAX];
+	bool narrow; /* the sandbox is as narrow as it gets */
 };
 
 /* loop-read.c: from enrich's socket and ring into the spool. */

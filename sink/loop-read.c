@@ -37,6 +37,18 @@ static void drop_source(struct loop *l)
 		l->connect_step_ns *= 2;
 }
 
+/* Outputs stand where they go on: what only that needed goes. */
+static void narrow(struct loop *l)
+{
+	int r = l->narrow ? 0 : sandbox_narrow(l->o->sandbox);
+
+	l->narrow = true;
+	if (r == 0)
+		return;
+	log_error("the sandbox cannot be narrowed: %s", strerror(-r));
+	loop_fail(l, 1);
+}
+
 static void attached(struct loop *l)
 {
 	const struct output *bad = NULL;
@@ -49,6 +61,7 @@ static void attached(struct loop *l)
 		loop_fail(l, 1);
 		return;
 	}
+	narrow(l);
 	l->sealed_pos = l->tail.released;
 	l->spool->epoch = ring_consumer_epoch(l->source.ring);
 	l->connect_step_ns = LOOP_CONNECT_NS;

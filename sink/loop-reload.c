@@ -4,10 +4,10 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "config/log.h"
 #include "sink/figures.h"
+#include "sink/sandbox.h"
 
 static const char *const LIVE[] = {
 	"output.files", "output.flush", "output.sync", "metrics.losses", NULL};
@@ -23,6 +23,13 @@ void loop_reload(struct loop *l)
 		return;
 	}
 	r = daemon_reload(l->o->daemon, &next);
+	if (r == 0 && !sink_sandbox_fits(l->o->sandbox, l->spool, &next)) {
+		log_info("the configuration was read again and needs what was given up at the "
+			 "start (a folder, ways to change files): ending, to be started again");
+		config_deinit(&next);
+		loop_fail(l, LOOP_EXIT_AGAIN);
+		return;
+	}
 	if (r == 0) {
 		r = reload_prepare(
 			&l->reload, l->spool, &next, l->o->context, l->tail.recovered, &why);
@@ -37,12 +44,12 @@ void loop_reload(struct loop *l)
 }
 
 /* A file that root has made while it was named in no rule. */
-static void tell_owner(const struct output *o)
+static void tell_owner(const struct loop *l, const struct output *o)
 {
 	struct stat st;
 
 	if (o->target == WRITER_FILE && o->limits.compress != CONFIG_COMPRESS_NONE &&
-		fstat(o->fd, &st) == 0 && st.st_uid != geteuid())
+		fstat(o->fd, &st) == 0 && st.st_uid != l->o->uid)
 		log_warning("output %s: its file belongs to user %u: it can be put aside but not "
 			    "compressed, ignoring",
 			o->path, st.st_uid);
@@ -54,7 +61,7 @@ static void tell(const struct loop *l, unsigned n_fresh)
 
 	for (unsigned i = 0; i < s->n; i++) {
 		if (i + n_fresh < s->n)
-			tell_owner(&s->output[i]);
+			tell_owner(l, &s->output[i]);
 		else
 			loop_log_output(&s->output[i]);
 	}

@@ -148,7 +148,8 @@ static void wait_for(struct loop *l, int timeout, bool ring)
 			.events = POLLIN},
 	};
 
-	if (poll(fds, FD_FIXED + spool_poll(l->spool, fds + FD_FIXED), notify_alive(timeout)) <= 0)
+	if (daemon_poll(fds, FD_FIXED + spool_poll(l->spool, fds + FD_FIXED),
+		    notify_alive(timeout)) <= 0)
 		return;
 	l->now_ns = daemon_monotonic_ns();
 	/* Woken otherwise, the request may stand: at worst one ring too many. */

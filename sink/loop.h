@@ -21,10 +21,12 @@ struct loop_options {
 	struct spool *spool;     /* its outputs are open */
 	const char *socket_path; /* enrich's */
 	const struct format_context *context;
-	uid_t peer;       /* whom enrich runs as */
-	int signal_fd;    /* daemon_signals() */
-	bool offline;     /* records come from a file */
-	bool exit_at_end; /* end when the producer has said that nothing follows */
+	const struct sandbox *sandbox; /* entered; narrowed once outputs are recovered */
+	uid_t uid;                     /* whom we run as */
+	uid_t peer;                    /* whom enrich runs as */
+	int signal_fd;                 /* daemon_signals() */
+	bool offline;                  /* records come from a file */
+	bool exit_at_end;              /* end when the producer has said that nothing follows */
 };
 
 /* Runs until SIGTERM or SIGINT, or the end; returns the exit status. */

@@ -5,7 +5,8 @@
  * 1. command line, configuration, ledger (daemon_start)
  * 2. open every output, lock it, set up io_uring
  * 3. drop: own user, no capability; no file is opened by name after this, only enrich's socket
- * 4. loop: attach to enrich's ring, format, write, release
+ * 4. sandbox: system calls by a table, files in the outputs' folders
+ * 5. loop: attach to enrich's ring, format, write, release
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "sink/checks.h"
 #include "sink/examine.h"
 #include "sink/loop.h"
+#include "sink/sandbox.h"
 
 static const struct daemon_option OPTIONS[] = {
 	{"exit-at-end", 0, NULL, "end when flowner-enrich has ended in good order"},
@@ -115,6 +117,7 @@ static int drop(const struct daemon *d, const struct spool *s, struct loop_optio
 	if (r)
 		return r;
 	own_outputs(s, uid, gid);
+	o->uid = uid;
 	r = privileges_drop(uid, gid, 0);
 	if (r)
 		log_error("privileges cannot be dropped: %s", strerror(-r));
@@ -124,12 +127,15 @@ static int drop(const struct daemon *d, const struct spool *s, struct loop_optio
 static int run(struct daemon *d, struct loop_options *o)
 {
 	static struct format_context context;
+	static struct sandbox_path paths[SINK_SANDBOX_PATHS];
+	static struct sandbox sandbox;
 	static struct spool spool;
 	static char path[256];
 	int r, status;
 
 	/* A file that may not grow is an error to try again, not a reason to die. */
 	signal(SIGXFSZ, SIG_IGN);
+	output_take_umask();
 	spool_init(&spool);
 	format_context_init(&context, FLOWNER_VERSION, o->offline);
 	o->context = &context;
@@ -150,7 +156,11 @@ static int run(struct daemon *d, struct loop_options *o)
 	o->socket_path = path;
 	o->daemon = d;
 	o->spool = &spool;
-	status = loop_run(o);
+	sink_sandbox(&d->config, &spool, d->file, paths, &sandbox);
+	o->sandbox = &sandbox;
+	status = daemon_confine(&sandbox);
+	if (status == 0)
+		status = loop_run(o);
 	close(o->signal_fd);
 out:
 	spool_deinit(&spool);

@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "config/daemon.h"
+#include "config/transfer.h"
 #include "shm/cleanup.h"
 #include "sink/output.h"
 #include "sink/rotate.h"
@@ -20,12 +20,26 @@
 #define TAIL_MAX     (4u * FORMAT_MAX) /* bytes at the end searched for whole lines */
 #define MEND_MAX     100000u           /* entries of a folder that are looked at */
 
+static mode_t mode_without;
+
+void output_take_umask(void)
+{
+	mode_without = umask(0);
+}
+
+mode_t output_mode(void)
+{
+	return 0640 & ~mode_without;
+}
+
 int output_lock(int fd, bool wait)
 {
 	struct timespec step = {.tv_nsec = LOCK_STEP_NS};
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	for (long waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_NS) {
-		if (errno != EWOULDBLOCK)
+	/* Of the open file, as flock(2)'s: what a killed process still writes keeps it. */
+	for (long waited = 0; fcntl(fd, F_OFD_SETLK, &whole) < 0; waited += LOCK_STEP_NS) {
+		if (errno != EAGAIN && errno != EACCES)
 			return -errno;
 		if (!wait || waited >= LOCK_WAIT_NS)
 			return -EWOULDBLOCK;
@@ -66,7 +80,7 @@ static int write_part(
 	*ret_len = part(&o->context, t_ns, buf);
 	if (*ret_len == 0)
 		return 0;
-	n = pwrite(o->fd, buf, *ret_len, (off_t)offset);
+	n = transfer_write(o->fd, buf, *ret_len, (off_t)offset);
 	if (n == (ssize_t)*ret_len)
 		return 0;
 	n = n < 0 ? -errno : -ENOSPC;
@@ -108,21 +122,19 @@ int output_create(struct output *o, mode_t mode, uint64_t t_ns)
 	struct stat st;
 	int r;
 
-	o->fd = openat(o->dir_fd, o->name, OUTPUT_OPEN | O_CREAT | O_EXCL, 0640);
+	/* As the one before it, which an administrator may have changed. */
+	o->fd = openat(
+		o->dir_fd, o->name, OUTPUT_OPEN | O_CREAT | O_EXCL, mode ? mode : output_mode());
 	if (o->fd < 0)
 		return -errno;
 	r = output_lock(o->fd, false);
 	if (r == 0 && fstat(o->fd, &st) < 0)
 		r = -errno;
 	if (r == 0) {
-		if (mode) /* as the one before it, which an administrator may have changed */
-			(void)!fchmod(o->fd, mode);
 		o->id = output_file_id(&st);
 		o->target = WRITER_FILE;
 		r = write_head(o, t_ns);
 	}
-	if (r < 0)
-		unlinkat(o->dir_fd, o->name, 0);
 	return r;
 }
 
@@ -159,7 +171,7 @@ static ssize_t read_tail(int fd, uint64_t size, char *buf, size_t max)
 	size_t got = 0;
 
 	while (got < size - from) {
-		ssize_t n = pread(fd, buf + got, size - from - got, (off_t)(from + got));
+		ssize_t n = transfer_read(fd, buf + got, size - from - got, (off_t)(from + got));
 
 		if (n < 0)
 			return -errno;

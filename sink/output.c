@@ -105,7 +105,7 @@ static int open_path(struct output *o, struct stat *ret_st, struct output_error 
 	int r = output_open_folder(o);
 
 	if (r == 0) {
-		o->fd = openat(o->dir_fd, o->name, OUTPUT_OPEN | O_CREAT, 0640);
+		o->fd = openat(o->dir_fd, o->name, OUTPUT_OPEN | O_CREAT, output_mode());
 		r = o->fd < 0 ? -errno : 0;
 	}
 	if (r < 0)

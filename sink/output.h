@@ -90,6 +90,12 @@ bool output_mend(struct output *o, uint64_t id, uint64_t offset, uint64_t t_ns);
 
 /* Takes over the numbers of @config. */
 void output_set_limits(struct output *o, const struct config_output *config);
+/*
+ * The mode of files that are made: 0640, less what the umask forbids. It is taken out of the
+ * process, so that a mode to copy needs no second system call.
+ */
+void output_take_umask(void);
+mode_t output_mode(void);
 /* Bytes of the file once everything appended is written. */
 uint64_t output_size(const struct output *o);
 uint64_t output_file_id(const struct stat *st);
@@ -100,7 +106,10 @@ int output_lock(int fd, bool wait);
 int output_write_foot(struct output *o, uint64_t size, uint64_t t_ns);
 /* The end of the run: the foot, in a stream queued. Everything else is written. */
 int output_end(struct output *o, uint64_t t_ns);
-/* Makes the file where there is none, with its head. @mode 0: as the umask wants it. */
+/*
+ * Makes the file where there is none, with its head. @mode 0: output_mode(). After an error it may
+ * be there, empty.
+ */
 int output_create(struct output *o, mode_t mode, uint64_t t_ns);
 /* Opens the folder that the path names now; the one before is the caller's to close. -errno. */
 int output_open_folder(struct output *o);

@@ -49,6 +49,8 @@ uint64_t rotate_next(const struct output *o, uint64_t t_ns);
 /* Whether the file is to be put aside: it holds something, and its size or time has come. */
 bool rotate_is_due(const struct output *o, uint64_t now_ns);
 
+/* renameat2(2) within a folder: 0 or -errno. */
+int rotate_rename(int dir, const char *from, const char *to, unsigned flags);
 /* Puts the file aside and begins a new one. Its writer has nothing to write. */
 int rotate_put_aside(struct output *o, uint64_t now_ns);
 /* The file has been removed: what is written to it nobody will read. */

@@ -18,9 +18,8 @@ struct writer_backend {
 	int (*sync)(struct writer *w);
 	/* Reports what has ended through writer_write_done() and writer_sync_done(). */
 	void (*reap)(struct writer *w);
-	/* Takes @fd in the place of w->fd; if it cannot, it leaves the writer to the plain backend.
-	 */
-	void (*retarget)(struct writer *w, int fd);
+	/* Syncs @fd, whatever it is, while nothing else is under way: 0 or -errno. */
+	int (*sync_now)(struct writer *w, int fd);
 	void (*deinit)(struct writer *w);
 };
 
@@ -42,6 +41,7 @@ struct writer {
 	bool writing, syncing, sync_wanted;
 	bool kicked; /* the backend has something to submit again */
 	bool broken;
+	bool durable; /* syncs with each write, having no other means */
 	int error;
 	uint64_t now_ns, retry_ns, backoff_ns;
 };

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/daemon.h"
+#include "config/transfer.h"
 #include "sink/writer-internal.h"
 
 /* pipe(7): with POLLOUT this much goes into a blocking pipe without waiting. */
@@ -17,7 +19,7 @@ static bool is_writable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-	return poll(&p, 1, 0) == 1;
+	return daemon_poll(&p, 1, 0) == 1;
 }
 
 static ssize_t plain_write(struct writer *w, const char *data, size_t len, uint64_t offset)
@@ -26,17 +28,18 @@ static ssize_t plain_write(struct writer *w, const char *data, size_t len, uint6
 
 	switch (w->target) {
 	case WRITER_FILE:
-		n = pwrite(w->fd, data, len, (off_t)offset);
+		n = w->durable ? transfer_write_through(w->fd, data, len, (off_t)offset)
+			       : transfer_write(w->fd, data, len, (off_t)offset);
 		break;
 	case WRITER_STREAM_BLOCKING:
 		if (!is_writable(w->fd))
 			return -EAGAIN;
 		if (len > CHUNK)
 			len = CHUNK;
-		n = write(w->fd, data, len);
+		n = transfer_write(w->fd, data, len, TRANSFER_HERE);
 		break;
 	case WRITER_STREAM:
-		n = write(w->fd, data, len);
+		n = transfer_write(w->fd, data, len, TRANSFER_HERE);
 		break;
 	}
 	return n < 0 ? -errno : n;
@@ -44,7 +47,8 @@ static ssize_t plain_write(struct writer *w, const char *data, size_t len, uint6
 
 static int plain_sync(struct writer *w)
 {
-	return fdatasync(w->fd) < 0 ? -errno : 0;
+	/* The size has changed with every write: fdatasync() would do the same work. */
+	return !w->durable && fsync(w->fd) < 0 ? -errno : 0;
 }
 
 static void plain_reap(struct writer *w)
@@ -52,10 +56,9 @@ static void plain_reap(struct writer *w)
 	(void)w; /* everything has ended when it returned */
 }
 
-static void plain_retarget(struct writer *w, int fd)
+static int plain_sync_now(struct writer *w, int fd)
 {
-	(void)w; /* it has no copy of the number */
-	(void)fd;
+	return !w->durable && fsync(fd) < 0 ? -errno : 0;
 }
 
 static void plain_deinit(struct writer *w)
@@ -67,7 +70,7 @@ const struct writer_backend writer_backend_plain = {
 	.write = plain_write,
 	.sync = plain_sync,
 	.reap = plain_reap,
-	.retarget = plain_retarget,
+	.sync_now = plain_sync_now,
 	.deinit = plain_deinit,
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A writer's backend on io_uring: a registered buffer (the queue) and a registered file in a ring
- * that can do nothing but write to that file and sync it.
+ * A writer's backend on io_uring: a registered buffer (the queue) in a ring that can do nothing but
+ * write from it and sync.
  *
  * The restrictions matter because seccomp does not see what a ring does. They and the enabling go
  * through io_uring_register(), which liburing 2.3 exports; its wrappers for them it does not.
@@ -18,7 +18,7 @@
 
 #define ENTRIES 4u /* one write, one sync, and room */
 
-enum { TAG_WRITE = 1, TAG_SYNC = 2 };
+enum { TAG_WRITE = 1, TAG_SYNC = 2, TAG_NOW = 3 };
 
 struct uring {
 	struct io_uring ring;
@@ -53,9 +53,6 @@ static int restrict_and_enable(struct io_uring *ring)
 	struct io_uring_restriction only[] = {
 		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
 		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
-		{.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
-		{.opcode = IORING_RESTRICTION_REGISTER_OP,
-			.register_op = IORING_REGISTER_FILES_UPDATE},
 	};
 	int r;
 
@@ -66,15 +63,12 @@ static int restrict_and_enable(struct io_uring *ring)
 	return io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
-static int prepare(struct io_uring *ring, unsigned flags, int fd, void *area, size_t size)
+static int prepare(struct io_uring *ring, unsigned flags, void *area, size_t size)
 {
 	struct iovec iov = {.iov_base = area, .iov_len = size};
 	int r;
 
 	r = io_uring_register_buffers(ring, &iov, 1);
-	if (r < 0)
-		return r;
-	r = io_uring_register_files(ring, &fd, 1);
 	if (r < 0)
 		return r;
 	return flags & IORING_SETUP_R_DISABLED ? restrict_and_enable(ring) : 0;
@@ -111,6 +105,7 @@ static void submit(struct writer *w)
 	/* Nothing of it has reached the kernel: go on with plain writes, from the same place. */
 	uring_deinit(w);
 	w->backend = &writer_backend_plain;
+	w->durable = true; /* fsync() is not among the calls of a sink with io_uring */
 	w->kicked = w->writing = false;
 	if (w->syncing)
 		w->sync_wanted = true;
@@ -120,7 +115,6 @@ static void submit(struct writer *w)
 
 static void push(struct writer *w, struct io_uring_sqe *sqe, uint64_t tag)
 {
-	sqe->flags |= IOSQE_FIXED_FILE;
 	sqe->user_data = tag;
 	submit(w);
 }
@@ -132,7 +126,7 @@ static ssize_t uring_write(struct writer *w, const char *data, size_t len, uint6
 
 	if (!sqe)
 		return -EAGAIN;
-	io_uring_prep_write_fixed(sqe, 0, data, (unsigned)len, offset, 0);
+	io_uring_prep_write_fixed(sqe, w->fd, data, (unsigned)len, offset, 0);
 	push(w, sqe, TAG_WRITE);
 	return -EINPROGRESS;
 }
@@ -144,7 +138,7 @@ static int uring_sync(struct writer *w)
 
 	if (!sqe)
 		return -EAGAIN;
-	io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+	io_uring_prep_fsync(sqe, w->fd, IORING_FSYNC_DATASYNC);
 	push(w, sqe, TAG_SYNC);
 	return -EINPROGRESS;
 }
@@ -166,26 +160,40 @@ static void uring_reap(struct writer *w)
 		io_uring_cqe_seen(&u->ring, cqe);
 		if (tag == TAG_WRITE)
 			writer_write_done(w, res);
-		else
+		else if (tag == TAG_SYNC)
 			writer_sync_done(w, res);
 	}
 }
 
-static void uring_retarget(struct writer *w, int fd)
+/* Nothing is under way: the next completion is this one's. */
+static int uring_sync_now(struct writer *w, int fd)
 {
 	struct uring *u = w->state;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	struct io_uring_cqe *cqe;
+	int r;
 
-	if (io_uring_register_files_update(&u->ring, 0, &fd, 1) == 1)
-		return;
-	uring_deinit(w); /* nothing is under way */
-	w->backend = &writer_backend_plain;
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_fsync(sqe, fd, 0);
+	sqe->user_data = TAG_NOW;
+	r = io_uring_submit_and_wait(&u->ring, 1);
+	if (r < 0) {
+		w->kicked = true; /* it is offered again, and its end is not waited for */
+		return r;
+	}
+	if (io_uring_peek_cqe(&u->ring, &cqe) < 0)
+		return -EAGAIN;
+	r = cqe->res;
+	io_uring_cqe_seen(&u->ring, cqe);
+	return r;
 }
 
 static const struct writer_backend backend_uring = {
 	.write = uring_write,
 	.sync = uring_sync,
 	.reap = uring_reap,
-	.retarget = uring_retarget,
+	.sync_now = uring_sync_now,
 	.deinit = uring_deinit,
 };
 
@@ -211,7 +219,7 @@ int writer_new_uring(int fd, uint64_t offset, size_t size, struct writer **ret)
 	}
 	w->state = u;
 	w->backend = &backend_uring;
-	r = prepare(&u->ring, flags, fd, w->area, size);
+	r = prepare(&u->ring, flags, w->area, size);
 	if (r < 0) {
 		writer_free(w);
 		return r;

@@ -40,11 +40,15 @@ void writer_free(struct writer *w)
 
 void writer_retarget(struct writer *w, int fd, uint64_t offset)
 {
-	w->backend->retarget(w, fd);
 	w->fd = fd;
 	w->offset = offset;
 	w->error = 0;
 	w->retry_ns = w->backoff_ns = 0;
+}
+
+int writer_sync_now(struct writer *w, int fd)
+{
+	return w->backend->sync_now(w, fd);
 }
 
 /* The queue --------------------------------------------------------------------------------- */

@@ -49,6 +49,8 @@ void writer_free(struct writer *w);
 /* Moves the place of byte 0; only before anything is flushed. */
 void writer_set_offset(struct writer *w, uint64_t offset);
 
+/* Syncs any @fd at once, by the means of this writer. Only with nothing to write or sync. */
+int writer_sync_now(struct writer *w, int fd);
 /*
  * Goes on in @fd, byte 0 of the stream belonging to @offset (modulo 2^64: the next byte's place is
  * what counts). Only for WRITER_FILE, and with nothing to write or sync.
