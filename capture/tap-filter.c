@@ -19,13 +19,19 @@
 /* 0x80 as well: bottom halves off. So a listener closes what nobody accepted, and `ss -K` kills. */
 #define NOT_OWN "!(common_flags & 0x90)"
 
-/* First port of automatic ones: a local port below it belongs to a server. */
+/*
+ * First port of automatic ones: a local port below it belongs to a server. Read when the first
+ * filter is made; later no file can be opened any more.
+ */
 static unsigned first_local_port(void)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned port;
+	static unsigned port;
+	_cleanup_fclose_ FILE *f =
+		port ? NULL : fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 
-	return f && fscanf(f, "%u", &port) == 1 ? port : 32768;
+	if (!port && (!f || fscanf(f, "%u", &port) != 1 || !port))
+		port = 32768;
+	return port;
 }
 
 static void add(char *buf, const char *format, unsigned v)

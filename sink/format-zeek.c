@@ -410,10 +410,18 @@ static bool zeek_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_
 	return true;
 }
 
+/* Before the sandbox: who waits for another thread makes system calls. */
+static void zeek_prepare(const struct format_context *ctx)
+{
+	(void)ctx;
+	call_once(&prepared, prepare);
+}
+
 const struct format format_zeek = {
 	.name = "zeek",
 	.help = "Zeek's conn.log with the process, tab-separated",
 	.begins = "#0123456789",
+	.prepare = zeek_prepare,
 	.record = zeek_record,
 	.head = zeek_head,
 	.foot = zeek_foot,

@@ -35,6 +35,9 @@ void loop_reload(struct loop *l)
 			&l->reload, l->spool, &next, l->o->context, l->tail.recovered, &why);
 		if (r)
 			log_error("%s", r < 0 ? strerror(-r) : why.text);
+		for (unsigned i = 0; !r && i < l->reload.n_fresh; i++)
+			if (!sink_sandbox_syncs(l->o->sandbox))
+				writer_set_durable(l->reload.fresh[i].writer);
 	}
 	config_deinit(&next);
 	if (r)

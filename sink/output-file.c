@@ -15,8 +15,8 @@
 #include "sink/output.h"
 #include "sink/rotate.h"
 
-#define LOCK_WAIT_NS 2000000000L /* for a killed predecessor's last write to end */
-#define LOCK_STEP_NS 10000000L
+#define LOCK_WAIT_MS 2000 /* for a killed predecessor's last write to end */
+#define LOCK_STEP_MS 10
 #define TAIL_MAX     (4u * FORMAT_MAX) /* bytes at the end searched for whole lines */
 #define MEND_MAX     100000u           /* entries of a folder that are looked at */
 
@@ -34,16 +34,15 @@ mode_t output_mode(void)
 
 int output_lock(int fd, bool wait)
 {
-	struct timespec step = {.tv_nsec = LOCK_STEP_NS};
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	/* Of the open file, as flock(2)'s: what a killed process still writes keeps it. */
-	for (long waited = 0; fcntl(fd, F_OFD_SETLK, &whole) < 0; waited += LOCK_STEP_NS) {
+	for (long waited = 0; fcntl(fd, F_OFD_SETLK, &whole) < 0; waited += LOCK_STEP_MS) {
 		if (errno != EAGAIN && errno != EACCES)
 			return -errno;
-		if (!wait || waited >= LOCK_WAIT_NS)
+		if (!wait || waited >= LOCK_WAIT_MS)
 			return -EWOULDBLOCK;
-		nanosleep(&step, NULL);
+		daemon_poll(NULL, 0, LOCK_STEP_MS);
 	}
 	return 0;
 }

@@ -165,7 +165,7 @@ int output_open(struct output *o, const struct config_output *config,
 			return r;
 	}
 	o->context = *ctx;
-	o->context.colour = wants_colour(o->fd);
+	o->context.colour = o->target != WRITER_FILE && wants_colour(o->fd);
 	return 0;
 }
 

@@ -52,7 +52,8 @@ static const struct sandbox_call calls[] = {
 	{"exit_group", .why = "the end"},
 
 	{"clock_gettime", SINK_CLOCK, .why = "the time, where there is no vDSO"},
-	{"fsync", SINK_PLAIN | SINK_TIDIES | SINK_STARTING, .why = "syncs without io_uring"},
+	{"fsync", SINK_PLAIN | SINK_TIDIES | SINK_ROTATES | SINK_STARTING,
+		.why = "syncs without io_uring"},
 	{"renameat2", SINK_ROTATES | SINK_TIDIES | SINK_STARTING, .why = "puts a file aside"},
 	{"unlinkat", SINK_ROTATES | SINK_TIDIES | SINK_STARTING,
 		.why = "a new file that could not be begun; files that are too old"},
@@ -81,7 +82,7 @@ unsigned sink_sandbox_needs(const struct config *c)
 	return needs;
 }
 
-static bool is_there(const struct spool *s, const struct config_output *c)
+static bool is_open(const struct spool *s, const struct config_output *c)
 {
 	for (unsigned i = 0; i < s->n; i++)
 		if (outputs_same_path(c->path, s->output[i].path))
@@ -89,15 +90,39 @@ static bool is_there(const struct spool *s, const struct config_output *c)
 	return false;
 }
 
-static bool has_folder(const char *path)
+/* Whether files may be made there: another output has its own there. */
+static bool is_granted(const struct spool *s, const struct stat *folder)
 {
-	char folder[PATH_MAX];
-	const char *slash = strrchr(path, '/');
 	struct stat st;
 
-	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1,
-		slash ? path : ".");
-	return stat(folder, &st) == 0;
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct output *o = &s->output[i];
+
+		if (o->target == WRITER_FILE && fstat(o->dir_fd, &st) == 0 &&
+			st.st_dev == folder->st_dev && st.st_ino == folder->st_ino)
+			return true;
+	}
+	return false;
+}
+
+/* Whether an output that is new can be opened. */
+static bool can_open(const struct spool *s, const struct config_output *c, unsigned held)
+{
+	const struct format *f = format_find(c->format, strlen(c->format));
+	const char *slash = strrchr(c->path, '/');
+	char folder[PATH_MAX];
+	struct stat st;
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - c->path) + 1 : 1,
+		slash ? c->path : ".");
+	if (!f || stat(folder, &st) < 0)
+		return true; /* opening it says what is wrong */
+	if (strcmp(c->path, "-") == 0 || !is_granted(s, &st))
+		return false;
+	if (stat(c->path, &st) < 0)
+		return true;
+	/* What has a foot is put aside. */
+	return S_ISREG(st.st_mode) && (!st.st_size || !f->foot || held & SINK_ROTATES);
 }
 
 bool sink_sandbox_fits(
@@ -110,10 +135,16 @@ bool sink_sandbox_fits(
 	for (size_t i = 0; i < next->output.files.n; i++) {
 		const struct config_output *c = &next->output.files.item[i];
 
-		if (!is_there(s, c) && has_folder(c->path))
+		if (!is_open(s, c) && !can_open(s, c, held))
 			return false;
 	}
 	return !(sink_sandbox_needs(next) & ~held);
+}
+
+bool sink_sandbox_syncs(const struct sandbox *entered)
+{
+	return entered->seccomp == CONFIG_SECCOMP_OFF ||
+	       entered->conditions & (SINK_PLAIN | SINK_TIDIES | SINK_ROTATES);
 }
 
 /* The folder of the configuration and of its fragments, to be read again. */

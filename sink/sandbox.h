@@ -23,12 +23,14 @@ enum {
 unsigned sink_sandbox_needs(const struct config *c);
 
 /*
- * Whether @next can be taken over within the sandbox that was entered: with no output that is new,
- * nor anything to be done to files that was not to be done before. An output whose folder is
- * missing fits: opening it says what is wrong.
+ * Whether @next can be taken over within the sandbox that was entered: new outputs lie in folders
+ * that files are in already, and nothing is to be done to files that was not to be done before.
+ * What cannot be opened at all fits: the attempt says what is wrong.
  */
 bool sink_sandbox_fits(
 	const struct sandbox *entered, const struct spool *s, const struct config *next);
+/* Whether fsync(2) is there; without it, plain writes sync themselves. */
+bool sink_sandbox_syncs(const struct sandbox *entered);
 
 /* @file: the configuration's; @paths: room for SINK_SANDBOX_PATHS, to stay while @ret is used. */
 void sink_sandbox(const struct config *c, const struct spool *s, const char *file,

@@ -46,6 +46,11 @@ void writer_retarget(struct writer *w, int fd, uint64_t offset)
 	w->retry_ns = w->backoff_ns = 0;
 }
 
+void writer_set_durable(struct writer *w)
+{
+	w->durable = true;
+}
+
 int writer_sync_now(struct writer *w, int fd)
 {
 	return w->backend->sync_now(w, fd);

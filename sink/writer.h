@@ -49,6 +49,8 @@ void writer_free(struct writer *w);
 /* Moves the place of byte 0; only before anything is flushed. */
 void writer_set_offset(struct writer *w, uint64_t offset);
 
+/* Writes sync themselves from now on: there is no fsync(2). */
+void writer_set_durable(struct writer *w);
 /* Syncs any @fd at once, by the means of this writer. Only with nothing to write or sync. */
 int writer_sync_now(struct writer *w, int fd);
 /*

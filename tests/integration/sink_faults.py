@@ -20,7 +20,7 @@ def one(name, wrapper=(), rate=0, settings=(), args=("--ring", 1 << 20)):
     path = pair.path("a.ndjson")
     pair.settings[0] = f"output.files=[ecs:{path}]"
     pair.feed("--count", COUNT, "--rate", rate, "--wait", *args)
-    p = pair.start("--exit-at-end", wrapper=wrapper)
+    p = pair.start("--exit-at-end", wrapper=[w.replace("PATH", path) for w in wrapper])
     result = pair.feeder_result()
     p.wait(30)
     tap.is_(p.returncode, 0, f"{name}: ends well")
@@ -33,7 +33,9 @@ def inject(name, rule, expected, settings=(), rate=20000):
         tap.skip(name, "no strace here")
         return
     call = rule.split(":", maxsplit=1)[0]
-    pair, path = one(name, wrapper=[STRACE, "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={rule}"],
+    pair, path = one(name, wrapper=[STRACE, "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={rule}",
+                                  # log lines are written by the same call
+                                  *(["-P", "PATH"] if call == "pwritev2" else [])],
                      settings=settings, rate=rate)
     sink_feed.check_complete(name, path, COUNT)
     for text in expected:
@@ -49,9 +51,9 @@ def faults_of_system_calls():
     inject("no registration", "io_uring_register:error=ENOMEM", ["with plain writes"])
     inject("EAGAIN of io_uring_enter", "io_uring_enter:error=EAGAIN:when=1+3", ["cannot be written", "again"])
     inject("io_uring forbidden later", "io_uring_enter:error=EPERM:when=3+", [])
-    inject("ENOSPC now and then", "pwrite64:error=ENOSPC:when=2+3", ["No space left", "can be written again"], plain)
-    inject("EIO once", "pwrite64:error=EIO:when=2", ["Input/output error", "can be written again"], plain)
-    inject("EINTR often", "pwrite64:error=EINTR:when=1+2", [], plain)
+    inject("ENOSPC now and then", "pwritev2:error=ENOSPC:when=2+3", ["No space left", "can be written again"], plain)
+    inject("EIO once", "pwritev2:error=EIO:when=2", ["Input/output error", "can be written again"], plain)
+    inject("EINTR often", "pwritev2:error=EINTR:when=1+2", [], plain)
 
 
 def full(uring):
@@ -177,7 +179,7 @@ def system_calls():
             pair.settings.append(f"output.io_uring={uring}")
             pair.feed("--count", calls, "--rate", rate, "--ring", 8 << 20, "--wait")
             pair.start("--exit-at-end", wrapper=[STRACE, "-f", "-c", "-o", out, "-e",
-                                                 "trace=io_uring_enter,pwrite64,poll,recvfrom,recvmsg"]).wait(60)
+                                                 "trace=io_uring_enter,pwritev2,poll,recvfrom,recvmsg"]).wait(60)
             with open(out, encoding="ascii") as f:
                 total = next(line.split() for line in f if line.rstrip().endswith("total"))
             tap.ok(int(total[3] if total[3].isdigit() else total[2]) > 0,

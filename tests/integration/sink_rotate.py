@@ -197,7 +197,7 @@ def folder_gone():
     pair, folder = pair_of(", rotate_size: 64KiB")
     pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 22, "--wait")
     p = pair.start("--exit-at-end")
-    tap.wait_for(lambda: os.path.exists(os.path.join(folder, "a.ndjson")))
+    tap.wait_for(lambda: "writing text" in pair.messages())
     shutil.rmtree(folder)
     p.send_signal(signal.SIGUSR1)
     tap.ok(tap.wait_for(lambda: "cannot be rotated: " in pair.messages()), "no folder: it is told", pair.messages())

@@ -71,6 +71,8 @@ static void test_defaults(void)
 	tap_is_int(c.limits.tcp_attempt_timeout_ns, 10000000000, "default TCP attempt timeout");
 	tap_is_int(c.limits.udp_timeout_ns, 30000000000, "default UDP timeout");
 	tap_is_int(c.limits.args, 1024, "default args");
+	tap_is_int(c.sandbox.seccomp, CONFIG_SECCOMP_KILL, "default seccomp");
+	tap_is_int(c.sandbox.landlock, CONFIG_LANDLOCK_AUTO, "default Landlock");
 	tap_is_int(c.metrics.interval_ns, 15000000000, "default interval");
 	config_deinit(&c);
 }
