@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sandbox-probe PROGRAM FOLDER [table]: is as confined as flowner-PROGRAM (the same functions, the
- * same tables), and tries what it must not do.
+ * sandbox-probe PROGRAM FOLDER [table|named]: is as confined as flowner-PROGRAM (the same
+ * functions, the same tables), and tries what it must not do.
  *
  * Each act runs in a process of its own, which drops its privileges, enters the sandbox and acts.
  * One line for each: "refused" or "works", the act, how. Acts that must work stand in the list as
  * well: a sandbox that refuses everything proves nothing. Started as root; FOLDER is empty and open
- * to the sink's user. "table" prints what is allowed and why.
+ * to the sink's user. "table" prints what is allowed and why; "named" does something that is not,
+ * with sandbox.seccomp=log.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -548,7 +549,7 @@ static void make_output(struct world *w)
 	r = config_set_outputs(&w->config, "probe", &one, 1, &why);
 	if (r)
 		die("outputs", -EINVAL);
-	format_context_init(&ctx, "0");
+	format_context_init(&ctx, "0", false);
 	spool_init(&w->spool);
 	r = spool_add(
 		&w->spool, &w->config.output.files.item[0], &ctx, true, 65536, &no_uring, &error);
@@ -663,6 +664,12 @@ int main(int argc, char **argv)
 	r = listen_abstract();
 	if (r)
 		die("listen", r);
+	if (argc > 3 && strcmp(argv[3], "named") == 0) {
+		make_world(&w);
+		w.sandbox.seccomp = CONFIG_SECCOMP_LOG;
+		confine(&w);
+		return open_file(&w);
+	}
 	if (argc > 3) {
 		make_world(&w);
 		print_table(&w);
