@@ -19,6 +19,7 @@ EXPECTED = {
     f"{prefix}/bin/flowner": 0o755,
     **{f"{prefix}/sbin/{n}": 0o755 for n in NAMES},
     **{f"{prefix}/lib/systemd/system/{n}.service": 0o644 for n in NAMES},
+    f"{prefix}/lib/systemd/system/flowner-metrics.service": 0o644,
     f"{prefix}/lib/systemd/system/flowner.target": 0o644,
     f"{prefix}/lib/sysusers.d/flowner.conf": 0o644,
     f"{prefix}/lib/tmpfiles.d/flowner.conf": 0o644,

@@ -7,7 +7,8 @@ import shutil
 import tap
 
 # Tenths, as systemd-analyze counts: what a program of its kind cannot do without is most of it.
-EXPOSURE = {"capture": 15, "enrich": 15, "sink": 5}
+EXPOSURE = {"capture": 15, "enrich": 15, "sink": 5, "metrics": 11}
+STARTS = {"metrics": ("bin/flowner", " metrics --serve")}  # the others: sbin/flowner-NAME
 
 if not shutil.which("systemd-analyze"):
     tap.skip_all("no systemd-analyze: install the package systemd (contrib/packages)")
@@ -19,9 +20,10 @@ built = os.path.join(tap.BUILD, "contrib", "systemd")
 for name in EXPOSURE:
     with open(os.path.join(built, f"flowner-{name}.service"), encoding="utf-8") as f:
         lines = f.read().split("\n")
-    program = tap.program(f"flowner-{name}")
+    where, options = STARTS.get(name, (f"sbin/flowner-{name}", ""))
+    program = tap.program(os.path.basename(where)) + options
     at = [i for i, line in enumerate(lines) if line.startswith("ExecStart=")]
-    tap.ok(len(at) == 1 and lines[at[0]].endswith(f"/sbin/flowner-{name}"), f"{name}: starts the installed program", lines)
+    tap.ok(len(at) == 1 and lines[at[0]].endswith(f"/{where}{options}"), f"{name}: starts the installed program", lines)
     lines[at[0]] = f"ExecStart={program}"
     with open(os.path.join(folder, f"flowner-{name}.service"), "w", encoding="utf-8") as f:
         f.write("\n".join(lines))
@@ -59,10 +61,10 @@ r = tap.run(["systemd-tmpfiles", "--create", f"--root={made}",
              os.path.join(sources, "flowner.tmpfiles")])
 tap.ok(r.returncode == 0, "the folders can be made", r.stderr)
 if os.geteuid() == 0:
-    st = {f: os.stat(os.path.join(made, "run/flowner", f)) for f in ("", "capture", "enrich", "sink")}
+    st = {f: os.stat(os.path.join(made, "run/flowner", f)) for f in ("", "capture", "enrich", "sink", "metrics")}
     tap.is_({f: (oct(s.st_mode & 0o7777), s.st_uid, s.st_gid) for f, s in st.items()},
             {"": ("0o755", 0, 0), "capture": ("0o2755", 900, 901), "enrich": ("0o2755", 901, 902),
-             "sink": ("0o755", 902, 902)}, "each is its program's, its socket the group's of who reads the ring")
+             "sink": ("0o755", 902, 902), "metrics": ("0o755", 903, 903)}, "each is its program's, its socket the group's of who reads the ring")
 else:
     tap.skip("whose the folders are", "needs root")
 
