@@ -43,7 +43,7 @@ ERRORS = [
     (["-r", "/nonexistent.pcap"], 66, "flowner-capture: cannot read /nonexistent.pcap: No such file", False),
     (["-r", "/etc/passwd"], 65, "flowner-capture: cannot read /etc/passwd: not a pcap or pcapng file", False),
     (["-r", trace, "udp prot 53"], 64, "flowner-capture: bad filter expression \"udp prot 53\": ", False),
-    (["-r", trace, "-o", "foo:-"], 78, "flowner-sink: output -: unknown format 'foo', one of: ecs, ", False),
+    (["-r", trace, "-o", "foo:-"], 78, "flowner: -o: output.files: entry 1: unknown format \"foo\", one of: ecs, ", False),
     (["-r", trace, "-o", "ecs:/nonexistent/x"], 1, "flowner-sink: output /nonexistent/x: No such file", False),
     (["-i", "nosuch0"], 66, "flowner-capture: no such interface: nosuch0", True),
     (["-d", "1", "udp prot 53"], 64, "flowner-capture: bad filter expression \"udp prot 53\": ", True),

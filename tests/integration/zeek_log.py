@@ -8,6 +8,8 @@ import re
 
 HEAD = ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-", "#path\tconn"]
 MOMENT = re.compile(r"[0-9]{4}(-[0-9]{2}){5}")
+NS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"
+LOSS = re.compile(rf"#flowner_loss\t[a-z_]+\t[a-z_]+\t[0-9]+\t[0-9]+\t{NS}\t{NS}")
 # What must never be seen: C0 but tab and newline, DEL, C1, and what steers a terminal.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
                     "\ufff9-\ufffb\U000e0000-\U000e007f]")
@@ -81,7 +83,11 @@ class Log:
         self.closed = bool(lines) and lines[-1].startswith("#close")
         if self.closed:
             self._moment(lines.pop(), "#close")
-        self.rows = [self._row(line) for line in lines]
+        # Readers of these logs pass over what begins with #.
+        self.losses = [LOSS.fullmatch(line) for line in lines if line.startswith("#flowner_loss\t")]
+        if None in self.losses:
+            raise ValueError("a loss that cannot be read")
+        self.rows = [self._row(line) for line in lines if not line.startswith("#flowner_loss\t")]
 
     @staticmethod
     def _list(line, name):
