@@ -96,9 +96,13 @@ else:
 if shutil.which("zsh"):
     r = tap.run(["zsh", "-f", "-n", f"{HERE}/_flowner"], env=ENV)
     tap.is_((r.returncode, r.stderr), (0, ""), "zsh parses its file")
-    # Without zsh's own: looking through them takes seconds.
-    r = tap.run(["zsh", "-f", "-c", "autoload -U +X compinit compaudit compdump compinstall; "
-                 f"fpath=({HERE}); compinit -u -D; print $_comps[flowner]; "
+    # Of zsh's own only what it needs: looking through all of them takes seconds.
+    own = tap.tmpdir()
+    for folder in tap.run(["zsh", "-f", "-c", "print -l $fpath"]).stdout.split():
+        for name in "compinit", "compaudit", "compdump", "compinstall":
+            if os.path.exists(f"{folder}/{name}"):
+                shutil.copy(f"{folder}/{name}", own)
+    r = tap.run(["zsh", "-f", "-c", f"fpath=({HERE} {own}); autoload -U compinit; compinit -u -D; print $_comps[flowner]; "
                  "autoload -U +X _flowner && whence -w _flowner"], env=ENV)
     tap.is_((r.stdout.split(), r.stderr), (["_flowner", "_flowner:", "function"], ""), "zsh finds and loads it for flowner")
     with open(f"{HERE}/_flowner", encoding="utf-8") as f:
