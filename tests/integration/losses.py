@@ -8,10 +8,11 @@ import subprocess
 
 import exposition
 import pipeline
+import sink_feed
 import tap
 
 tap.need_root()
-PACKETS = tap.amount(40_000, 400_000, 20_000)
+PACKETS = tap.amount(20_000, 400_000, 10_000)
 FLOWNER = tap.program("flowner")
 
 ns = tap.netns()
@@ -108,7 +109,37 @@ def table_full():
     check("flow table full, sink and enrich killed", path, counted, ["flow_table"])
 
 
+def sink_alone():
+    """What only the sink loses: records that another output refused, records that make no sense."""
+    pair = sink_feed.Pair()
+    path = pair.path("a.ndjson")
+    pair.settings[0] = f"output.files=[text:-, ecs:{path}]"
+    pair.feed("--count", 4000, "--rate", 4000)
+    p = pair.start("--exit-at-end", stdout=subprocess.PIPE)
+    p.stdout.readline()
+    p.stdout.close()
+    pair.feeder_result()
+    tap.is_(p.wait(20), 0, "a reader that goes: the other output goes on to the end")
+    told = of_stage(path)
+    lost = pair.ledger()["records_lost"]
+    tap.ok(lost > 0, f"a reader that goes: {lost} records it did not get")
+    tap.is_(sum(l["count"] for l in told["output"]), lost, "a reader that goes: the other output's file says how many")
+    tap.is_({l["reason"] for l in told["output"]}, {"refused"}, "a reader that goes: and why")
+
+    pair = sink_feed.Pair()
+    path = pair.path("a.ndjson")
+    pair.settings[0] = f"output.files=[ecs:{path}]"
+    pair.feed("--count", 1000, "--hostile", 5)
+    p = pair.start("--exit-at-end")
+    pair.feeder_result()
+    tap.is_(p.wait(20), 0, "records that make no sense: ends well")
+    invalid = pair.ledger()["records_invalid"]
+    tap.ok(invalid > 0, f"records that make no sense: {invalid}")
+    tap.is_(sum(l["count"] for l in of_stage(path)["records"]), invalid, "records that make no sense: the file says how many")
+
+
 stopped("enrich", ["packet_ring"], "capture.ring=64KiB", "limits.flows=1000000")
 stopped("sink", ["record_ring"], "enrich.ring=64KiB", "limits.flows=64")
 table_full()
+sink_alone()
 tap.done()
