@@ -107,7 +107,8 @@ static void log_start(struct daemon *d, const struct arguments *a, uint64_t keep
 static int run(struct daemon *d, const struct arguments *a)
 {
 	struct loop_setup s = {.daemon = d, .listen_fd = -1, .signal_fd = -1};
-	const bool root = privileges_is_root();
+	/* A user without the means to look at others has his own processes to look at. */
+	const bool own = !privileges_is_root() && !privileges_have(CAP_SYS_PTRACE);
 	struct sandbox sandbox;
 	uint64_t keep = 0;
 	char path[256];
@@ -171,7 +172,7 @@ static int run(struct daemon *d, const struct arguments *a)
 			ledger_set(&d->ledger, LEDGER_enrich_tier_procfs, LEDGER_TIER_OWN);
 	}
 	log_start(d, a, keep);
-	enrich_sandbox(&d->config, !root, &sandbox);
+	enrich_sandbox(&d->config, own, &sandbox);
 	r = daemon_confine(&sandbox);
 	if (r)
 		goto out;
