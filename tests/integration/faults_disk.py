@@ -31,7 +31,7 @@ class Case:
         os.chown(self.folder, sink_feed.USER, -1)
         self.pair.settings[0] = f"output.files=[ecs:{self.path}]"
         self.pair.feed("--count", self.count, "--rate", RATE, "--wait", "--ring", 1 << 24)
-        self.sink = self.pair.start("--exit-at-end", wrapper=self.wrapper)
+        self.sink = self.pair.start("--exit-at-end", wrapper=[w.replace("PATH", self.path) for w in self.wrapper])
         tap.wait_for(lambda: self.size() > 0)
 
     def size(self):
@@ -142,7 +142,8 @@ def errors(number, name, rule, said):
         return
     call = rule.split(":", maxsplit=1)[0]
     c = Case(number, name, settings=["output.io_uring=off"],
-             wrapper=[STRACE, "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={rule}"])
+             wrapper=[STRACE, "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={rule}",
+                      "-P", "PATH"])  # log lines are written by the same call
     c.start()
     c.says(said)
     since = time.monotonic()
@@ -152,8 +153,8 @@ def errors(number, name, rule, said):
 
 full()
 read_only()
-errors(5, "EIO, eight times", "pwrite64:error=EIO:when=3..10", "Input/output error")
-errors(5, "EROFS, eight times", "pwrite64:error=EROFS:when=3..10", "Read-only file system")
+errors(5, "EIO, eight times", "pwritev2:error=EIO:when=3..10", "Input/output error")
+errors(5, "EROFS, eight times", "pwritev2:error=EROFS:when=3..10", "Read-only file system")
 folder_removed()
 file_removed()
 tap.done()
