@@ -242,6 +242,9 @@ static void serve(struct state *s, const struct pollfd fds[FD_SOURCES])
 		s->stop |= signal == SIGTERM || signal == SIGINT;
 		if (signal == SIGUSR2)
 			daemon_dump(s->l->daemon);
+		if (signal == SIGHUP)
+			log_info("what is captured is settled at the start: a changed "
+				 "configuration counts once this is started again");
 	}
 	if (fds[FD_PEER].revents) {
 		r = peer_check(s->l->peer, s->l->gift.tap);

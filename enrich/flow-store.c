@@ -117,6 +117,24 @@ void flow_store_arm(
 	l->deadline_ns = clock_ns < UINT64_MAX - timeout ? clock_ns + timeout : UINT64_MAX;
 }
 
+bool flow_store_retime(struct flow_store *s, enum flow_queue q, uint64_t timeout_ns)
+{
+	uint64_t before = s->queue[q].timeout_ns;
+	enum flow_timer timer = timer_of(q);
+
+	if (!before || !timeout_ns)
+		return before == timeout_ns;
+	for (uint32_t n = s->queue[q].head; n != FLOW_ENTRY_NONE;) {
+		struct flow_link *l = &s->entry[n].link[timer];
+
+		if (l->deadline_ns != UINT64_MAX) /* all by the same: their order stays */
+			l->deadline_ns = l->deadline_ns - before + timeout_ns;
+		n = l->next;
+	}
+	s->queue[q].timeout_ns = timeout_ns;
+	return true;
+}
+
 void flow_store_end(struct flow_store *s, struct flow_entry *e)
 {
 	flow_slots_remove(&s->slots, e->hash, number_of(s, e));

@@ -95,6 +95,11 @@ void flow_store_disarm(struct flow_store *s, struct flow_entry *e, enum flow_tim
 /* (Re)arms @e in @q, @clock_ns + the queue's timeout from now; disarms it if that timeout is 0. */
 void flow_store_arm(
 	struct flow_store *s, struct flow_entry *e, enum flow_queue q, uint64_t clock_ns);
+/*
+ * Another timeout of @q, also for those in it. False: from or to 0 it cannot change, for then
+ * nobody is in the queue.
+ */
+bool flow_store_retime(struct flow_store *s, enum flow_queue q, uint64_t timeout_ns);
 /* The queue with the earliest deadline, idle queues first on a tie; FLOW_QUEUES = none. */
 enum flow_queue flow_store_due(const struct flow_store *s, uint64_t *ret_deadline_ns);
 /* The open flow without a packet for the longest time, or NULL. */

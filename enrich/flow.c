@@ -77,6 +77,17 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 	return 0;
 }
 
+bool flow_table_retime(struct flow_table *t, const struct flow_limits *l)
+{
+	struct flow_store *s = &t->store;
+	bool all = flow_store_retime(s, FLOW_QUEUE_ATTEMPT, l->tcp_attempt_timeout_ns);
+
+	all &= flow_store_retime(s, FLOW_QUEUE_TCP, l->tcp_timeout_ns);
+	all &= flow_store_retime(s, FLOW_QUEUE_UDP, l->udp_timeout_ns);
+	all &= flow_store_retime(s, FLOW_QUEUE_FIRST, l->first_info_ns);
+	return all & flow_store_retime(s, FLOW_QUEUE_ACTIVE, l->active_timeout_ns);
+}
+
 void flow_table_reap(struct flow_table *t)
 {
 	struct flow_entry *e;

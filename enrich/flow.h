@@ -115,6 +115,8 @@ struct flow_table;
 /* Neither callback may be NULL. -EINVAL: a limit out of range; -ENOMEM. */
 int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_fn free, void *arg,
 	struct flow_table **ret);
+/* Other timeouts, at once. False: one was or would be 0, it stays; the others have changed. */
+bool flow_table_retime(struct flow_table *t, const struct flow_limits *l);
 /* Fires no event. NULL is fine. */
 void flow_table_free(struct flow_table *t);
 

@@ -422,6 +422,37 @@ static void hear_kernel(struct loop *l)
 		owners_polled(l->s->owners, now);
 }
 
+/* Of timeouts some can change between 0 and something only before flows are there. */
+static bool is_live(uint64_t now_ns, uint64_t next_ns)
+{
+	return now_ns && next_ns;
+}
+
+/* The configuration again; a bad one changes nothing. */
+static void reload(struct loop *l)
+{
+	const char *live[8] = {"output.files", "limits.tcp_timeout", "limits.tcp_attempt_timeout",
+		"limits.udp_timeout"};
+	struct config *now = &l->s->daemon->config, next;
+	int r = daemon_reload(l->s->daemon, &next), n = 4;
+
+	if (r) {
+		log_warning("the configuration is not taken over, the one before it stays");
+		config_deinit(&next);
+		return;
+	}
+	if (is_live(now->enrich.first_info_ns, next.enrich.first_info_ns))
+		live[n++] = "enrich.first_info";
+	if (is_live(now->enrich.active_timeout_ns, next.enrich.active_timeout_ns))
+		live[n++] = "enrich.active_timeout";
+	daemon_take_over(l->s->daemon, &next, live);
+	config_deinit(&next);
+	r = pipeline_reconfigure(l->s->pipeline, now);
+	if (r < 0)
+		log_error("packets for outputs that want them: %s", strerror(-r));
+	log_info("the configuration was read again");
+}
+
 /* Sleeps until something is to be done. */
 static void sleep_and_hear(struct loop *l)
 {
@@ -439,6 +470,8 @@ static void sleep_and_hear(struct loop *l)
 			l->stopping = true;
 		else if (signal == SIGUSR2)
 			daemon_dump(l->s->daemon);
+		else if (signal == SIGHUP)
+			reload(l);
 	if (l->poll[SLOT_SINK].revents)
 		hear_sink(l);
 	if (l->poll[SLOT_LISTEN].revents)

@@ -212,24 +212,47 @@ static uint64_t open_packets(void *arg)
 	       (p->aggregate ? aggregate_packets(p->aggregate) : 0);
 }
 
+static struct flow_limits limits_of(const struct config *c)
+{
+	return (struct flow_limits){
+		.max_flows = c->limits.flows,
+		.tcp_timeout_ns = c->limits.tcp_timeout_ns,
+		.tcp_attempt_timeout_ns = c->limits.tcp_attempt_timeout_ns,
+		.udp_timeout_ns = c->limits.udp_timeout_ns,
+		.first_info_ns = c->enrich.first_info_ns,
+		.active_timeout_ns = c->enrich.active_timeout_ns,
+		.all_packets = c->capture.mode == CONFIG_MODE_HEADERS,
+	};
+}
+
+/* Memory for packets that wait is there only where an output wants packets. */
+static int want_packets(struct pipeline *p, bool wanted)
+{
+	if (wanted == (p->packets != NULL))
+		return 0;
+	free(p->packets);
+	p->packets = wanted ? malloc((size_t)PIPELINE_WAITING_MAX * PIPELINE_PACKET_MAX) : NULL;
+	return wanted && !p->packets ? -ENOMEM : 0;
+}
+
+int pipeline_reconfigure(struct pipeline *p, const struct config *config)
+{
+	const struct flow_limits limits = limits_of(config);
+
+	flow_table_retime(p->flows, &limits);
+	return p->n_waiting ? 0 : want_packets(p, config_wants_packets(config));
+}
+
 int pipeline_new(const struct config *config, struct ledger *ledger, struct owners *owners,
 	struct ring_producer *ring, uint64_t epoch, struct pipeline **ret)
 {
-	struct flow_limits limits = {
-		.max_flows = config->limits.flows,
-		.tcp_timeout_ns = config->limits.tcp_timeout_ns,
-		.tcp_attempt_timeout_ns = config->limits.tcp_attempt_timeout_ns,
-		.udp_timeout_ns = config->limits.udp_timeout_ns,
-		.first_info_ns = config->enrich.first_info_ns,
-		.active_timeout_ns = config->enrich.active_timeout_ns,
-		.all_packets = config->capture.mode == CONFIG_MODE_HEADERS,
-		.id_base = owners ? epoch << 20 : 0, /* a file gives the same ids each time */
-	};
+	struct flow_limits limits = limits_of(config);
 	struct pipeline *p = calloc(1, sizeof(*p));
 	int r;
 
 	if (!p)
 		return -ENOMEM;
+	limits.id_base = owners ? epoch << 20 : 0; /* a file gives the same ids each time */
 	if (getrandom(limits.hash_seed, sizeof(limits.hash_seed), 0) !=
 		(ssize_t)sizeof(limits.hash_seed)) {
 		free(p);
@@ -256,12 +279,10 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		return r;
 	}
 	flow_table_on_payload(p->flows, on_flow_payload);
-	if (config_wants_packets(config)) {
-		p->packets = malloc((size_t)PIPELINE_WAITING_MAX * PIPELINE_PACKET_MAX);
-		if (!p->packets) {
-			pipeline_free(p);
-			return -ENOMEM;
-		}
+	r = want_packets(p, config_wants_packets(config));
+	if (r < 0) {
+		pipeline_free(p);
+		return r;
 	}
 	if (config->enrich.aggregate_ns) {
 		r = aggregate_new(config->enrich.aggregate_ns, AGGREGATE_MAX, limits.hash_seed,

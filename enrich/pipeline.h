@@ -30,6 +30,12 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 	struct ring_producer *ring, uint64_t epoch, struct pipeline **ret);
 void pipeline_free(struct pipeline *p);
 
+/*
+ * Takes timeouts, and whether packets are wanted, from a configuration that was read again; between
+ * batches. Timeouts that are or would be 0 stay. -ENOMEM: packets stay out.
+ */
+int pipeline_reconfigure(struct pipeline *p, const struct config *config);
+
 /* Only records of the command's process tree are wanted. */
 void pipeline_only_tree(struct pipeline *p);
 
