@@ -46,7 +46,7 @@ static void seccomp(struct doctor_report *r)
 		doctor_add(r, FINDING_PASS, "kernel.seccomp", "", "system call filters");
 	else
 		doctor_add(r, FINDING_FAIL, "kernel.seccomp",
-			"a kernel with CONFIG_SECCOMP_FILTER (Linux 4.14)",
+			"a kernel with CONFIG_SECCOMP_FILTER (Linux 4.14), or sandbox.seccomp: off",
 			"no system call filters: %s", strerror(errno));
 }
 
@@ -192,6 +192,25 @@ void doctor_users(struct doctor_report *r, const struct config *c)
 	if (known == n && distinct)
 		doctor_add(r, FINDING_PASS, "users.distinct", "",
 			"the programs' users exist: %u, %u, %u", uid[0], uid[1], uid[2]);
+}
+
+/* ---- sandbox ---- */
+
+void doctor_sandbox(struct doctor_report *r, const struct config *c)
+{
+	if (c->sandbox.seccomp == CONFIG_SECCOMP_KILL &&
+		c->sandbox.landlock == CONFIG_LANDLOCK_AUTO)
+		doctor_add(r, FINDING_PASS, "sandbox.on", "",
+			"system calls and files are confined as the kernel allows");
+	if (c->sandbox.seccomp != CONFIG_SECCOMP_KILL)
+		doctor_add(r, FINDING_WARN, "sandbox.seccomp",
+			"set sandbox.seccomp: kill; log is for finding a call that is missing",
+			c->sandbox.seccomp == CONFIG_SECCOMP_OFF
+				? "system calls are not confined (sandbox.seccomp: off)"
+				: "a refused system call is named (sandbox.seccomp: log)");
+	if (c->sandbox.landlock != CONFIG_LANDLOCK_AUTO)
+		doctor_add(r, FINDING_WARN, "sandbox.landlock", "set sandbox.landlock: auto",
+			"files are not confined (sandbox.landlock: off)");
 }
 
 /* ---- metrics ---- */

@@ -223,6 +223,7 @@ int command_doctor(int argc, char **argv)
 	doctor_kernel(&d.report);
 	if (configuration(&d, &c)) {
 		doctor_users(&d.report, &c);
+		doctor_sandbox(&d.report, &c);
 		doctor_metrics(&d.report, &c);
 		for (unsigned p = 0; p < LEDGER_PROGRAMS; p++)
 			ask(&d, p);

@@ -36,6 +36,8 @@ void doctor_kernel(struct doctor_report *r);
 void doctor_clock(struct doctor_report *r);
 /* Who the programs become. */
 void doctor_users(struct doctor_report *r, const struct config *c);
+/* What of the sandbox is on. */
+void doctor_sandbox(struct doctor_report *r, const struct config *c);
 /* Where the counters go. */
 void doctor_metrics(struct doctor_report *r, const struct config *c);
 /* What systemd knows of the services. */

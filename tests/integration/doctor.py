@@ -105,7 +105,7 @@ def in_mounts(script):
 outputs(bounded(f"{logs}/flowner.ndjson"))
 cgroup2 = any(x.split()[2] == "cgroup2" and x.split()[1].startswith("/sys/fs/cgroup") for x in open("/proc/mounts"))
 ALL = ["kernel.release", "kernel.seccomp", "kernel.landlock", "kernel.memfd", *(["kernel.cgroup2"] if cgroup2 else []), "configuration.good",
-       "users.distinct", "capture.privileges", "capture.filter", "capture.interface", "capture.namespaces",
+       "users.distinct", "sandbox.on", "capture.privileges", "capture.filter", "capture.interface", "capture.namespaces",
        "capture.tracefs", "capture.tap", "enrich.addresses", "enrich.sock_diag", "enrich.tcp_info", "enrich.connector",
        "enrich.seed", "enrich.procfs", "sink.io_uring", "sink.folder", "sink.retention", "owners.tiers",
        "clock.namespace", "clock.boot_id", "instances.number"]
@@ -164,6 +164,8 @@ check("off", [("capture.tap", "pass", "off"), ("enrich.sock_diag", "pass", "off"
 check("no such user", [("users.exist", "fail", "output.user: nobody-of-that-name"), ("sink.folder", "warn")], 1,
       sets={"output.user": "nobody-of-that-name"})
 check("one user for two", [("users.distinct", "warn", "capture.user and enrich.user")], 0, sets={"enrich.user": "60801"})
+check("sandbox", [("sandbox.seccomp", "warn", "off"), ("sandbox.landlock", "warn", "off")], 0,
+      sets={"sandbox.seccomp": "off", "sandbox.landlock": "off"})
 check("metrics", [("users.exist", "fail", "metrics.user: nobody-of-that-name"), ("metrics.folder", "fail", "/nonexistent")],
       1, sets={"metrics.textfile": "/nonexistent/flowner.prom", "metrics.user": "nobody-of-that-name"})
 check("metrics", [("users.distinct", "warn", "output.user and metrics.user"), ("metrics.folder", "pass")],
