@@ -184,7 +184,7 @@ static int read_quiet(int fd, struct ledger_file *ret)
 	const struct timespec pause = {.tv_nsec = READ_PAUSE_NS};
 
 	for (unsigned try = 0;; try++) {
-		uint64_t turn;
+		uint64_t turn = 1;
 		int r = read_at(fd, ret, sizeof(*ret), 0);
 
 		if (r == 0)
