@@ -2,6 +2,7 @@
 /* What a program can still do once it runs. */
 #include "config/sandbox.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,20 @@ static bool is_first(const struct sandbox *s, size_t i)
 			strcmp(s->calls[j].name, s->calls[i].name) == 0)
 			return false;
 	return true;
+}
+
+const char *sandbox_config_folder(const char *file)
+{
+	static char folder[PATH_MAX];
+	const char *slash;
+
+	if (!file)
+		file = CONFIG_DEFAULT_FILE;
+	slash = strrchr(file, '/');
+	if (!slash)
+		return ".";
+	snprintf(folder, sizeof(folder), "%.*s", slash == file ? 1 : (int)(slash - file), file);
+	return folder;
 }
 
 unsigned sandbox_count(const struct sandbox *s)

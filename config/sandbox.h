@@ -68,6 +68,9 @@ struct sandbox_report {
 	char text[256]; /* both for a log line, with what is missing */
 };
 
+/* The folder of the configuration @file (NULL: the default) and of its fragments, to read again. */
+const char *sandbox_config_folder(const char *file);
+
 /* The number of different calls that @s allows, once it is narrowed. */
 unsigned sandbox_count(const struct sandbox *s);
 

@@ -172,7 +172,7 @@ static int run(struct daemon *d, const struct arguments *a)
 			ledger_set(&d->ledger, LEDGER_enrich_tier_procfs, LEDGER_TIER_OWN);
 	}
 	log_start(d, a, keep);
-	enrich_sandbox(&d->config, own, &sandbox);
+	enrich_sandbox(&d->config, d->file, own, &sandbox);
 	r = daemon_confine(&sandbox);
 	if (r)
 		goto out;

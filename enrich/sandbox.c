@@ -62,16 +62,16 @@ static const struct sandbox_call calls[] = {
 };
 
 /* What is read while it runs; a file's folder where the file is replaced by a new one. */
-static const struct sandbox_path paths[] = {
-	{.path = "/proc"},
-	{.path = "/sys/fs/cgroup"},
-	{.path = "/etc"},
+static struct sandbox_path paths[] = {
+	{.path = "/proc"}, {.path = "/sys/fs/cgroup"}, {.path = "/etc"},
+	{.path = NULL}, /* the configuration's */
 };
 
-void enrich_sandbox(const struct config *c, bool own, struct sandbox *ret)
+void enrich_sandbox(const struct config *c, const char *file, bool own, struct sandbox *ret)
 {
 	bool keep = c->enrich.procfs == CONFIG_PROCFS_KEEP, looks = keep || own;
 
+	paths[sizeof(paths) / sizeof(paths[0]) - 1].path = sandbox_config_folder(file);
 	*ret = (struct sandbox){.calls = calls,
 		.n_calls = sizeof(calls) / sizeof(calls[0]),
 		.conditions = (keep         ? KEEP

@@ -7,6 +7,6 @@
 /*
  * Landlock hides other processes' links in /proc from whoever is in a domain, whatever capabilities
  * he has: it is not applied with `enrich.procfs: keep`, nor for a user who watches his own
- * processes (@own).
+ * processes (@own). @file is the configuration's, as in struct daemon.
  */
-void enrich_sandbox(const struct config *c, bool own, struct sandbox *ret);
+void enrich_sandbox(const struct config *c, const char *file, bool own, struct sandbox *ret);

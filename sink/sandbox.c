@@ -147,18 +147,6 @@ bool sink_sandbox_syncs(const struct sandbox *entered)
 	       entered->conditions & (SINK_PLAIN | SINK_TIDIES | SINK_ROTATES);
 }
 
-/* The folder of the configuration and of its fragments, to be read again. */
-static const char *config_folder(const char *file)
-{
-	static char folder[PATH_MAX];
-	const char *slash = strrchr(file, '/');
-
-	if (!slash)
-		return ".";
-	snprintf(folder, sizeof(folder), "%.*s", slash == file ? 1 : (int)(slash - file), file);
-	return folder;
-}
-
 static bool has_fragments(const char *folder)
 {
 	char path[PATH_MAX + 8];
@@ -170,7 +158,7 @@ static bool has_fragments(const char *folder)
 void sink_sandbox(const struct config *c, const struct spool *s, const char *file,
 	struct sandbox_path *paths, struct sandbox *ret)
 {
-	const char *folder = config_folder(file ? file : CONFIG_DEFAULT_FILE);
+	const char *folder = sandbox_config_folder(file);
 	unsigned conditions = SINK_STARTING | sink_sandbox_needs(c);
 	size_t n = 0;
 

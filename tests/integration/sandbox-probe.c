@@ -72,7 +72,7 @@ static void make_world(struct world *w)
 	if (w->program == CAPTURE)
 		capture_sandbox(&w->config, false, &w->sandbox);
 	if (w->program == ENRICH)
-		enrich_sandbox(&w->config, false, &w->sandbox);
+		enrich_sandbox(&w->config, NULL, false, &w->sandbox);
 	if (w->program == SINK) {
 		make_output(w);
 		sink_sandbox(
