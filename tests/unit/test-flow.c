@@ -43,6 +43,23 @@ static void test_reports(void)
 	tap_is_str(game.log, "start info", "without a first info only the active timeout counts");
 	game_end();
 
+	/* Other timeouts count for what is open; 0 stays what it is. */
+	game_start(&l);
+	t_ns = play(">S100 <SA500,101", IPPROTO_TCP, &ok);
+	l.active_timeout_ns = 20 * SECOND;
+	tap_ok(flow_table_retime(game.table, &l), "a timeout changes");
+	flow_table_expire(game.table, t_ns + 19 * SECOND);
+	tap_is_str(game.log, "start", "nothing before it");
+	flow_table_expire(game.table, t_ns + 21 * SECOND);
+	tap_is_str(game.log, "start info", "an info when it has passed");
+	l.first_info_ns = SECOND;
+	l.active_timeout_ns = 0;
+	tap_ok(!flow_table_retime(game.table, &l), "but not from or to 0");
+	flow_table_expire(game.table, t_ns + 42 * SECOND);
+	tap_is_str(game.log, "start info info", "that one goes on as before");
+	game_end();
+	l.first_info_ns = 0;
+
 	l.active_timeout_ns = 0;
 	game_start(&l);
 	play(">S100 <SA500,101 ~3000", IPPROTO_TCP, &ok);
