@@ -46,8 +46,8 @@ def instructions(pairs, count):
     for path in glob.glob(out + ".*"):
         with open(path, encoding="utf-8") as f:
             parts[int(path.rsplit(".", 1)[1])] = int(re.search(r"^totals: (\d+)", f.read(), re.M).group(1))
-    # The first part ends with the first mark.
-    return {pair: parts[i + 2] / count for i, pair in enumerate(pairs)}
+    # A part ends with a mark: every second one is what is counted.
+    return {pair: parts[2 * i + 2] / count for i, pair in enumerate(pairs)}
 
 
 def mean(cost, method, records):

@@ -7,8 +7,8 @@
  *	format-cost run COUNT            each COUNT times, in the order of the list
  *
  * Methods are the formats, and two ways to make ecs to compare with. A method that has nothing to
- * say about a record is not listed with it. Before what is counted, and behind the last, mark() is
- * called: callgrind can be told to part its figures there.
+ * say about a record is not listed with it. Before what is counted, and behind it, mark() is
+ *called: callgrind can be told to part its figures there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +68,7 @@ static void repeat(const struct method *m, unsigned record, unsigned count)
 		bench_record_vary(&r, 1);
 		m->record(&r, &ctx, buf);
 	}
+	mark();
 }
 
 static void list(void)
@@ -100,7 +101,6 @@ static void run(unsigned count)
 	for (unsigned i = 0; method_at(i, &m); i++)
 		for (unsigned k = 0; bench_record_name(k); k++)
 			repeat(&m, k, count);
-	mark();
 }
 
 int main(int argc, char **argv)

@@ -239,7 +239,7 @@ void bench_record_vary(struct record *r, unsigned n)
 {
 	const uint64_t later = UINT64_C(166667) * n; /* 6,000 connections a second */
 
-	r->orig_port = (uint16_t)(32768 + n * 2 % 28000);
+	r->orig_port = (uint16_t)(32768 + (r->orig_port + 2 * n) % 28000);
 	r->seq += n;
 	r->flow_id += n;
 	r->start_ns += later;
