@@ -122,8 +122,9 @@ static bool are_plain(uint64_t w)
 	return !(not_plain & EACH(0x80));
 }
 
-/* Copies the plain bytes at @bytes; returns how many. */
-static size_t plain_run(char *p, const char *bytes, size_t len)
+/* As escape_plain(), inlined where it counts. */
+static inline __attribute__((always_inline)) size_t plain_run(
+	char *p, const char *bytes, size_t len)
 {
 	uint32_t half, last;
 	size_t n = 0;
@@ -156,6 +157,11 @@ static size_t plain_run(char *p, const char *bytes, size_t len)
 	for (; n < len && is_plain(bytes[n]); n++)
 		p[n] = bytes[n];
 	return n;
+}
+
+size_t escape_plain(char *p, const char *bytes, size_t len)
+{
+	return plain_run(p, bytes, len);
 }
 
 char *escape_json(char *p, const char *bytes, size_t len)
@@ -215,9 +221,14 @@ char *escape_terminal(char *p, const char *bytes, size_t len)
 	const char *end = bytes + len;
 
 	while (bytes < end) {
+		size_t n = escape_plain(p, bytes, (size_t)(end - bytes));
 		uint32_t c;
-		unsigned n = escape_utf8(bytes, (size_t)(end - bytes), &c);
 
+		p += n;
+		bytes += n;
+		if (bytes == end)
+			break;
+		n = escape_utf8(bytes, (size_t)(end - bytes), &c);
 		if (!n) {
 			p = text_lit(p, "\\x");
 			p = hex_byte(p, (uint8_t)*bytes++);

@@ -6,8 +6,8 @@
  * U+10FFFF are not characters but invalid bytes. "Unsafe" characters are those that steer instead
  * of show: C0, DEL, C1, line and paragraph separators, bidirectional controls, BOM and tags.
  *
- * Both functions write at @p and return the place behind; at most ESCAPE_EXPANSION bytes per byte.
- * Threads: any. Blocks: no. Logs: no. Never fails.
+ * All functions that write do so at @p and return the place behind; at most ESCAPE_EXPANSION bytes
+ * per byte. Threads: any. Blocks: no. Logs: no. Never fails.
  */
 #pragma once
 
@@ -31,6 +31,12 @@ char *escape_json(char *p, const char *bytes, size_t len);
  * byte \xHH, and a backslash two.
  */
 char *escape_terminal(char *p, const char *bytes, size_t len);
+
+/*
+ * Copies those of the first bytes that mean themselves everywhere, which are nearly all: printable
+ * ASCII without quote and backslash. Eight at a time; returns how many. The room is that of @len.
+ */
+size_t escape_plain(char *p, const char *bytes, size_t len);
 
 /* True for characters that both functions escape. */
 bool escape_is_unsafe(uint32_t c);

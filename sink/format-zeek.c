@@ -79,11 +79,17 @@ static char *hex_bytes(char *p, const char *bytes, size_t len)
 static char *escape(char *p, const char *bytes, size_t len, bool element)
 {
 	const char *end = bytes + len;
+	const bool any_comma = element && memchr(bytes, ',', len);
 
 	while (bytes < end) {
+		size_t n = any_comma ? 0 : escape_plain(p, bytes, (size_t)(end - bytes));
 		uint32_t c = 0;
-		unsigned n = escape_utf8(bytes, (size_t)(end - bytes), &c);
 
+		p += n;
+		bytes += n;
+		if (bytes == end)
+			break;
+		n = escape_utf8(bytes, (size_t)(end - bytes), &c);
 		if (!n || escape_is_unsafe(c) || (element && c == ','))
 			p = hex_bytes(p, bytes, n ? n : (n = 1));
 		else if (c == '\\')
