@@ -49,16 +49,6 @@ unsigned sandbox_count(const struct sandbox *s)
 	return n;
 }
 
-static void say_landlock(const struct sandbox *s, int version, char *text, size_t size)
-{
-	if (version > 0)
-		snprintf(text, size, "Landlock (version %d) for files", version);
-	else if (s->landlock == CONFIG_LANDLOCK_OFF)
-		snprintf(text, size, "no Landlock (off)");
-	else
-		snprintf(text, size, "no Landlock (this kernel has none)");
-}
-
 #ifdef FLOWNER_SANDBOX_NONE
 /* A sanitizer makes calls of its own, at any time, and reads /proc when it reports. */
 int sandbox_enter(const struct sandbox *s, struct sandbox_report *ret)
@@ -77,6 +67,16 @@ int sandbox_narrow(const struct sandbox *s)
 	return 0;
 }
 #else
+static void say_landlock(const struct sandbox *s, int version, char *text, size_t size)
+{
+	if (version > 0)
+		snprintf(text, size, "Landlock (version %d) for files", version);
+	else if (s->landlock == CONFIG_LANDLOCK_OFF)
+		snprintf(text, size, "no Landlock (off)");
+	else
+		snprintf(text, size, "no Landlock (this kernel has none)");
+}
+
 static int as_bytes(const void *a, const void *b)
 {
 	return *(const char *)a - *(const char *)b;
