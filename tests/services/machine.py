@@ -72,37 +72,43 @@ def readme_commands():
     return [line.split("  #")[0].strip() for line in lines]
 
 
+def newest():
+    """When a file of this repository was changed last."""
+    last = 0.0
+    for top, folders, files in os.walk(os.path.abspath(tap.SOURCE)):
+        folders[:] = [f for f in folders if f not in (".git", "__pycache__") and not f.startswith("build")]
+        last = max([last, *(os.lstat(os.path.join(top, f)).st_mtime for f in files)])
+    return last
+
+
 def base():
-    """The root that all tests start from: a fresh Debian 12, this repository in /opt/flowner, its package built there."""
+    """The root that all tests start from: a fresh Debian 12, this repository in /opt/flowner, its package built there. Made
+    once; the package anew when a file has changed."""
     root = os.path.join(FOLDER, "root")
-    done = os.path.join(FOLDER, "done")
-    if os.path.exists(done):
-        return root
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    os.makedirs(FOLDER)
+    debian, package = os.path.join(FOLDER, "debian"), os.path.join(FOLDER, "package")
     began = time.monotonic()
-    command(["debootstrap", "--variant=minbase", f"--include={','.join(INCLUDE)}", "bookworm", root])
-    tap.note(f"a fresh Debian: {time.monotonic() - began:.0f} s")
-    os.makedirs(f"{root}/opt/flowner")
-    command(["sh", "-c", 'tar -C "$1" --exclude-vcs --exclude="./build*" --exclude=__pycache__ -cf - . |'
-             ' tar -C "$2" -xf -', "-", os.path.abspath(tap.SOURCE), f"{root}/opt/flowner"])
-    began = time.monotonic()
-    for line in readme_commands()[:2]:
-        in_root(root, "sh", "-ec", f"cd /opt/flowner; {line}")
-    tap.note(f"its package: {time.monotonic() - began:.0f} s")
-    with open(done, "w", encoding="utf-8"):
-        pass
+    if not os.path.exists(debian):
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        os.makedirs(FOLDER)
+        command(["debootstrap", "--variant=minbase", f"--include={','.join(INCLUDE)}", "bookworm", root])
+        tap.note(f"a fresh Debian: {time.monotonic() - began:.0f} s")
+        touch(debian)
+    if not os.path.exists(package) or os.stat(package).st_mtime < newest():
+        began = time.monotonic()
+        shutil.rmtree(f"{root}/opt/flowner", ignore_errors=True)
+        os.makedirs(f"{root}/opt/flowner")
+        command(["sh", "-c", 'tar -C "$1" --exclude-vcs --exclude="./build*" --exclude=__pycache__ -cf - . |'
+                 ' tar -C "$2" -xf -', "-", os.path.abspath(tap.SOURCE), f"{root}/opt/flowner"])
+        for line in readme_commands()[:2]:
+            in_root(root, "sh", "-ec", f"cd /opt/flowner; {line}")
+        tap.note(f"its package: {time.monotonic() - began:.0f} s")
+        touch(package)
     return root
 
 
-def tracefs():
-    """Where tracefs is, mounted by us if it is not."""
-    where = os.path.join(tap.tmpdir(), "tracing")
-    os.mkdir(where)
-    if tap.run(["mount", "-t", "tracefs", "tracefs", where]).returncode:
-        return None
-    atexit.register(subprocess.run, ["umount", where], stderr=subprocess.DEVNULL)
-    return where
+def touch(path):
+    with open(path, "w", encoding="utf-8"):
+        pass
 
 
 class Machine:
