@@ -143,7 +143,9 @@ def killed():
         found = files_of(folder, f)
         sink_feed.check_files("kills", f, found, count)
         tap.ok(len(found) > 2, f"kills: {f}: was followed by others", str(found))
-    tap.ok(all(zeek_log.read(x).closed for x in files_of(folder, "zeek")), "kills: each of zeek's has its foot")
+    logs = [zeek_log.read(x) for x in files_of(folder, "zeek") if os.path.getsize(x)]
+    without = sum(not log.closed for log in logs)
+    tap.ok(without <= KILLS, f"kills: all of zeek's files but {without} have their foot, at most one for each kill has not")
 
 
 def old_files():
@@ -195,7 +197,7 @@ def folder_gone():
     """Whoever removes the folder removes what is in it; the sink says it, waits, and goes on in the next one."""
     count = 3000
     pair, folder = pair_of(", rotate_size: 64KiB")
-    pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 22, "--wait")
+    pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 22, "--wait", "--late-end")
     p = pair.start("--exit-at-end")
     tap.wait_for(lambda: "writing text" in pair.messages())
     shutil.rmtree(folder)
