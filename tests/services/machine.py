@@ -128,12 +128,13 @@ class Machine:
         self.name = name
 
     def start(self, argv):
-        """Starts argv as process 1, without a network but loopback. The tap is let through: what is tested is whether
+        """Starts argv as process 1, without a network but loopback. The tap and Landlock are let through: what is tested is whether
         flowner gets it under its own service manager."""
         console = open(os.path.join(self.root, "..", "console"), "wb")
         self.nspawn = tap.spawn(
             ["systemd-nspawn", "-q", "-D", self.root, "--register=no", "--keep-unit", "--private-network", "--console=pipe",
-             "--capability=CAP_PERFMON", "--system-call-filter=perf_event_open", *argv],
+             "--capability=CAP_PERFMON", "--system-call-filter=perf_event_open landlock_create_ruleset landlock_add_rule"
+             " landlock_restrict_self", *argv],
             stdout=console, stderr=subprocess.STDOUT)
         atexit.register(self.stop)
         self.pid = tap.wait_for(self._leader, timeout=60)
