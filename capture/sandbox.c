@@ -39,6 +39,8 @@ static const struct sandbox_call calls[] = {
 	{"ioctl", LIVE, .arg = {ARG(1, PERF_EVENT_IOC_DISABLE)}, .why = "switches tap filters"},
 	{"ioctl", LIVE, .arg = {ARG(1, PERF_EVENT_IOC_SET_FILTER)},
 		.why = "what the consumer wants left out of the tap"},
+	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFNAME)},
+		.why = "whether a stopped interface is still there"},
 	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFFLAGS)}, .why = "libpcap: is the interface still up"},
 	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFINDEX)}, .why = "libpcap: is it still there"},
 	{"newfstatat", LIVE, .why = "whether a network namespace still has its name"},
@@ -59,6 +61,8 @@ static const struct sandbox_call calls[] = {
 	{"mmap", LIVE, .refused = true, .error = ENOMEM, .why = "and then here"},
 	{"setsockopt", LIVE, .refused = true, .error = EPERM,
 		.why = "libpcap takes the buffer from a socket it closes; so does the kernel"},
+	{"getsockname", LIVE, .refused = true, .error = EPERM,
+		.why = "libpcap: is a stopped interface still there; ioctl() tells as well"},
 	{"mremap", FILE_READ, .refused = true, .error = ENOMEM, .why = "realloc() copies then"},
 };
 

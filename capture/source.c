@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -40,6 +41,7 @@ struct source {
 	pcap_t *ethernet, *raw; /* dead ones, to compile for */
 	pcap_t *compiler;       /* the one last used: it has the message */
 	bool file;
+	bool gone; /* an interface that there is no more */
 	int dlt;
 	int loopback; /* its ifindex */
 	uint64_t batch_ms;
@@ -437,6 +439,14 @@ static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *byte
 	s->packet(s->arg, time_ns(&h->ts), &s->head, bytes);
 }
 
+/* By its number: it may have got another name. */
+static bool is_there(const struct source *s)
+{
+	struct ifreq ifr = {.ifr_ifindex = (int)s->head.ifindex};
+
+	return !s->file && ioctl(pcap_fileno(s->pcap), SIOCGIFNAME, &ifr) == 0;
+}
+
 int source_dispatch(
 	struct source *s, unsigned max, source_packet_fn packet, void *arg, unsigned *ret_n)
 {
@@ -445,6 +455,12 @@ int source_dispatch(
 	s->packet = packet;
 	s->arg = arg;
 	r = pcap_dispatch(s->pcap, (int)max, deliver, (u_char *)s);
+	if (r < 0 && !strncmp(pcap_geterr(s->pcap), "getsockname", 11)) {
+		/* It has stopped, and libpcap may not ask why: one that is down can come up again.
+		 */
+		s->gone = !is_there(s);
+		r = s->gone ? r : 0;
+	}
 	if (r < 0)
 		return SOURCE_E_GONE;
 	*ret_n = (unsigned)r;
@@ -453,7 +469,7 @@ int source_dispatch(
 
 const char *source_why(const struct source *s)
 {
-	return pcap_geterr(s->pcap);
+	return s->gone ? "The interface disappeared" : pcap_geterr(s->pcap);
 }
 
 int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
