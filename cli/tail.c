@@ -278,13 +278,14 @@ static int default_file(struct tail *t)
 	return r || t->path ? r : command_usage("tail", "the configuration names no file");
 }
 
-/* A term has a colon, and no slash before it. */
+/* A term has a colon, and no slash before it; what begins with not or loopback may do without. */
 static bool is_file(const char *word)
 {
-	size_t n = strcspn(word, ":/");
+	size_t first = strcspn(word, " "), n = strcspn(word, ":/");
 
-	return strcmp(word, "loopback") && strcmp(word, "not") && word[n] != ':' &&
-	       !strchr(word, ' ');
+	if ((first == 8 && !memcmp(word, "loopback", 8)) || (first == 3 && !memcmp(word, "not", 3)))
+		return false;
+	return word[n] != ':';
 }
 
 static int set_expression(struct tail *t, int argc, char **argv)
