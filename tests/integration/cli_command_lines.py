@@ -58,7 +58,8 @@ tap.is_((r.returncode, r.stderr),
 
 # Help fits a terminal, and goes to standard output.
 for words in ("help",), ("--help",), ("-h",), ("help", "run"), ("run", "--help"), ("status", "--help"), \
-        ("check-config", "--help"), ("print-config", "--help"), ("fields", "--help"), ("filter", "--help"):
+        ("check-config", "--help"), ("print-config", "--help"), ("fields", "--help"), ("filter", "--help"), ("tail", "--help"), \
+        ("doctor", "--help"), ("metrics", "--help"):
     r = tap.run([flowner, *words])
     lines = r.stdout.splitlines()
     tap.ok(r.returncode == 0 and r.stderr == "" and 3 < len(lines) <= 24 and max(map(len, lines)) <= 80,

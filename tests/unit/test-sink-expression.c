@@ -183,7 +183,9 @@ static void test_operators(void)
 	tap_ok(yes("bytes:2KiB-3KiB") && yes("bytes:-3KiB") && no("bytes:1MiB-") &&
 			yes("bytes:2100B"),
 		"sizes");
-	tap_ok(yes("duration:1s-2s") && yes("duration:1500000us") && no("duration:1m-"),
+	tap_ok(yes("duration:1s-2s") && yes("duration:1500000us") && no("duration:1m-") &&
+			yes("duration:1500000000ns") && no("duration:1499999999ns") &&
+			yes("duration:-1h") && yes("duration:-1d") && no("duration:1h-1d"),
 		"durations");
 	tap_ok(yes("not process:wget") && no("not process:curl") && no("not port:80,22"),
 		"not turns the whole term round");
