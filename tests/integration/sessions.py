@@ -38,12 +38,13 @@ def packet(word, proto, client_port, v6=False, shift=0):
     return bytes(12) + ip(v6, 1, from_client, struct.pack(">BBHHH", kind, 0, 0, client_port, int(seq)) + data)
 
 
-def play(script, proto, client_port, t_ns, v6=False, shift=0):
-    """[(t_ns, frame)] and the time at the end; a millisecond between two packets, shift added to all TCP numbers."""
+def play(script, proto, client_port, t_ns, v6=False, shift=0, pace=1):
+    """[(t_ns, frame)] and the time at the end; a millisecond between two packets, shift added to all TCP numbers, waits cut
+    to 1/pace."""
     found = []
     for word in script.split():
         if word[0] in "~^":
-            t_ns += int(word[1:]) * 10**9 * (1 if word[0] == "~" else -1)
+            t_ns += int(word[1:]) * 10**9 // pace * (1 if word[0] == "~" else -1)
             continue
         found.append((t_ns, packet(word, proto, client_port, v6, shift)))
         t_ns += 10**6
