@@ -28,8 +28,8 @@ def records(name):
         return [json.loads(line) for line in f]
 
 
-def read(*args):
-    r = tap.run([FLOWNER, "run", "-r", path("read.pcap"), *args], text=True)
+def read(*args, file="read.pcap"):
+    r = tap.run([FLOWNER, "run", "-r", path(file), *args], text=True)
     tap.is_(r.returncode, 0, f"the file is read with {' '.join(args).replace(folder, '')}") or tap.note(r.stderr)
     return r
 
@@ -99,6 +99,15 @@ for side, key in ("source", "bytes"), ("destination", "bytes"), ("source", "pack
             sum(r[side].get(key, 0) for r in every if r["event"]["action"] == "connection_end"), f"aggregate: sum of {side}.{key}")
 tap.is_((sums[0]["event"]["start"], sums[0]["event"]["end"]), (every[0]["event"]["start"], [
     r for r in every if source(r) == 20004][-1]["event"]["end"]), "aggregate: from the first start to the last end")
+LONG = ">S100 <SA500,101 >A101,501 ~12 >PA101,501+30 <A501,131 ~12 >FA131,501 <FA501,132 >A132,502"
+long = [p for n in range(2) for p in sessions.play(LONG, "tcp", 21000 + n, 1_700_000_000 * NANO)[0]]
+sessions.write(path("long.pcap"), sorted(long, key=lambda p: p[0]))
+read("-o", f"ecs:{path('long')}", "--set", "enrich.aggregate=5s", "--set", "enrich.active_timeout=10s",
+     "--set", "capture.mode=headers", file="long.pcap")
+lasts = records("long")
+tap.is_([(r["event"]["action"], r["flowner"].get("connections", 1)) for r in lasts],
+        [("connection_info", 1)] * 4 + [("connection_summary", 2)], "aggregate: what lasts is told of each, its end of both")
+tap.is_(sum(r["flowner"]["delta"]["packets"] for r in lasts), len(long), "aggregate: each packet stands in one record")
 read("-o", f"ecs:{path('each')}", "--set", "enrich.aggregate=0s")
 tap.is_(len(records("each")), len(every), "aggregate: 0s means one for each")
 tap.is_(shown("--no-follow", path("sums"), "event:summary connections:3-"), [20004, 20009], "tail finds summaries by their number")

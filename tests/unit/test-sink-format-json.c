@@ -241,6 +241,24 @@ static void test_table(void)
 		"an address");
 	tap_is_int(field_get(field_find("responder_pid", 13), &s, &v), FIELD_NONE,
 		"no second process of a connection with one end here");
+	r.resp = r.orig;
+	r.resp.pid = 77;
+	r.orig = (struct record_process){0};
+	r.direction = RECORD_INGRESS;
+	field_source_init(&s, &r, NULL);
+	tap_ok(field_get(field_find("pid", 3), &s, &v) == FIELD_U64 && v.number == 77 &&
+			field_get(field_find("responder_pid", 13), &s, &v) == FIELD_NONE,
+		"the only process is that at the end that is here");
+	r.orig = r.resp;
+	r.orig.pid = 76;
+	r.direction = RECORD_LOCAL;
+	field_source_init(&s, &r, NULL);
+	tap_ok(field_get(field_find("pid", 3), &s, &v) == FIELD_U64 && v.number == 76 &&
+			field_get(field_find("responder_pid", 13), &s, &v) == FIELD_U64 &&
+			v.number == 77,
+		"of two, that at the responder's end is the responder's");
+	build_record(&r);
+	field_source_init(&s, &r, NULL);
 	tap_is_int(field_get(field_find("host_name", 9), &s, &v), FIELD_NONE,
 		"no host without a context");
 	build_loss(&r);
