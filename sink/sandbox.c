@@ -59,6 +59,7 @@ static const struct sandbox_call calls[] = {
 		.why = "a new file that could not be begun; files that are too old"},
 	{"getdents64", SINK_TIDIES | SINK_FRAGMENTS | SINK_STARTING,
 		.why = "files that were put aside; conf.d"},
+	{"lseek", SINK_TIDIES, .why = "rewinddir()"},
 	{"fcntl", SINK_TIDIES, .arg = {ARG(1, F_DUPFD_CLOEXEC)}, .why = "keeps a folder open"},
 	{"seccomp", SINK_STARTING, .why = "takes the calls of the start away"},
 
