@@ -11,7 +11,7 @@ import pipeline
 import tap
 
 tap.need_root()
-PACKETS = tap.amount(200_000, 1_000_000, 60_000)
+PACKETS = tap.amount(200_000, 1_000_000, 20_000)
 
 ns = tap.netns()
 here, there = tap.uplink(ns)

@@ -11,7 +11,7 @@ import pipeline
 import tap
 
 tap.need_root()
-KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(8, 250, 3)))  # of each kind: 1,000 of the long run
+KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(4, 250, 2)))  # of each kind: 1,000 of the long run
 RATE = 2000
 KINDS = *pipeline.PROGRAMS, "several"
 

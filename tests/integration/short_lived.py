@@ -6,8 +6,8 @@ import pipeline
 import tap
 
 tap.need_root()
-CLIENTS = tap.amount(1000, 20000, 300)
-FEWER = tap.amount(500, 500, 150)
+CLIENTS = tap.amount(500, 20000, 200)
+FEWER = tap.amount(300, 500, 100)
 
 
 def verdicts(reports, ends, want_exe=True):

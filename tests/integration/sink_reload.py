@@ -179,6 +179,8 @@ def under_load():
     s.write(always)
     s.begin()
     while s.feeder.poll() is None:
+        if s.sink.poll() is not None:  # a SIGHUP that came before it could listen to it
+            s.begin()
         s.write(always, *random.sample(others, random.randrange(5)))
         s.sink.send_signal(signal.SIGHUP)
         sink_feed.sleep(random.uniform(0, 0.1))
