@@ -11,40 +11,35 @@
 
 enum { LIVE = 1, FILE_READ = 2 };
 
-#define ARG(i, number)                                                                             \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_IS, .value = (uint64_t)(number)                      \
-	}
-#define WITHOUT(i, number)                                                                         \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_WITHOUT, .value = (uint64_t)(number)                 \
-	}
-
 static const struct sandbox_call calls[] = {
 	{"ppoll", .why = "waits for packets, the consumer, signals and the next look at counters"},
 	{"sendmsg", .why = "wakes the consumer; hands it the ring"},
-	{"poll", LIVE, .arg = {ARG(2, 0)}, .why = "libpcap looks for one more block"},
-	{"getsockopt", LIVE, .arg = {ARG(1, SOL_PACKET), ARG(2, PACKET_STATISTICS)},
+	{"poll", LIVE, .arg = {SANDBOX_ARG(2, 0)}, .why = "libpcap looks for one more block"},
+	{"getsockopt", LIVE, .arg = {SANDBOX_ARG(1, SOL_PACKET), SANDBOX_ARG(2, PACKET_STATISTICS)},
 		.why = "the kernel's counts, once a second"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_PEERCRED)},
 		.why = "which user asks for the ring"},
-	{"getsockopt", LIVE, .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_ERROR)},
+	{"getsockopt", LIVE, .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_ERROR)},
 		.why = "libpcap: why an interface has stopped"},
 	{"clock_gettime", .why = "the time, where the vDSO cannot tell it"},
 	{"pwritev2", .why = "log lines, readiness"},
 	{"preadv2", .why = "signals, from their descriptor"},
 	{"accept4", .why = "a consumer comes"},
 	{"recvmsg", .why = "what the consumer wants left out of the tap; that it is gone"},
-	{"ioctl", LIVE, .arg = {ARG(1, PERF_EVENT_IOC_ENABLE)}, .why = "switches tap filters"},
-	{"ioctl", LIVE, .arg = {ARG(1, PERF_EVENT_IOC_DISABLE)}, .why = "switches tap filters"},
-	{"ioctl", LIVE, .arg = {ARG(1, PERF_EVENT_IOC_SET_FILTER)},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, PERF_EVENT_IOC_ENABLE)},
+		.why = "switches tap filters"},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, PERF_EVENT_IOC_DISABLE)},
+		.why = "switches tap filters"},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, PERF_EVENT_IOC_SET_FILTER)},
 		.why = "what the consumer wants left out of the tap"},
-	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFNAME)},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, SIOCGIFNAME)},
 		.why = "whether a stopped interface is still there"},
-	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFFLAGS)}, .why = "libpcap: is the interface still up"},
-	{"ioctl", LIVE, .arg = {ARG(1, SIOCGIFINDEX)}, .why = "libpcap: is it still there"},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, SIOCGIFFLAGS)},
+		.why = "libpcap: is the interface still up"},
+	{"ioctl", LIVE, .arg = {SANDBOX_ARG(1, SIOCGIFINDEX)}, .why = "libpcap: is it still there"},
 	{"newfstatat", LIVE, .why = "whether a network namespace still has its name"},
-	{"kill", LIVE, .arg = {ARG(1, 0)}, .why = "whether the process it was found by lives"},
+	{"kill", LIVE, .arg = {SANDBOX_ARG(1, 0)},
+		.why = "whether the process it was found by lives"},
 	{"bind", LIVE, .why = "stops a packet socket whose filter is locked"},
 	{"close", .why = "a consumer that is gone, a namespace, an interface"},
 	{"munmap", .why = "the packet buffer of an interface that is gone"},
@@ -53,7 +48,7 @@ static const struct sandbox_call calls[] = {
 	{"read", FILE_READ, .why = "libpcap reads the file through stdio"},
 	{"lseek", FILE_READ, .why = "stdio asks where it is"},
 	{"newfstatat", FILE_READ, .why = "stdio asks for the size of its buffer"},
-	{"mmap", FILE_READ, .arg = {WITHOUT(2, PROT_EXEC)},
+	{"mmap", FILE_READ, .arg = {SANDBOX_ARG_WITHOUT(2, PROT_EXEC)},
 		.why = "memory: libpcap's buffer grows with the file's packets"},
 
 	/* Memory is taken before; what asks for more is told that there is none. */

@@ -31,6 +31,16 @@ struct sandbox_arg {
 	uint64_t value;
 };
 
+/* For the tables: argument @i is @number; has none of its bits. */
+#define SANDBOX_ARG(i, number)                                                                     \
+	{                                                                                          \
+		.index = (i), .test = SANDBOX_IS, .value = (uint64_t)(number)                      \
+	}
+#define SANDBOX_ARG_WITHOUT(i, number)                                                             \
+	{                                                                                          \
+		.index = (i), .test = SANDBOX_WITHOUT, .value = (uint64_t)(number)                 \
+	}
+
 /*
  * One way to make a call; several rows of one name are alternatives. Rows that are used most stand
  * first: the filter looks at them first.

@@ -9,14 +9,6 @@
 
 enum { KEEP = 1, TCP_INFO = 2, OWN = 4, OTHERS = 8 };
 
-#define ARG(i, number)                                                                             \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_IS, .value = (uint64_t)(number)                      \
-	}
-#define WITHOUT(i, number)                                                                         \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_WITHOUT, .value = (uint64_t)(number)                 \
-	}
 #define WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
 #define STREAM  (SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
@@ -26,30 +18,33 @@ static const struct sandbox_call calls[] = {
 	{"recvmsg", .why = "netlink's answers and events; the hand-over; being woken"},
 	{"recvmmsg", TCP_INFO, .why = "closed sockets, many at a time"},
 	{"preadv2", .why = "text of /proc, cgroups and the list of users; signals"},
-	{"openat", .arg = {WITHOUT(2, WRITING)}, .why = "the same, for reading only"},
+	{"openat", .arg = {SANDBOX_ARG_WITHOUT(2, WRITING)}, .why = "the same, for reading only"},
 	{"newfstatat", .why = "whether the list of users or a namespace has changed"},
 	{"close", .why = "all that is opened or received"},
 	{"clock_gettime", .why = "the time, where the vDSO cannot tell it"},
 	{"getdents64", .why = "finds new cgroups; descriptors of a process"},
 	{"readlinkat", KEEP | OWN, .why = "the program and the sockets of a process"},
-	{"setsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_ATTACH_FILTER)},
+	{"setsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_ATTACH_FILTER)},
 		.why = "hears less of processes once the tap tells of them"},
-	{"kill", .arg = {ARG(1, 0)}, .why = "whether the process a namespace was found by lives"},
+	{"kill", .arg = {SANDBOX_ARG(1, 0)},
+		.why = "whether the process a namespace was found by lives"},
 	{"pwritev2", .why = "log lines, readiness"},
-	{"mmap", .arg = {WITHOUT(2, PROT_EXEC)}, .why = "memory; capture's ring; the tap's rings"},
+	{"mmap", .arg = {SANDBOX_ARG_WITHOUT(2, PROT_EXEC)},
+		.why = "memory; capture's ring; the tap's rings"},
 	{"munmap", .why = "memory; rings of a capture that is gone"},
 	{"accept4", .why = "the sink comes"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_PEERCRED)},
 		.why = "which user asks for the ring, and who has answered"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_DOMAIN)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_DOMAIN)},
 		.why = "checks the socket that is to wake it"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_TYPE)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_TYPE)},
 		.why = "checks the socket that is to wake it"},
-	{"socket", .arg = {ARG(0, AF_UNIX), ARG(1, STREAM)}, .why = "looks for capture again"},
+	{"socket", .arg = {SANDBOX_ARG(0, AF_UNIX), SANDBOX_ARG(1, STREAM)},
+		.why = "looks for capture again"},
 	{"connect", .why = "looks for capture again; no other socket can be connected anywhere"},
-	{"fcntl", .arg = {ARG(1, F_GET_SEALS)}, .why = "checks the ring's memory"},
-	{"fcntl", .arg = {ARG(1, F_GETFL)}, .why = "checks the ring's memory; opendir()"},
-	{"fcntl", .arg = {ARG(1, F_SETFD)}, .why = "opendir()"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_GET_SEALS)}, .why = "checks the ring's memory"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_GETFL)}, .why = "checks the ring's memory; opendir()"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_SETFD)}, .why = "opendir()"},
 	{"exit_group", .why = "the end"},
 
 	{"sched_getattr", KEEP, .why = "turns and niceness follow whether there is a tap"},

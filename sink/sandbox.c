@@ -15,14 +15,6 @@
 #include "config/daemon.h"
 #include "config/outputs.h"
 
-#define ARG(i, number)                                                                             \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_IS, .value = (uint64_t)(number)                      \
-	}
-#define WITHOUT(i, number)                                                                         \
-	{                                                                                          \
-		.index = (i), .test = SANDBOX_WITHOUT, .value = (uint64_t)(number)                 \
-	}
 #define STREAM (SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
 static const struct sandbox_call calls[] = {
@@ -35,19 +27,21 @@ static const struct sandbox_call calls[] = {
 	{"newfstatat", .why = "whether a path still names the open file; sizes"},
 	{"close", .why = "files and rings that are done with"},
 	{"ftruncate", .why = "cuts what was not written whole"},
-	{"fcntl", .arg = {ARG(1, F_OFD_SETLK)}, .why = "locks a new file against a second sink"},
-	{"fcntl", .arg = {ARG(1, F_GET_SEALS)}, .why = "checks the ring's memory"},
-	{"fcntl", .arg = {ARG(1, F_GETFL)}, .why = "checks the ring's memory; opendir()"},
-	{"fcntl", .arg = {ARG(1, F_SETFD)}, .why = "opendir()"},
-	{"mmap", .arg = {WITHOUT(2, PROT_EXEC)}, .why = "memory; enrich's ring"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_OFD_SETLK)},
+		.why = "locks a new file against a second sink"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_GET_SEALS)}, .why = "checks the ring's memory"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_GETFL)}, .why = "checks the ring's memory; opendir()"},
+	{"fcntl", .arg = {SANDBOX_ARG(1, F_SETFD)}, .why = "opendir()"},
+	{"mmap", .arg = {SANDBOX_ARG_WITHOUT(2, PROT_EXEC)}, .why = "memory; enrich's ring"},
 	{"munmap", .why = "memory; the ring of an enrich that is gone"},
-	{"socket", .arg = {ARG(0, AF_UNIX), ARG(1, STREAM)}, .why = "looks for enrich again"},
+	{"socket", .arg = {SANDBOX_ARG(0, AF_UNIX), SANDBOX_ARG(1, STREAM)},
+		.why = "looks for enrich again"},
 	{"connect", .why = "looks for enrich again; it has no other socket to connect"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_PEERCRED)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_PEERCRED)},
 		.why = "which user has answered"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_DOMAIN)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_DOMAIN)},
 		.why = "checks the socket that is to wake it"},
-	{"getsockopt", .arg = {ARG(1, SOL_SOCKET), ARG(2, SO_TYPE)},
+	{"getsockopt", .arg = {SANDBOX_ARG(1, SOL_SOCKET), SANDBOX_ARG(2, SO_TYPE)},
 		.why = "checks the socket that is to wake it"},
 	{"exit_group", .why = "the end"},
 
@@ -60,7 +54,8 @@ static const struct sandbox_call calls[] = {
 	{"getdents64", SINK_TIDIES | SINK_FRAGMENTS | SINK_STARTING,
 		.why = "files that were put aside; conf.d"},
 	{"lseek", SINK_TIDIES, .why = "rewinddir()"},
-	{"fcntl", SINK_TIDIES, .arg = {ARG(1, F_DUPFD_CLOEXEC)}, .why = "keeps a folder open"},
+	{"fcntl", SINK_TIDIES, .arg = {SANDBOX_ARG(1, F_DUPFD_CLOEXEC)},
+		.why = "keeps a folder open"},
 	{"seccomp", SINK_STARTING, .why = "takes the calls of the start away"},
 
 	{"brk", .refused = true, .error = 0, .why = "malloc() goes on with mmap()"},
