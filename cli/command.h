@@ -33,6 +33,8 @@ void command_expression_help(FILE *f);
 
 /* Says what is wrong with the command line of `flowner COMMAND`; returns COMMAND_EXIT_USAGE. */
 int command_usage(const char *command, const char *why);
+/* The same of @option, which getopt_long() complained of by @c, ':' or '?'. */
+int command_usage_option(const char *command, int c, const char *option);
 
 /* Whether colours may go to @f: a terminal, no $NO_COLOR, not a dumb one. */
 bool command_colour(FILE *f);

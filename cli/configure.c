@@ -92,10 +92,7 @@ int command_print_config(int argc, char **argv)
 			     "      --set KEY=VALUE    change one setting (repeatable)");
 			return 0;
 		default:
-			snprintf(why, sizeof(why), "%s %s",
-				c == ':' ? "missing value of option" : "unknown option",
-				argv[optind - 1]);
-			return command_usage("print-config", why);
+			return command_usage_option("print-config", c, argv[optind - 1]);
 		}
 	}
 	if (optind < argc) {

@@ -84,10 +84,7 @@ static int parse(struct doctor *d, int argc, char **argv)
 			d->help = true;
 			return 0;
 		default:
-			snprintf(why, sizeof(why), "%s %s",
-				c == ':' ? "missing value of option" : "unknown option",
-				argv[optind - 1]);
-			return command_usage("doctor", why);
+			return command_usage_option("doctor", c, argv[optind - 1]);
 		}
 	}
 	if (optind < argc) {

@@ -65,8 +65,6 @@ static int add_set(struct filter *f, const char *setting)
 
 static int take(struct filter *f, int c, char **argv)
 {
-	char why[256];
-
 	switch (c) {
 	case 'r':
 		f->file = optarg;
@@ -86,9 +84,7 @@ static int take(struct filter *f, int c, char **argv)
 		f->help = true;
 		return 0;
 	default:
-		snprintf(why, sizeof(why), "%s %s",
-			c == ':' ? "missing value of option" : "unknown option", argv[optind - 1]);
-		return command_usage("filter", why);
+		return command_usage_option("filter", c, argv[optind - 1]);
 	}
 }
 

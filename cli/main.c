@@ -60,6 +60,15 @@ int command_usage(const char *command, const char *why)
 	return COMMAND_EXIT_USAGE;
 }
 
+int command_usage_option(const char *command, int c, const char *option)
+{
+	char why[256];
+
+	snprintf(why, sizeof(why), "%s %s", c == ':' ? "missing value of option" : "unknown option",
+		option);
+	return command_usage(command, why);
+}
+
 bool command_colour(FILE *f)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -69,7 +78,7 @@ bool command_colour(FILE *f)
 
 int main(int argc, char **argv)
 {
-	char why[160];
+	char why[256];
 	int status;
 
 	log_init("flowner", LOG_LEVEL_INFO);
