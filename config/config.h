@@ -94,9 +94,10 @@ struct config {
 		enum config_tap tap;
 		enum config_procfs procfs;
 		bool sock_diag;
-		bool tcp_info;              /* hear of closed sockets */
-		bool netns;                 /* ask in the other network namespaces too */
-		uint64_t first_info_ns;     /* info record for a flow still open then; 0 = none */
+		bool tcp_info;           /* hear of closed sockets */
+		bool netns;              /* ask in the other network namespaces too */
+		uint64_t start_after_ns; /* start record for a flow still open then; 0 = at once */
+		uint64_t first_info_ns;  /* info record so long after that; 0 = none */
 		uint64_t active_timeout_ns; /* info records of long flows; 0 = none */
 		uint64_t aggregate_ns;      /* one record for connections that are alike; 0 = off */
 		uint64_t ring;              /* enrich -> sink ring, bytes, a power of two */

@@ -51,7 +51,7 @@ static bool has_all_packets(const struct emit *e, const struct flow *v)
 	return (!in_part || e->all_packets) && !v->loss_window;
 }
 
-static uint16_t flags(const struct emit *e, const struct flow *v)
+static uint16_t flags(const struct emit *e, const struct flow *v, enum record_event event)
 {
 	uint16_t flags = 0;
 
@@ -70,6 +70,8 @@ static uint16_t flags(const struct emit *e, const struct flow *v)
 	flags |= RECORD_FLAG_IP_BYTES;
 	if (v->reported)
 		flags |= RECORD_FLAG_REPORTED;
+	if (!v->started && event == RECORD_END)
+		flags |= RECORD_FLAG_UNANNOUNCED;
 	if (!e->owners)
 		flags |= RECORD_FLAG_OFFLINE;
 	return flags;
@@ -129,7 +131,7 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	r->orig_port = view->key.port[FLOW_ORIG];
 	r->resp_port = view->key.port[FLOW_RESP];
 	r->vlan = view->key.vlan;
-	r->flags = flags(e, view);
+	r->flags = flags(e, view, event);
 	put_counts(r, view, delta);
 	r->connections = 1;
 	r->ifindex = view->ifindex[FLOW_ORIG] ? view->ifindex[FLOW_ORIG] : view->ifindex[FLOW_RESP];

@@ -26,7 +26,9 @@ enum flow_queue {
 	FLOW_QUEUE_TCP,
 	FLOW_QUEUE_UDP,
 	FLOW_QUEUE_OVER,  /* by FIN or RST; takes in stragglers, not renewed by them */
-	FLOW_QUEUE_FIRST, /* info records: and in at most one of these two */
+	FLOW_QUEUE_START, /* what was not told yet, info records: and in at most one of these three
+			   */
+	FLOW_QUEUE_FIRST,
 	FLOW_QUEUE_ACTIVE,
 	FLOW_QUEUES_TIME,
 	/* The kernel is to be asked: deadlines are bytes of traffic, the caller looks at the head.

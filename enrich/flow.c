@@ -70,6 +70,7 @@ int flow_table_new(const struct flow_limits *l, flow_event_fn event, flow_free_f
 	t->store.queue[FLOW_QUEUE_TCP].timeout_ns = l->tcp_timeout_ns;
 	t->store.queue[FLOW_QUEUE_UDP].timeout_ns = l->udp_timeout_ns;
 	t->store.queue[FLOW_QUEUE_OVER].timeout_ns = FLOW_OVER_NS;
+	t->store.queue[FLOW_QUEUE_START].timeout_ns = l->start_after_ns;
 	t->store.queue[FLOW_QUEUE_FIRST].timeout_ns = l->first_info_ns;
 	t->store.queue[FLOW_QUEUE_ACTIVE].timeout_ns = l->active_timeout_ns;
 	t->store.queue[FLOW_QUEUE_TRAFFIC].timeout_ns = FLOW_TRAFFIC_DUE;
@@ -84,6 +85,7 @@ bool flow_table_retime(struct flow_table *t, const struct flow_limits *l)
 
 	all &= flow_store_retime(s, FLOW_QUEUE_TCP, l->tcp_timeout_ns);
 	all &= flow_store_retime(s, FLOW_QUEUE_UDP, l->udp_timeout_ns);
+	all &= flow_store_retime(s, FLOW_QUEUE_START, l->start_after_ns);
 	all &= flow_store_retime(s, FLOW_QUEUE_FIRST, l->first_info_ns);
 	return all & flow_store_retime(s, FLOW_QUEUE_ACTIVE, l->active_timeout_ns);
 }
@@ -143,7 +145,7 @@ static void fire(struct flow_table *t, struct flow_entry *e, enum flow_event eve
 {
 	struct flow *f = &e->pub;
 
-	if (event != FLOW_EVENT_START)
+	if (event == FLOW_EVENT_INFO || event == FLOW_EVENT_END)
 		ask_kernel(t, e, event == FLOW_EVENT_END);
 	f->doubt = f->key.proto == IPPROTO_TCP && in_doubt(t, e);
 	if (f->key.proto == IPPROTO_TCP)
@@ -310,10 +312,29 @@ static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *
 	e->traffic = t->traffic;
 	if (t->figures && d->proto == IPPROTO_TCP)
 		flow_store_arm(s, e, FLOW_QUEUE_TRAFFIC, t->traffic);
+	return e;
+}
+
+/* The START event, and from then on info records. */
+static void start(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
+{
+	struct flow_store *s = &t->store;
+
 	flow_store_arm(s, e,
 		s->queue[FLOW_QUEUE_FIRST].timeout_ns ? FLOW_QUEUE_FIRST : FLOW_QUEUE_ACTIVE,
 		t->clock_ns);
-	return e;
+	fire(t, e, FLOW_EVENT_START, t_ns);
+}
+
+/* Tells of a new flow, or puts that off. */
+static void announce(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
+{
+	if (!t->store.queue[FLOW_QUEUE_START].timeout_ns) {
+		start(t, e, t_ns);
+		return;
+	}
+	flow_store_arm(&t->store, e, FLOW_QUEUE_START, t->clock_ns);
+	fire(t, e, FLOW_EVENT_OPEN, t_ns);
 }
 
 /* The kind of @d for flow_id_pack(): what keeps apart flows with equal addresses and ports. */
@@ -405,7 +426,7 @@ enum flow_packet flow_table_packet(
 	if (d->payload_caplen && t->payload)
 		t->payload(t->arg, &e->pub, side, d, t_ns);
 	if (is_new)
-		fire(t, e, FLOW_EVENT_START, t_ns);
+		announce(t, e, t_ns);
 	if (over && t->all_packets) {
 		e->over = true;
 		flow_store_arm(&t->store, e, FLOW_QUEUE_OVER, t->clock_ns);
@@ -486,6 +507,10 @@ void flow_table_expire(struct flow_table *t, uint64_t now_ns)
 
 		if (q < FLOW_QUEUES_IDLE) {
 			time_out(t, e, due_ns);
+			continue;
+		}
+		if (q == FLOW_QUEUE_START) {
+			start(t, e, due_ns > e->pub.last_ns ? due_ns : e->pub.last_ns);
 			continue;
 		}
 		/* From now, not from when it was due: after a pause one record, not a burst. */

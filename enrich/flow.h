@@ -65,7 +65,7 @@ struct flow {
 	bool doubt; /* at END: bytes would be known but for how often 2^32 went by */
 	bool loss_window;
 	bool reported;                /* an info record went out */
-	bool started;                 /* the start event went out */
+	bool started;                 /* START went out */
 	bool refused;                 /* the responder's host says that nobody has the port */
 	uint64_t reported_packets[2]; /* in records up to now */
 	uint64_t reported_bytes[2];
@@ -82,7 +82,16 @@ struct flow {
 	void *user; /* the caller's */
 };
 
-enum flow_event { FLOW_EVENT_START = 1, FLOW_EVENT_INFO = 2, FLOW_EVENT_END = 3 };
+/*
+ * OPEN comes only with start_after_ns, at the first packet; START then when that has passed, which
+ * a flow that ends before never gets.
+ */
+enum flow_event {
+	FLOW_EVENT_OPEN = 0,
+	FLOW_EVENT_START = 1,
+	FLOW_EVENT_INFO = 2,
+	FLOW_EVENT_END = 3
+};
 
 /*
  * Called for each event, with its time; may call flow_reported() but nothing else of this table.
@@ -99,7 +108,8 @@ struct flow_limits {
 	uint64_t tcp_timeout_ns; /* idle, answered */
 	uint64_t tcp_attempt_timeout_ns; /* idle, only one side seen */
 	uint64_t udp_timeout_ns;         /* idle, everything that is not TCP */
-	uint64_t first_info_ns;          /* from start; 0 = none */
+	uint64_t start_after_ns;         /* START is told so late; 0 = at once */
+	uint64_t first_info_ns;          /* from the START event; 0 = none */
 	uint64_t active_timeout_ns;      /* from start or the info before; 0 = none */
 	uint64_t hash_seed[2];
 	uint64_t id_base; /* start of flow ids: unique per start of enrich */

@@ -441,6 +441,8 @@ static void reload(struct loop *l)
 		config_deinit(&next);
 		return;
 	}
+	if (is_live(now->enrich.start_after_ns, next.enrich.start_after_ns))
+		live[n++] = "enrich.start_after";
 	if (is_live(now->enrich.first_info_ns, next.enrich.first_info_ns))
 		live[n++] = "enrich.first_info";
 	if (is_live(now->enrich.active_timeout_ns, next.enrich.active_timeout_ns))

@@ -47,6 +47,7 @@ struct pipeline {
 	struct aggregate *aggregate; /* NULL: off */
 	uint64_t aggregates_evicted; /* likewise */
 	bool asked;                  /* owners that no waiting event wants yet */
+	bool tells_late;             /* enrich.start_after: OPEN comes before START */
 	int error;                   /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
@@ -111,7 +112,7 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 	struct pipeline *p = arg;
 	bool answered = !p->owners || ask_owners(p, f, t_ns);
 
-	if (event == FLOW_EVENT_START) {
+	if (event == FLOW_EVENT_OPEN || (event == FLOW_EVENT_START && !p->tells_late)) {
 		ledger_add(p->ledger, LEDGER_enrich_flows_started, 1);
 		hints_name(p->names, p->owners, f);
 	} else if (event == FLOW_EVENT_END) {
@@ -121,7 +122,7 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 
 	/* A gathered connection is told by its end alone, which then stands for all packets. */
-	if (p->aggregate && event == FLOW_EVENT_START) {
+	if (event == FLOW_EVENT_OPEN || (p->aggregate && event == FLOW_EVENT_START)) {
 		p->asked |= !answered;
 		return;
 	}
@@ -219,6 +220,7 @@ static struct flow_limits limits_of(const struct config *c)
 		.tcp_timeout_ns = c->limits.tcp_timeout_ns,
 		.tcp_attempt_timeout_ns = c->limits.tcp_attempt_timeout_ns,
 		.udp_timeout_ns = c->limits.udp_timeout_ns,
+		.start_after_ns = c->enrich.start_after_ns,
 		.first_info_ns = c->enrich.first_info_ns,
 		.active_timeout_ns = c->enrich.active_timeout_ns,
 		.all_packets = c->capture.mode == CONFIG_MODE_HEADERS,
@@ -284,6 +286,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		pipeline_free(p);
 		return r;
 	}
+	p->tells_late = config->enrich.start_after_ns != 0;
 	if (config->enrich.aggregate_ns) {
 		r = aggregate_new(config->enrich.aggregate_ns, AGGREGATE_MAX, limits.hash_seed,
 			emit_put, &p->emit, &p->aggregate);

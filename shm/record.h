@@ -190,7 +190,7 @@ enum record_flag {
 	RECORD_FLAG_KERNEL_BYTES = 1 << 8, /* byte counts are the kernel's own */
 	RECORD_FLAG_DNS_ANSWERED = 1 << 9, /* dns_rcode is that of the last answer seen */
 	RECORD_FLAG_IP_BYTES = 1 << 10,    /* *_ip_bytes are known */
-	/* END: no START went before, as of all connections that are gathered (aggregation). */
+	/* END: no START went before: it was over too soon (enrich.start_after), or is gathered. */
 	RECORD_FLAG_UNANNOUNCED = 1 << 11,
 };
 

@@ -71,6 +71,11 @@ WORK(event_types)
 				   : "[\"connection\",\"start\"]",
 			ret);
 	case RECORD_END:
+		/* Without a start record it is both. */
+		if (r->flags & RECORD_FLAG_UNANNOUNCED)
+			return safe(denied ? "[\"connection\",\"start\",\"end\",\"denied\"]"
+					   : "[\"connection\",\"start\",\"end\"]",
+				ret);
 		return safe(
 			denied ? "[\"connection\",\"end\",\"denied\"]" : "[\"connection\",\"end\"]",
 			ret);

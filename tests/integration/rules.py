@@ -110,6 +110,11 @@ tap.is_([(r["event"]["action"], r["flowner"].get("connections", 1)) for r in las
 tap.is_(sum(r["flowner"]["delta"]["packets"] for r in lasts), len(long), "aggregate: each packet stands in one record")
 read("-o", f"ecs:{path('each')}", "--set", "enrich.aggregate=0s")
 tap.is_(len(records("each")), len(every), "aggregate: 0s means one for each")
+for after, told in ("10s", ["connection start"] * 2 + ["connection end"] * 2), ("1m", ["connection start end"] * 2):
+    read("-o", f"ecs:{path(after)}", "--set", f"enrich.start_after={after}", "--set", "capture.mode=headers", file="long.pcap")
+    late = records(after)
+    tap.is_([" ".join(r["event"]["type"]) for r in late], told, f"start_after {after}: what ends before is one record")
+    tap.is_(sum(r["flowner"]["delta"]["packets"] for r in late), len(long), f"start_after {after}: each packet stands in one record")
 tap.is_(shown("--no-follow", path("sums"), "event:summary connections:3-"), [20004, 20009], "tail finds summaries by their number")
 
 # ---- tail: which file, which format

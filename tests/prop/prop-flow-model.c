@@ -228,6 +228,7 @@ static struct {
 	struct flow *later[128]; /* ended, to be reported before the next reap */
 	unsigned n_later;
 	bool broken;
+	bool late; /* OPEN comes before START */
 } life;
 
 struct life_of {
@@ -241,7 +242,7 @@ static void on_life_event(void *arg, struct flow *f, enum flow_event e, uint64_t
 	struct life_of *l = f->user;
 
 	(void)arg;
-	if (e == FLOW_EVENT_START) {
+	if (e == FLOW_EVENT_OPEN || (e == FLOW_EVENT_START && !life.late)) {
 		life.started++;
 		life.broken |= l != NULL || f->id <= life.last_id || f->started;
 		life.last_id = f->id;
@@ -319,6 +320,8 @@ static bool run_life(uint64_t seed, unsigned steps)
 	l.active_timeout_ns = rnd(2) ? 0 : 1 + rnd(3000);
 	memset(&game, 0, sizeof(game));
 	memset(&life, 0, sizeof(life));
+	l.start_after_ns = rnd(2) ? 0 : 1 + rnd(3000);
+	life.late = l.start_after_ns != 0;
 	if (flow_table_new(&l, on_life_event, on_life_free, NULL, &game.table))
 		tap_bail("no flow table");
 	for (unsigned i = 0; i < steps && !life.broken; i++) {

@@ -68,6 +68,9 @@ static inline void on_event(void *arg, struct flow *f, enum flow_event e, uint64
 	game.loss_window = f->loss_window;
 	game.last = *f;
 	switch (e) {
+	case FLOW_EVENT_OPEN:
+		log_word("open");
+		return;
 	case FLOW_EVENT_START:
 		log_word("start");
 		return;

@@ -37,6 +37,28 @@ static void test_reports(void)
 	tap_is_int(flow_table_next_ns(game.table), -1, "nothing is due any more");
 	game_end();
 
+	l.start_after_ns = SECOND;
+	game_start(&l);
+	t_ns = play(">S100 <SA500,101", IPPROTO_TCP, &ok);
+	tap_is_str(game.log, "open", "a start that is put off");
+	tap_ok(!game.last.started, "has not been told");
+	tap_is_int(flow_table_next_ns(game.table), T0 + SECOND, "it is due after start_after");
+	flow_table_expire(game.table, t_ns + SECOND);
+	tap_is_str(game.log, "open start", "and told then");
+	tap_is_int(flow_table_next_ns(game.table), t_ns + 11 * SECOND, "an info comes after that");
+	flow_table_expire(game.table, t_ns + 12 * SECOND);
+	tap_is_str(game.log, "open start info", "one");
+	l.start_after_ns = 2 * SECOND;
+	tap_ok(flow_table_retime(game.table, &l), "start_after changes");
+	game_end();
+	game_start(&l);
+	play(">S100 <SA500,101 >A101,501 ~1 >R101", IPPROTO_TCP, &ok);
+	tap_is_str(
+		game.log, "open end:RSTO:reset:ShAR:0/0:3/1", "one that ends before is told once");
+	tap_ok(!game.last.started, "and known not to have been told");
+	game_end();
+	l.start_after_ns = 0;
+
 	l.first_info_ns = 0;
 	game_start(&l);
 	play(">S100 <SA500,101 ~59 ~2", IPPROTO_TCP, &ok);

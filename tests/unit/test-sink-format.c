@@ -121,6 +121,12 @@ static void test_ecs_details(void)
 		"ECS: the pid inside");
 	tap_ok(strstr(buf, "],\"working_directory\":\"/srv/annie\",\"start\":") != NULL,
 		"ECS: working directory");
+	tap_ok(strstr(buf, "\"type\":[\"connection\",\"end\"]") != NULL, "ECS: an end");
+	r.flags |= RECORD_FLAG_UNANNOUNCED;
+	line(&format_ecs);
+	tap_ok(strstr(buf, "\"type\":[\"connection\",\"start\",\"end\"]") != NULL,
+		"ECS: one that had no start record is both");
+	r.flags &= (uint16_t)~RECORD_FLAG_UNANNOUNCED;
 	tap_ok(strstr(buf,
 		       "\"real_user\":{\"id\":\"1001\"},\"session_leader\":{\"pid\":1000},"
 		       "\"tty\":{\"char_device\":{\"major\":136,\"minor\":3}},\"parent\":") != NULL,
