@@ -4,7 +4,7 @@
  *
  * Serving, it is a program of its own that touches none of the other three, only reads their
  * ledgers: 1. configuration, 2. open the folder of the file and the socket, 3. drop: own user, no
- * capability, 4. loop.
+ * capability, 4. sandbox, 5. loop.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/metrics-sandbox.h"
 #include "cli/metrics-text.h"
 #include "cli/plan.h"
 #include "cli/responder.h"
@@ -243,6 +244,12 @@ static int serve(struct server *s, const struct config *c)
 				c->metrics.textfile, strerror(-e));
 			r = COMMAND_EXIT_OS;
 		}
+	}
+	if (!r) {
+		struct sandbox sandbox;
+
+		metrics_sandbox(c, s->dir, s->file.dir_fd, &sandbox);
+		r = daemon_confine(&sandbox);
 	}
 	if (!r) {
 		log_start(s, c);
