@@ -8,6 +8,7 @@
 
 #include "config/log.h"
 #include "config/notify.h"
+#include "shm/journal.h"
 
 #define BATCH          2048u /* packets between two commits at most */
 #define FRAME_ROOM     2560u /* bytes of ring that one packet can need, padding included */
@@ -28,6 +29,7 @@ struct state {
 	struct loop *l;
 	struct ledger *ledger;
 	uint64_t published, full, bytes; /* of the batch that is not committed yet */
+	uint64_t matching, dropping;     /* likewise, as the kernel counts */
 	uint64_t matched[LOOP_SOURCES_MAX], dropped[LOOP_SOURCES_MAX]; /* already in the ledger */
 	bool leaving[LOOP_SOURCES_MAX];                                /* its namespace is gone */
 	bool untidy;                                                   /* time to look for such */
@@ -59,30 +61,43 @@ static void on_packet(void *arg, uint64_t t_ns, const struct packet_head *head, 
 	}
 }
 
-static void count_batch(struct state *s)
+static void fill_batch(struct state *s, struct journal_batch *b)
 {
-	ledger_add(s->ledger, LEDGER_capture_packets_delivered, s->published + s->full);
-	ledger_add(s->ledger, LEDGER_capture_packets_published, s->published);
-	ledger_add(s->ledger, LEDGER_capture_packets_ring_full, s->full);
-	ledger_add(s->ledger, LEDGER_capture_bytes_published, s->bytes);
+	journal_add(b, s->ledger, LEDGER_capture_packets_matched, s->matching);
+	journal_add(b, s->ledger, LEDGER_capture_packets_dropped, s->dropping);
+	journal_add(b, s->ledger, LEDGER_capture_packets_delivered, s->published + s->full);
+	journal_add(b, s->ledger, LEDGER_capture_packets_published, s->published);
+	journal_add(b, s->ledger, LEDGER_capture_packets_ring_full, s->full);
+	journal_add(b, s->ledger, LEDGER_capture_bytes_published, s->bytes);
 	s->lost_ring += s->full;
-	s->published = s->full = s->bytes = 0;
+	s->lost_kernel += s->dropping;
+	s->matching = s->dropping = s->published = s->full = s->bytes = 0;
 }
 
-/* Makes the batch visible, and counts it: for a reader of the ledgers in one step. */
+/* Makes the batch visible, and counts it: in one step for a reader of the ledgers, and for a kill.
+ */
 static void commit(struct state *s)
 {
-	int r;
+	struct journal_batch b = {.epoch = s->l->gift.epoch};
+	int r = ring_prepare(s->l->gift.ring, &b.head);
+	bool wake;
 
+	if (r < 0) {
+		s->error = r;
+		return;
+	}
+	fill_batch(s, &b);
 	ledger_begin(s->ledger);
-	r = ring_commit(s->l->gift.ring);
+	journal_prepare(s->ledger, &b);
+	wake = ring_publish(s->l->gift.ring);
+	journal_done(s->ledger);
+	journal_apply(s->ledger);
+	ledger_end(s->ledger);
+	r = wake ? ring_wake(s->l->gift.ring) : 0;
 	if (r < 0)
 		s->error = r;
-	else
-		count_batch(s);
-	if (r > 0)
+	else if (r > 0)
 		ledger_add(s->ledger, LEDGER_capture_wakeups, 1);
-	ledger_end(s->ledger);
 }
 
 /* Whether ten seconds have passed since this was true for the last time. */
@@ -129,52 +144,42 @@ static void count(struct state *s)
 
 	if (ring_producer_used(s->l->gift.ring, &used) == 0)
 		ledger_set(s->ledger, LEDGER_capture_ring_used, used);
-	ledger_begin(s->ledger);
 	for (size_t i = 0; i < s->l->n_sources; i++) {
 		uint64_t matched, dropped;
 
 		if (source_count(s->l->source[i], &matched, &dropped) < 0)
 			continue; /* the interface is gone: the last counts stand */
-		ledger_add(s->ledger, LEDGER_capture_packets_matched, matched - s->matched[i]);
-		ledger_add(s->ledger, LEDGER_capture_packets_dropped, dropped - s->dropped[i]);
+		s->matching += matched - s->matched[i];
 		lost += dropped - s->dropped[i];
 		s->matched[i] = matched;
 		s->dropped[i] = dropped;
 	}
-	ledger_end(s->ledger);
 	if (lost)
 		put_loss(s, RING_LOSS_KERNEL, lost, now);
-	s->lost_kernel += lost;
+	s->dropping += lost;
 	s->last_ns = now;
+	commit(s);
 }
 
 /*
- * A killed run leaves counts that do not balance: packets the kernel had for it, packets it had
- * not put into the ring. They are lost, and this says so.
+ * A killed run leaves counts that do not balance: packets the kernel had for it. They are lost, and
+ * this says so.
  */
 static void settle(struct state *s)
 {
 	uint64_t matched = ledger_get(s->ledger, LEDGER_capture_packets_matched);
 	uint64_t dropped = ledger_get(s->ledger, LEDGER_capture_packets_dropped);
 	uint64_t delivered = ledger_get(s->ledger, LEDGER_capture_packets_delivered);
-	uint64_t passed = ledger_get(s->ledger, LEDGER_capture_packets_published) +
-			  ledger_get(s->ledger, LEDGER_capture_packets_ring_full);
 
 	s->last_ns = daemon_realtime_ns();
-	if (delivered > passed) {
-		ledger_add(s->ledger, LEDGER_capture_packets_ring_full, delivered - passed);
-		put_loss(s, RING_LOSS_PACKET_RING, delivered - passed, s->last_ns);
-		s->lost_ring += delivered - passed;
-	}
 	if (matched > delivered + dropped) {
-		ledger_add(
-			s->ledger, LEDGER_capture_packets_dropped, matched - delivered - dropped);
-		put_loss(s, RING_LOSS_KERNEL, matched - delivered - dropped, s->last_ns);
-		s->lost_kernel += matched - delivered - dropped;
+		s->dropping = matched - delivered - dropped;
+		put_loss(s, RING_LOSS_KERNEL, s->dropping, s->last_ns);
 	} else {
 		/* Delivered after the last look at the kernel's counter, so they did match. */
-		ledger_set(s->ledger, LEDGER_capture_packets_matched, delivered + dropped);
+		s->matching = delivered + dropped - matched;
 	}
+	commit(s);
 }
 
 static void drop_source(struct state *s, size_t i)

@@ -18,6 +18,7 @@
 #include "config/privileges.h"
 #include "config/schema.h"
 #include "config/transfer.h"
+#include "shm/journal.h"
 #include "flowner-version.h"
 
 #define EXIT_USAGE 64 /* EX_USAGE of sysexits.h */
@@ -207,6 +208,8 @@ int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_op
 	if (r < 0)
 		log_warning("$NOTIFY_SOCKET cannot be reached: %s, ignoring", strerror(-r));
 	keeper_open(&d->keeper);
+	journal_recover(&d->ledger, keeper_head, &d->keeper);
+	keeper_tidy(&d->keeper);
 	return -1;
 }
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +145,24 @@ void keeper_open(struct keeper *k)
 				take(k, names, i, n);
 	}
 	free(text);
-	(void)next_ring(k); /* lets go of what is empty */
+}
+
+bool keeper_head(const void *arg, uint64_t epoch, uint64_t *ret_head)
+{
+	const struct keeper *k = arg;
+
+	for (size_t i = 0; i < k->n; i++) {
+		if (orphan_epoch(k->kept[i].ring) != epoch)
+			continue;
+		*ret_head = orphan_head(k->kept[i].ring);
+		return true;
+	}
+	return false;
+}
+
+void keeper_tidy(struct keeper *k)
+{
+	(void)next_ring(k);
 }
 
 void keeper_deinit(struct keeper *k)

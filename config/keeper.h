@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,10 @@ struct keeper {
  * children) and unsets the variables. Call before dropping privileges.
  */
 void keeper_open(struct keeper *k);
+/* For journal_recover(): how far the producer of the kept ring of @epoch came. @arg: the keeper. */
+bool keeper_head(const void *arg, uint64_t epoch, uint64_t *ret_head);
+/* Lets go of rings that are empty. */
+void keeper_tidy(struct keeper *k);
 void keeper_deinit(struct keeper *k);
 
 /* Asks the supervisor to hold our new ring. 1 asked; 0 no supervisor listens; -errno. */

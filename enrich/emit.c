@@ -7,6 +7,7 @@
 
 #include "enrich/hints.h"
 #include "enrich/owner-count.h"
+#include "shm/journal.h"
 
 static bool end_is_local(
 	const struct emit *e, const struct owner *o, uint8_t netns, const uint8_t addr[16])
@@ -152,34 +153,65 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	hints_to_record(live, r);
 }
 
-static void count_batch(struct emit *e)
-{
-	struct ledger *l = e->ledger;
+/* What changes with the ring: the books of packets and records, and losses that were told. */
+static const enum ledger_enrich counted[] = {
+	LEDGER_enrich_packets_read,
+	LEDGER_enrich_packets_logged,
+	LEDGER_enrich_packets_duplicate,
+	LEDGER_enrich_packets_late,
+	LEDGER_enrich_packets_fragment,
+	LEDGER_enrich_packets_other,
+	LEDGER_enrich_packets_malformed,
+	LEDGER_enrich_packets_lost,
+	LEDGER_enrich_packets_filtered,
+	LEDGER_enrich_packets_orphaned,
+	LEDGER_enrich_records_published,
+	LEDGER_enrich_records_lost,
+	LEDGER_enrich_records_filtered,
+	LEDGER_enrich_told_tap,
+	LEDGER_enrich_told_netlink,
+	LEDGER_enrich_told_flow_table,
+	LEDGER_enrich_told_process_cache,
+	LEDGER_enrich_told_name_cache,
+	LEDGER_enrich_told_aggregates,
+};
 
-	ledger_add(l, LEDGER_enrich_records_published, e->put_records);
-	ledger_add(l, LEDGER_enrich_packets_logged, e->put_packets);
-	ledger_add(l, LEDGER_enrich_records_lost, e->lost_records);
-	ledger_add(l, LEDGER_enrich_packets_lost, e->lost_packets);
-	ledger_add(l, LEDGER_enrich_records_filtered, e->filtered_records);
-	ledger_add(l, LEDGER_enrich_packets_filtered, e->filtered_packets);
+#define COUNTED (sizeof(counted) / sizeof(counted[0]))
+
+_Static_assert(COUNTED + 1 <= LEDGER_JOURNAL_VALUES, "they and packets_open fit");
+
+static void fill_batch(struct emit *e, struct journal_batch *b)
+{
+	for (size_t i = 0; i < COUNTED; i++) {
+		uint64_t *add = &e->add[counted[i]];
+
+		if (!*add)
+			continue;
+		journal_add(b, e->ledger, counted[i], *add);
+		*add = 0;
+	}
 	if (e->open)
-		ledger_set(l, LEDGER_enrich_packets_open, e->open(e->open_arg));
-	e->put_records = e->put_packets = 0;
-	e->lost_records = e->lost_packets = 0;
-	e->filtered_records = e->filtered_packets = 0;
+		journal_set(b, e->ledger, LEDGER_enrich_packets_open, e->open(e->open_arg));
 }
 
 int emit_commit(struct emit *e)
 {
-	int r;
+	struct journal_batch b = {.epoch = e->epoch, .from = e->from};
+	int r = ring_prepare(e->ring, &b.head);
+	bool wake;
 
+	if (r < 0)
+		return r;
+	fill_batch(e, &b);
 	ledger_begin(e->ledger);
-	r = ring_commit(e->ring);
+	journal_prepare(e->ledger, &b);
+	wake = ring_publish(e->ring);
+	journal_done(e->ledger);
+	journal_apply(e->ledger);
+	ledger_end(e->ledger);
+	r = wake ? ring_wake(e->ring) : 0;
 	if (r > 0)
 		ledger_add(e->ledger, LEDGER_enrich_wakeups, 1);
-	if (r >= 0)
-		count_batch(e);
-	ledger_end(e->ledger);
 	return r < 0 ? r : 0;
 }
 
@@ -224,11 +256,11 @@ int emit_put(void *arg, struct record *r, uint64_t t_ns)
 	result = ring_put(
 		e->ring, RING_FRAME_RECORD, 0, t_ns, r->delta_packets, r, record_size(r), NULL, 0);
 	if (result == 0) {
-		e->put_records++;
-		e->put_packets += r->delta_packets;
+		emit_count(e, LEDGER_enrich_records_published, 1);
+		emit_count(e, LEDGER_enrich_packets_logged, r->delta_packets);
 	} else if (result == RING_E_FULL) {
-		e->lost_records++;
-		e->lost_packets += r->delta_packets;
+		emit_count(e, LEDGER_enrich_records_lost, 1);
+		emit_count(e, LEDGER_enrich_packets_lost, r->delta_packets);
 		result = 0;
 	}
 	return result;
@@ -247,8 +279,8 @@ int emit_flow(struct emit *e, const struct flow *view, const struct flow *live,
 		e->batch_last_ns = t_ns;
 	if (e->only_tree && !owner_in_tree(&live->owner[FLOW_ORIG]) &&
 		!owner_in_tree(&live->owner[FLOW_RESP])) {
-		e->filtered_records++;
-		e->filtered_packets += delta;
+		emit_count(e, LEDGER_enrich_records_filtered, 1);
+		emit_count(e, LEDGER_enrich_packets_filtered, delta);
 		return 0;
 	}
 

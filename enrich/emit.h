@@ -35,11 +35,9 @@ struct emit {
 	struct aggregate *aggregate; /* borrowed; NULL = every end is a record */
 	uint64_t (*open)(void *arg); /* packets of open flows just now; NULL = nobody counts them */
 	void *open_arg;
-	/* Since the last commit: put into the ring, lost to it, outside the tree. */
-	uint64_t put_records, put_packets;
-	uint64_t lost_records, lost_packets;
-	uint64_t filtered_records, filtered_packets;
-	struct record record; /* scratch */
+	struct ledger_place from; /* of capture's ring: what is read up to here is in the books */
+	uint64_t add[LEDGER_ENRICH_N]; /* since the last commit: emit_count() */
+	struct record record;          /* scratch */
 };
 
 /*
@@ -71,9 +69,15 @@ int emit_put(void *arg, struct record *r, uint64_t t_ns);
 /* Passes a counted loss on, in-band. */
 int emit_loss(struct emit *e, const struct ring_loss *loss, uint64_t t_ns);
 
+/* Adds to a counter with the next commit; only counters that emit.c's table of them names. */
+static inline void emit_count(struct emit *e, enum ledger_enrich counter, uint64_t n)
+{
+	e->add[counter] += n;
+}
+
 /*
- * Publishes what was put and counts it as published: in this order, so that the ledger never claims
- * a record that a crash took back. For a reader of the ledger packets go from open flows to where
- * they belong in one step.
+ * Publishes what was put, counts it and writes down where capture's ring goes on, all or nothing
+ * over SIGKILL (shm/journal.h). For a reader of the ledger packets go from open flows to where they
+ * belong in one step, too.
  */
 int emit_commit(struct emit *e);

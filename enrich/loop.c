@@ -107,8 +107,10 @@ static int take_message(struct loop *l)
 		if (l->ring)
 			return -EPROTO;
 		r = ring_consumer_new(m->fds, &l->ring);
-		if (r == 0)
+		if (r == 0) {
 			m->n_fds = 0;
+			pipeline_attach(l->s->pipeline, l->ring);
+		}
 		if (l->s->owners)
 			owners_netns_begin(l->s->owners);
 		return r;
@@ -268,7 +270,7 @@ static int read_batch(struct loop *l)
 	if (r < 0)
 		return r;
 	/* Released only now: what this batch led to is already published to sink. */
-	ring_release(l->ring);
+	pipeline_release(l->s->pipeline, l->ring);
 	return n == LOOP_BATCH;
 }
 

@@ -14,6 +14,7 @@
 #include "enrich/quote.h"
 #include "enrich/watch.h"
 #include "shm/cleanup.h"
+#include "shm/journal.h"
 #include "shm/packet.h"
 
 #define PIPELINE_WAITING_MAX 256   /* events, packets that wait for owners; more settles at once */
@@ -173,7 +174,7 @@ static void on_flow_free(void *arg, struct flow *f)
 
 /*
  * Packets that a killed run had read but not accounted for were in open flows: they are lost, and
- * this says so. (Those of its last batch are read again, and then counted twice as read.)
+ * this says so with the first commit. (Those of a batch it did not commit are read again.)
  */
 static void settle_ledger(struct pipeline *p)
 {
@@ -195,13 +196,10 @@ static void settle_ledger(struct pipeline *p)
 		spent += ledger_get(p->ledger, accounts[i]);
 	loss.count = loss.packets = read > spent ? read - spent : 0;
 	loss.last_ns = loss.first_ns;
-	ledger_begin(p->ledger);
-	ledger_set(p->ledger, LEDGER_enrich_packets_open, 0);
-	ledger_add(p->ledger, LEDGER_enrich_packets_orphaned, loss.count);
-	ledger_end(p->ledger);
 	if (!loss.count)
 		return;
 	note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
+	emit_count(&p->emit, LEDGER_enrich_packets_orphaned, loss.count);
 }
 
 /* What the aggregate holds is in no record yet. */
@@ -268,6 +266,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 		.ledger = ledger,
 		.owners = owners,
 		.epoch = epoch,
+		.from = journal_from(ledger),
 		.all_packets = limits.all_packets,
 		.open = open_packets,
 		.open_arg = p,
@@ -320,6 +319,23 @@ void pipeline_free(struct pipeline *p)
 	free(p->packets);
 	aggregate_free(p->aggregate);
 	free(p);
+}
+
+void pipeline_attach(struct pipeline *p, struct ring_consumer *ring)
+{
+	struct ledger_place *from = &p->emit.from;
+
+	/* Epochs are numbers: the tail says that it is the same ring, and not its namesake. */
+	if (from->epoch == ring_consumer_epoch(ring) && from->tail == ring_consumer_pos(ring))
+		ring_skip_to(ring, from->pos);
+	from->epoch = ring_consumer_epoch(ring);
+	from->tail = from->pos = ring_consumer_pos(ring);
+}
+
+void pipeline_release(struct pipeline *p, struct ring_consumer *ring)
+{
+	ring_release(ring);
+	p->emit.from.tail = p->emit.from.pos = ring_consumer_pos(ring);
 }
 
 void pipeline_only_tree(struct pipeline *p)
@@ -376,10 +392,10 @@ static void on_packet(
 	enum decode_result result;
 	struct decoded d, quoted;
 
-	ledger_add(p->ledger, LEDGER_enrich_packets_read, 1);
+	emit_count(&p->emit, LEDGER_enrich_packets_read, 1);
 	result = decode_packet(head->dlt, bytes, head->caplen, head->len, &d);
 	if (result != DECODE_OK) {
-		ledger_add(p->ledger, counter_of(result), 1);
+		emit_count(&p->emit, counter_of(result), 1);
 		return;
 	}
 	d.netns = (uint8_t)head->netns;
@@ -390,13 +406,13 @@ static void on_packet(
 			pass_packet(p, head, bytes, t_ns);
 		break;
 	case FLOW_PACKET_DUPLICATE:
-		ledger_add(p->ledger, LEDGER_enrich_packets_duplicate, 1);
+		emit_count(&p->emit, LEDGER_enrich_packets_duplicate, 1);
 		break;
 	case FLOW_PACKET_LATE:
-		ledger_add(p->ledger, LEDGER_enrich_packets_late, 1);
+		emit_count(&p->emit, LEDGER_enrich_packets_late, 1);
 		break;
 	case FLOW_PACKET_OTHER:
-		ledger_add(p->ledger, LEDGER_enrich_packets_other, 1);
+		emit_count(&p->emit, LEDGER_enrich_packets_other, 1);
 		break;
 	}
 	if (quote_refused(&d, bytes, &quoted))
@@ -429,6 +445,8 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 		if (head.caplen != frame->len - sizeof(head) || head.caplen > head.len ||
 			head.netns > PACKET_NETNS_MAX)
 			return PIPELINE_E_BAD_FRAME;
+		/* Records of it may be published before all are there: then it has been read. */
+		p->emit.from.pos = frame->pos;
 		advance(p, frame->t_ns);
 		on_packet(p, &head, (const uint8_t *)body + sizeof(head), frame->t_ns);
 		break;
@@ -438,11 +456,14 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 		memcpy(&loss, body, sizeof(loss));
 		flow_table_loss(p->flows);
 		note_error(p, emit_loss(&p->emit, &loss, frame->t_ns));
+		p->emit.from.pos = frame->pos; /* only now: it is told once it is put */
 		break;
 	case RING_FRAME_TIME:
+		p->emit.from.pos = frame->pos;
 		advance(p, frame->t_ns);
 		break;
 	case RING_FRAME_END:
+		p->emit.from.pos = frame->pos;
 		break;
 	case RING_FRAME_RECORD:
 		return PIPELINE_E_BAD_FRAME;
@@ -529,7 +550,6 @@ static const struct own_loss {
 
 int pipeline_losses(struct pipeline *p, uint64_t now_ns)
 {
-	uint64_t total[OWN_LOSSES] = {0};
 	bool any = false;
 
 	for (size_t i = 0; i < OWN_LOSSES; i++) {
@@ -537,22 +557,22 @@ int pipeline_losses(struct pipeline *p, uint64_t now_ns)
 		struct ring_loss loss = {.stage = o->stage,
 			.first_ns = p->losses_ns ? p->losses_ns : now_ns,
 			.last_ns = now_ns};
+		uint64_t total = 0;
 
 		for (size_t c = 0; c < 3; c++)
 			if (o->counter[c] != LEDGER_ENRICH_N)
-				total[i] += ledger_get(p->ledger, o->counter[c]);
-		loss.count = total[i] - ledger_get(p->ledger, o->told);
+				total += ledger_get(p->ledger, o->counter[c]);
+		/* With a commit on the way some may be told, but not marked so yet. */
+		loss.count = total - ledger_get(p->ledger, o->told) - p->emit.add[o->told];
 		if (!loss.count)
 			continue;
 		note_error(p, emit_loss(&p->emit, &loss, now_ns));
+		emit_count(&p->emit, o->told, loss.count);
 		any = true;
 	}
 	p->losses_ns = now_ns;
-	if (!any)
-		return p->error;
-	note_error(p, emit_commit(&p->emit));
-	for (size_t i = 0; i < OWN_LOSSES; i++)
-		ledger_set(p->ledger, own_losses[i].told, total[i]);
+	if (any)
+		note_error(p, emit_commit(&p->emit));
 	return p->error;
 }
 

@@ -36,6 +36,14 @@ void pipeline_free(struct pipeline *p);
  */
 int pipeline_reconfigure(struct pipeline *p, const struct config *config);
 
+/*
+ * Frames come from @ring from now on. What a killed run had read of it, and published what that led
+ * to, is skipped.
+ */
+void pipeline_attach(struct pipeline *p, struct ring_consumer *ring);
+/* Releases what was fed and committed. */
+void pipeline_release(struct pipeline *p, struct ring_consumer *ring);
+
 /* Only records of the command's process tree are wanted. */
 void pipeline_only_tree(struct pipeline *p);
 

@@ -64,10 +64,31 @@ struct ledger_counter {
 #define LEDGER_VERSION 2
 #define LEDGER_MAX     128 /* counters, any program */
 
+#define LEDGER_JOURNAL_VALUES 24u
+
 /* Whose the counters of an output are; terminated, cut; "" = there is none. */
 struct ledger_output {
 	char format[16];
 	char path[112]; /* the end of a longer one */
+};
+
+/* How far the ring of another program is read: its epoch, what was released, what was used. */
+struct ledger_place {
+	uint64_t epoch, tail, pos;
+};
+
+/* A batch on its way: shm/journal.h. */
+struct ledger_slot {
+	uint64_t epoch, head;
+	struct ledger_place from;
+	uint64_t n;
+	uint64_t value[LEDGER_JOURNAL_VALUES];
+	uint8_t counter[LEDGER_JOURNAL_VALUES];
+};
+
+struct ledger_journal {
+	uint64_t state;
+	struct ledger_slot slot[2];
 };
 
 /* The file, one page. */
@@ -81,6 +102,7 @@ struct ledger_file {
 	uint64_t value[LEDGER_MAX];
 	uint64_t turn; /* odd while several counters change as one: ledger_begin() */
 	struct ledger_output output[LEDGER_OUTPUTS]; /* sink */
+	struct ledger_journal journal;               /* capture, enrich */
 };
 
 struct ledger {

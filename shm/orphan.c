@@ -80,8 +80,7 @@ void orphan_free(struct orphan *o)
 uint64_t orphan_waiting(const struct orphan *o)
 {
 	/* The producer is dead and what it published is old; the tail is only compared. */
-	uint64_t head = __atomic_load_n(&o->a->head, __ATOMIC_RELAXED);
-	uint64_t waiting = head - orphan_tail(o);
+	uint64_t waiting = orphan_head(o) - orphan_tail(o);
 
 	return waiting > o->size ? 0 : waiting;
 }
@@ -89,6 +88,11 @@ uint64_t orphan_waiting(const struct orphan *o)
 uint64_t orphan_tail(const struct orphan *o)
 {
 	return __atomic_load_n(&o->b->tail, __ATOMIC_RELAXED);
+}
+
+uint64_t orphan_head(const struct orphan *o)
+{
+	return __atomic_load_n(&o->a->head, __ATOMIC_RELAXED);
 }
 
 uint64_t orphan_epoch(const struct orphan *o)

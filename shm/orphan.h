@@ -22,6 +22,8 @@ void orphan_free(struct orphan *o);
 uint64_t orphan_waiting(const struct orphan *o);
 /* The consumer's index: it moves while somebody reads. */
 uint64_t orphan_tail(const struct orphan *o);
+/* How far its producer came with publishing. */
+uint64_t orphan_head(const struct orphan *o);
 uint64_t orphan_epoch(const struct orphan *o);
 uint64_t orphan_size(const struct orphan *o);
 /* Borrowed. */

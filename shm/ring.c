@@ -211,25 +211,45 @@ int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_
 	return r < 0 ? r : 0;
 }
 
-int ring_commit(struct ring_producer *p)
+int ring_prepare(struct ring_producer *p, uint64_t *ret_head)
 {
-	uint64_t old = p->published, need = pending_size(p), wake_at;
-	int r;
+	uint64_t need = pending_size(p);
+	int r = producer_room(p, need);
 
-	r = producer_room(p, need);
 	if (r < 0)
 		return r;
 	if (r == 0 && need)
 		pending_write(p);
+	*ret_head = p->pos;
+	return 0;
+}
+
+bool ring_publish(struct ring_producer *p)
+{
+	uint64_t old = p->published, wake_at;
+
 	if (p->pos == old)
-		return 0;
+		return false;
 	p->published = p->pos;
 	__atomic_store_n(&p->a->head, p->pos, ORDER_A);              /* A, partners B and G */
 	wake_at = __atomic_load_n(&p->b->wake_at, __ATOMIC_SEQ_CST); /* F, partner E */
 	/* old < wake_at <= head; RING_WAKE_NEVER, 0 and nonsense are outside. */
-	if (wake_at - old - 1 >= p->pos - old)
-		return 0;
+	return wake_at - old - 1 < p->pos - old;
+}
+
+int ring_wake(struct ring_producer *p)
+{
 	return doorbell_ring(p->ring_fd);
+}
+
+int ring_commit(struct ring_producer *p)
+{
+	uint64_t head;
+	int r = ring_prepare(p, &head);
+
+	if (r < 0)
+		return r;
+	return ring_publish(p) ? ring_wake(p) : 0;
 }
 
 int ring_producer_used(struct ring_producer *p, uint64_t *ret_used)
@@ -342,6 +362,14 @@ int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret)
 	c->cursor += ring_frame_size(len);
 	ret->pos = c->cursor;
 	return 0;
+}
+
+void ring_skip_to(struct ring_consumer *c, uint64_t pos)
+{
+	if (c->broken || !index_possible(pos, c->cursor, c->head - c->cursor))
+		return;
+	c->cursor = pos;
+	ring_release(c);
 }
 
 void ring_release_to(struct ring_consumer *c, uint64_t pos)

@@ -128,6 +128,14 @@ int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_
  */
 int ring_commit(struct ring_producer *p);
 
+/*
+ * ring_commit() in three steps, for whoever has something to do with them. Prepare: what will be
+ * the head. Publish: one store; true = the consumer wants to be woken. Wake: 1 if it was.
+ */
+int ring_prepare(struct ring_producer *p, uint64_t *ret_head);
+bool ring_publish(struct ring_producer *p);
+int ring_wake(struct ring_producer *p);
+
 /* Bytes the consumer has not released yet, as the producer sees it; -EPROTO as above. */
 int ring_producer_used(struct ring_producer *p, uint64_t *ret_used);
 /* Units of loss, all stages, not yet put in-band (0 = the stream is complete up to here). */
@@ -153,6 +161,12 @@ int ring_consumer_wake_fd(const struct ring_consumer *c);
  * of a packet or record is the peer's word: the caller checks the copy.
  */
 int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret);
+
+/*
+ * Just after attaching: a predecessor has used everything up to @pos, and died before it could
+ * release that. An index that is impossible changes nothing.
+ */
+void ring_skip_to(struct ring_consumer *c, uint64_t pos);
 
 /* Gives everything up to the cursor, or up to @pos (from struct ring_frame), back to the producer.
  */
