@@ -2,10 +2,9 @@
 /*
  * Counts system calls of running processes without slowing them as ptrace would.
  *
- *	count-calls SECONDS PID...	prints each process's number, one a line
+ *	count-calls SECONDS TID...	prints each thread's number, one a line
  *
- * By a perf counter on raw_syscalls:sys_enter; only the threads that run when it starts are
- *counted.
+ * By a perf counter on raw_syscalls:sys_enter. A process's pid is its first thread.
  */
 #include <linux/perf_event.h>
 #include <stdint.h>
@@ -18,7 +17,7 @@
 #include "capture/tracefs.h"
 #include "shm/cleanup.h"
 
-#define PIDS_MAX 16
+#define TIDS_MAX 64
 
 static uint64_t event_id(void)
 {
@@ -40,12 +39,12 @@ int main(int argc, char **argv)
 		.config = event_id(),
 		.disabled = 1,
 	};
-	int fd[PIDS_MAX], n = argc - 2;
+	int fd[TIDS_MAX], n = argc - 2;
 	uint64_t count;
 
-	if (n < 1 || n > PIDS_MAX || !a.config) {
+	if (n < 1 || n > TIDS_MAX || !a.config) {
 		fprintf(stderr,
-			"count-calls: SECONDS PID..., and a kernel with raw_syscalls events\n");
+			"count-calls: SECONDS TID..., and a kernel with raw_syscalls events\n");
 		return 64;
 	}
 	for (int i = 0; i < n; i++) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network load for benchmarks: both ends on loopback, client on the first CPU, server on the last.
+ * Network load for benchmarks: both ends on this host, client on the first CPU, server on the last.
  *
+ *	load [-n NETNS ADDRESS] VERB ...	the server in the namespace /run/netns/NETNS, at
+ *ADDRESS
  *	load tcp RATE SECONDS PORT [MS]	TCP connections over 127.0.0.1 to .4 and PORT to PORT + 7
  *	load tcp6 RATE SECONDS PORT [MS]	the same over ::1
  *	load udp 0 SECONDS PORT [MS]	datagrams that one unconnected socket answers at its maximum
@@ -16,6 +18,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
@@ -60,6 +63,9 @@ struct meter {
 };
 
 static char payload[PAYLOAD];
+/* Where the server is, if not on this namespace's loopback. */
+static const char *server_netns;
+static in_addr_t server_address;
 
 static void die(const char *what)
 {
@@ -106,8 +112,43 @@ static socklen_t set_address(union address *a, int family, unsigned host, unsign
 	}
 	a->v4.sin_family = AF_INET;
 	a->v4.sin_port = htons((uint16_t)port);
-	a->v4.sin_addr.s_addr = host ? htonl(INADDR_LOOPBACK - 1 + host) : htonl(INADDR_ANY);
+	if (!host)
+		a->v4.sin_addr.s_addr = htonl(INADDR_ANY);
+	else
+		a->v4.sin_addr.s_addr =
+			server_netns ? server_address : htonl(INADDR_LOOPBACK - 1 + host);
 	return sizeof(a->v4);
+}
+
+static void enter(const char *netns)
+{
+	int fd = open(netns, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		die(netns);
+	close(fd);
+}
+
+/* What is opened and forked in between belongs to the server's namespace. */
+static int enter_server(void)
+{
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	char path[256];
+
+	if (own < 0)
+		die("/proc/self/ns/net");
+	if (!server_netns)
+		return own;
+	snprintf(path, sizeof(path), "/run/netns/%s", server_netns);
+	enter(path);
+	return own;
+}
+
+static void leave_server(int own)
+{
+	if (setns(own, CLONE_NEWNET) < 0)
+		die("setns");
+	close(own);
 }
 
 static int open_server(int type, int family, unsigned port)
@@ -354,6 +395,7 @@ static void tcp(struct meter *m, int family, uint64_t rate, uint64_t seconds, un
 {
 	struct listeners l = {.family = family};
 	struct client c = {.family = family, .port = port, .epoll = epoll_create1(0), .meter = m};
+	int own = enter_server();
 	pid_t server;
 
 	for (unsigned i = 0; i < PORTS; i++) {
@@ -362,6 +404,7 @@ static void tcp(struct meter *m, int family, uint64_t rate, uint64_t seconds, un
 			die("listen");
 	}
 	server = start_server(serve_tcp, &l);
+	leave_server(own);
 	for (unsigned i = 0; i < PORTS; i++)
 		close(l.fd[i]);
 	pin(false);
@@ -423,13 +466,15 @@ static void udp(struct meter *m, uint64_t seconds, unsigned port)
 {
 	struct udp_server *s =
 		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int fd[SENDERS];
+	int fd[SENDERS], own = enter_server();
 	union address a;
 	pid_t pid;
 
 	if (s == MAP_FAILED)
 		die("mmap");
 	s->fd = open_server(SOCK_DGRAM, AF_INET, port);
+	pid = start_server(serve_udp, s);
+	leave_server(own);
 	for (unsigned i = 0; i < SENDERS; i++) {
 		socklen_t len = set_address(&a, AF_INET, 1 + i % ADDRESSES, port);
 
@@ -437,7 +482,6 @@ static void udp(struct meter *m, uint64_t seconds, unsigned port)
 		if (fd[i] < 0 || connect(fd[i], &a.any, len) < 0)
 			die("client");
 	}
-	pid = start_server(serve_udp, s);
 	pin(false);
 	meter_begin(m, pid);
 	flood(m, s, fd, clock_ns(CLOCK_MONOTONIC) + seconds * 1000000000);
@@ -447,9 +491,18 @@ static void udp(struct meter *m, uint64_t seconds, unsigned port)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc == 5 || argc == 6 ? argv[1] : "";
 	unsigned long n[4] = {0};
 	struct meter m = {0};
+	const char *what;
+
+	if (argc > 3 && !strcmp(argv[1], "-n")) {
+		server_netns = argv[2];
+		if (inet_pton(AF_INET, argv[3], &server_address) != 1)
+			die(argv[3]);
+		argv += 3;
+		argc -= 3;
+	}
+	what = argc == 5 || argc == 6 ? argv[1] : "";
 
 	for (int i = 2; i < argc && i < 6; i++)
 		n[i - 2] = strtoul(argv[i], NULL, 10);
