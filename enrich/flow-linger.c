@@ -5,13 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define USED_AT_FIRST 1024u
+
 int flow_linger_init(struct flow_linger *l, uint64_t n)
 {
 	uint32_t size = 16;
 
 	while (size < n && size < UINT32_C(1) << 30)
 		size *= 2;
-	*l = (struct flow_linger){.mask = size - 1};
+	*l = (struct flow_linger){
+		.mask = (size < USED_AT_FIRST ? size : USED_AT_FIRST) - 1,
+		.mask_max = size - 1,
+	};
+	/* calloc() takes a block of this size as untouched zero pages. */
 	l->entry = calloc(size, sizeof(*l->entry));
 	if (!l->entry)
 		return -ENOMEM;
@@ -50,10 +56,29 @@ void flow_linger_expire(struct flow_linger *l, uint64_t now_ns)
 	}
 }
 
+/* Twice the part in use of a full ring: those before the head come to stand behind the others. */
+static void widen(struct flow_linger *l)
+{
+	uint32_t size = l->mask + 1, head = l->head & l->mask;
+
+	for (uint32_t i = 0; i < head; i++) {
+		l->entry[size + i] = l->entry[i];
+		if (l->entry[i].gone)
+			continue;
+		flow_slots_remove(&l->slots, l->entry[i].hash, i);
+		flow_slots_add(&l->slots, l->entry[i].hash, size + i);
+	}
+	l->mask = 2 * size - 1;
+	l->head = head;
+	l->tail = head + size;
+}
+
 void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e)
 {
 	struct flow_linger_entry *place;
 
+	if (l->tail - l->head > l->mask && l->mask < l->mask_max)
+		widen(l);
 	if (l->tail - l->head > l->mask) {
 		l->evicted += !l->entry[l->head & l->mask].gone;
 		drop_oldest(l);

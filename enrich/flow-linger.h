@@ -25,7 +25,8 @@ struct flow_linger_entry {
 struct flow_linger {
 	struct flow_slots slots;
 	struct flow_linger_entry *entry; /* a ring: head..tail, indices masked */
-	uint32_t mask;
+	uint32_t mask;     /* of the part in use: a ring goes through all it has, needed or not */
+	uint32_t mask_max; /* of all there is */
 	uint32_t head, tail;
 	uint64_t evicted;
 };

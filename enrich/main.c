@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #include "shm/cleanup.h"
 
 #define EXIT_USAGE_ERROR 64
+#define LARGE_BLOCK      (128 << 10) /* bytes, given back to the system as soon as it is free */
 
 struct arguments {
 	uint32_t tree;
@@ -203,6 +205,8 @@ int main(int argc, char **argv)
 	struct arguments a = {0};
 	int r;
 
+	/* The default grows with each large block freed, and what the sweep took would stay. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	r = daemon_start(&d, argc, argv, options, own_option, &a);
 	if (r >= 0)
 		goto out;

@@ -25,7 +25,7 @@ struct table {
 	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
 	bool forgot;    /* an entry went before its turn */
 	uint64_t evicted;
-	uint64_t losses; /* of events, the same in all tables */
+	uint32_t losses; /* of events, the same in all tables */
 	struct entry *entries;
 	uint32_t *bucket;
 };
