@@ -80,7 +80,7 @@ static bool ancestors_possible(const struct record *r, struct record_str s)
 	return pos == s.len && n <= RECORD_ANCESTORS_MAX;
 }
 
-static int process_check(const struct record *r, const struct record_process *p)
+int record_check_process(const struct record *r, const struct record_process *p)
 {
 	const uint8_t known = RECORD_PROCESS_ARGS_CUT | RECORD_PROCESS_EXE_DELETED |
 			      RECORD_PROCESS_IN_TREE | RECORD_PROCESS_IDS_UNCONFIRMED;
@@ -113,11 +113,10 @@ static bool values_possible(const struct record *r)
 	return (r->family == 4 || r->family == 6) && r->start_ns <= r->end_ns;
 }
 
-int record_check(const struct record *r, size_t len)
+int record_check_flow(const struct record *r, size_t len)
 {
 	const struct record_str strings[] = {r->ifname, r->netns, r->name, r->server_name, r->alpn,
 		r->dns_query, r->dns_answers, r->packet};
-	int e;
 
 	if (len < offsetof(struct record, strings) || r->strings_len > RECORD_STRINGS_MAX ||
 		len != record_size(r))
@@ -131,8 +130,16 @@ int record_check(const struct record *r, size_t len)
 			return RECORD_E_STRING;
 	if (r->event == RECORD_PACKET && r->packet.len > r->packet_len)
 		return RECORD_E_VALUE;
-	e = process_check(r, &r->orig);
-	return e ? e : process_check(r, &r->resp);
+	return 0;
+}
+
+int record_check(const struct record *r, size_t len)
+{
+	int e = record_check_flow(r, len);
+
+	if (e == 0)
+		e = record_check_process(r, &r->orig);
+	return e ? e : record_check_process(r, &r->resp);
 }
 
 /* Names ------------------------------------------------------------------------------------- */

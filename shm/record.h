@@ -317,6 +317,13 @@ enum {
  * <= end_ns.
  */
 int record_check(const struct record *r, size_t len);
+/*
+ * The same in parts, for who knows that a process is one it has checked before: all but the
+ * processes, then each of them. What is checked of a process does not depend on where its strings
+ * lie in the area.
+ */
+int record_check_flow(const struct record *r, size_t len);
+int record_check_process(const struct record *r, const struct record_process *p);
 
 /* Stable lower-case names, as they appear in output; "" never, NULL never for values in range. */
 const char *record_event_name(enum record_event e);

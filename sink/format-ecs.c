@@ -18,11 +18,17 @@ static void ecs_prepare(const struct format_context *ctx)
 	json_plan_compile(&plan, &style, ctx);
 }
 
-static size_t ecs_record(const struct record *r, const struct format_context *ctx, char *buf)
+static size_t ecs_known(const struct record *r, const struct known_ends *ends,
+	const struct format_context *ctx, char *buf)
 {
 	if (r->event == RECORD_PACKET)
 		return 0;
-	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
+	return (size_t)(json_plan_write(&plan, r, ends, ctx, buf) - buf);
+}
+
+static size_t ecs_record(const struct record *r, const struct format_context *ctx, char *buf)
+{
+	return ecs_known(r, &KNOWN_NOBODY, ctx, buf);
 }
 
 static bool ecs_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq)
@@ -36,5 +42,6 @@ const struct format format_ecs = {
 	.begins = "{",
 	.prepare = ecs_prepare,
 	.record = ecs_record,
+	.known = ecs_known,
 	.last = ecs_last,
 };

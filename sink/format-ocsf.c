@@ -18,12 +18,18 @@ static void ocsf_prepare(const struct format_context *ctx)
 	json_plan_compile(&plan, &style, ctx);
 }
 
-static size_t ocsf_record(const struct record *r, const struct format_context *ctx, char *buf)
+static size_t ocsf_known(const struct record *r, const struct known_ends *ends,
+	const struct format_context *ctx, char *buf)
 {
 	/* A loss is no network activity. */
 	if (r->event == RECORD_PACKET || r->event == RECORD_LOSS)
 		return 0;
-	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
+	return (size_t)(json_plan_write(&plan, r, ends, ctx, buf) - buf);
+}
+
+static size_t ocsf_record(const struct record *r, const struct format_context *ctx, char *buf)
+{
+	return ocsf_known(r, &KNOWN_NOBODY, ctx, buf);
 }
 
 static bool ocsf_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq)
@@ -37,5 +43,6 @@ const struct format format_ocsf = {
 	.begins = "{",
 	.prepare = ocsf_prepare,
 	.record = ocsf_record,
+	.known = ocsf_known,
 	.last = ocsf_last,
 };

@@ -34,7 +34,7 @@ static size_t sysmon_record(const struct record *r, const struct format_context 
 		return 0;
 	if (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP)
 		return 0; /* the event knows no others */
-	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
+	return (size_t)(json_plan_write(&plan, r, &KNOWN_NOBODY, ctx, buf) - buf);
 }
 
 static bool sysmon_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq)

@@ -17,11 +17,17 @@ static void zeek_json_prepare(const struct format_context *ctx)
 	json_plan_compile(&plan, &style, ctx);
 }
 
-static size_t zeek_json_record(const struct record *r, const struct format_context *ctx, char *buf)
+static size_t zeek_json_known(const struct record *r, const struct known_ends *ends,
+	const struct format_context *ctx, char *buf)
 {
 	if (r->event != RECORD_END && r->event != RECORD_SUMMARY)
 		return 0;
-	return (size_t)(json_plan_write(&plan, r, ctx, buf) - buf);
+	return (size_t)(json_plan_write(&plan, r, ends, ctx, buf) - buf);
+}
+
+static size_t zeek_json_record(const struct record *r, const struct format_context *ctx, char *buf)
+{
+	return zeek_json_known(r, &KNOWN_NOBODY, ctx, buf);
 }
 
 static bool zeek_json_last(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq)
@@ -35,5 +41,6 @@ const struct format format_zeek_json = {
 	.begins = "{",
 	.prepare = zeek_json_prepare,
 	.record = zeek_json_record,
+	.known = zeek_json_known,
 	.last = zeek_json_last,
 };

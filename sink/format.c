@@ -31,26 +31,11 @@ const struct format *format_find(const char *name, size_t len)
 	return NULL;
 }
 
-static size_t process_strings(const struct record_process *p)
-{
-	return (size_t)p->name.len + p->exe.len + p->args.len + p->cwd.len + p->cgroup.len +
-	       p->parent_name.len + p->ancestors.len + p->user.len + p->group.len + p->unit.len +
-	       p->user_unit.len + p->container.len + p->pod.len;
-}
-
 int format_check(const struct record *r, size_t len)
 {
-	int e = record_check(r, len);
+	struct known_ends ends;
 
-	if (e)
-		return e;
-	/* Strings may lie inside the area and still overlap: that would multiply the output. */
-	if (r->ifname.len + r->netns.len + r->name.len + r->server_name.len + r->alpn.len +
-			r->dns_query.len + r->dns_answers.len + r->packet.len +
-			process_strings(&r->orig) + process_strings(&r->resp) >
-		RECORD_STRINGS_MAX)
-		return RECORD_E_STRING;
-	return 0;
+	return known_check(NULL, r, len, &ends);
 }
 
 int format_loss(struct record *r, const struct ring_loss *loss, uint64_t epoch, uint64_t t_ns)

@@ -16,6 +16,7 @@
 
 #include "shm/record.h"
 #include "shm/ring.h"
+#include "sink/known.h"
 
 /* What all records of one run share. Strings are {0} if unknown; they are raw, not escaped. */
 struct format_context {
@@ -51,6 +52,12 @@ struct format {
 	 */
 	size_t (*record)(const struct record *r, const struct format_context *ctx, char *buf);
 	/*
+	 * The same, but what was written of the processes @ends is written again. One thread at a
+	 * time. NULL: this format keeps nothing.
+	 */
+	size_t (*known)(const struct record *r, const struct known_ends *ends,
+		const struct format_context *ctx, char *buf);
+	/*
 	 * What every new file begins with, and what one ends with that will not grow any more
 	 * (rotated, or the end of the run), at @t_ns. Both as record(); NULL: nothing.
 	 */
@@ -79,6 +86,14 @@ static inline size_t format_record(
 	const struct format *f, const struct record *r, const struct format_context *ctx, char *buf)
 {
 	return r->event == RECORD_PACKET && !f->packets ? 0 : f->record(r, ctx, buf);
+}
+
+/* The same with what known_check() told of its processes. */
+static inline size_t format_record_known(const struct format *f, const struct record *r,
+	const struct known_ends *ends, const struct format_context *ctx, char *buf)
+{
+	return f->known && r->event != RECORD_PACKET ? f->known(r, ends, ctx, buf)
+						     : format_record(f, r, ctx, buf);
 }
 
 /* NULL: no such format. */

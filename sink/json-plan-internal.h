@@ -53,6 +53,11 @@ enum json_run {
 	JSON_RUN_CALL,
 	JSON_RUN_GET,    /* anything, by field_get() */
 	JSON_RUN_ABSENT, /* the same; a fixed text stands for what is not there */
+	/* Marks: what is between the first and the last depends on a process alone, */
+	JSON_RUN_SECTION,
+	JSON_RUN_HOLE, /* but for the step between these. */
+	JSON_RUN_HOLE_END,
+	JSON_RUN_SECTION_END,
 };
 
 /*
@@ -62,6 +67,28 @@ enum json_run {
  */
 #define JSON_MISSING_EVENT 32u
 #define JSON_MISSING_HAVE  ((UINT64_C(1) << JSON_MISSING_EVENT) - 1)
+
+/* The texts of one of a record's processes. */
+struct json_parts {
+	const uint16_t *len; /* of each */
+	const char *text;    /* the next one; NULL: there are none */
+	uint8_t n;           /* so far */
+	bool keeping;        /* what is written is to be kept, */
+	struct {
+		const char *from;
+		size_t len;
+		char last; /* byte, when it was written */
+	} part[JSON_PLAN_PARTS];
+};
+
+/* json-plan-parts.c. The marks come into a plan that is compiled. */
+void json_plan_mark(struct json_plan *plan);
+/* @role: 0 the process, 1 the responder's. */
+void json_parts_begin(struct json_parts *parts, struct json_plan *plan, unsigned role,
+	const struct known_end *end);
+/* Keeps what was written, which is still there. */
+void json_parts_end(struct json_parts *parts, struct json_plan *plan, unsigned role,
+	const struct known_end *end);
 
 /* What stands between the colon and the value; "[{" for JSON_OP_OPEN_LIST. */
 const char *json_op_begin(enum json_op op);

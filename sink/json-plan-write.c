@@ -381,21 +381,64 @@ static void states(const struct field_source *source, uint64_t ret_state[FIELD_O
 			       (uint64_t)source->event << JSON_MISSING_EVENT;
 }
 
-char *json_plan_write(const struct json_plan *plan, const struct record *r,
+/* Copies the next text of a process. */
+static char *part(char *p, struct json_parts *parts)
+{
+	size_t len = *parts->len++;
+
+	p = text_bytes(p, parts->text, len);
+	parts->text += len;
+	return p;
+}
+
+/* All of a section: the number in its middle is written anew. */
+static char *section(char *p, const struct json_plan *plan, const struct json_step *s,
+	struct json_parts *parts, const struct field_source *source)
+{
+	const struct json_step *hole = &plan->step[s->text];
+
+	p = part(p, parts);
+	if (!s->text)
+		return p;
+	p = decimal_known(p, plan, hole, *(const uint64_t *)at_of(hole, source));
+	return part(p - 1, parts);
+}
+
+static void part_begins(struct json_parts *parts, const char *p)
+{
+	if (parts->n < JSON_PLAN_PARTS)
+		parts->part[parts->n].from = p;
+}
+
+static void part_ends(struct json_parts *parts, const char *p)
+{
+	if (parts->n == JSON_PLAN_PARTS)
+		return;
+	parts->part[parts->n].len = (size_t)(p - parts->part[parts->n].from);
+	parts->part[parts->n].last = p[-1];
+	parts->n++;
+}
+
+char *json_plan_write(struct json_plan *plan, const struct record *r, const struct known_ends *ends,
 	const struct format_context *ctx, char *p)
 {
 	const struct json_step *s = plan->step;
 	char *opened[JSON_PLAN_DEPTH] = {NULL}, **top = opened;
+	const struct known_end *process, *responder = &ends->resp;
+	struct json_parts parts[2];
 	struct field_source source;
 	uint64_t state[FIELD_OFS];
 
 	field_source_init(&source, r, ctx);
 	states(&source, state);
+	process = source.base[FIELD_OF_PROCESS] == &r->orig ? &ends->orig : &ends->resp;
+	json_parts_begin(&parts[0], plan, 0, process);
+	json_parts_begin(&parts[1], plan, 1, responder);
 	*p++ = '{';
 	for (;; s++) {
 		while (s->missing & state[s->of])
 			s = plan->step + s->next;
-		if (s->run > JSON_RUN_ABSENT)
+		if (s->run > JSON_RUN_SECTION_END)
 			__builtin_unreachable();
 		switch ((enum json_run)s->run) {
 		case JSON_RUN_OPEN:
@@ -444,6 +487,21 @@ char *json_plan_write(const struct json_plan *plan, const struct record *r,
 		case JSON_RUN_ABSENT:
 			p = value_or_absent(p, plan, s, &source);
 			continue;
+		case JSON_RUN_SECTION:
+			if (parts[s->op].text) {
+				p = section(p, plan, s, &parts[s->op], &source);
+				s = plan->step + s->next - 1;
+			} else {
+				part_begins(&parts[s->op], p);
+			}
+			continue;
+		case JSON_RUN_HOLE:
+		case JSON_RUN_SECTION_END:
+			part_ends(&parts[s->op], p);
+			continue;
+		case JSON_RUN_HOLE_END:
+			part_begins(&parts[s->op], p - 1);
+			continue;
 		case JSON_RUN_END:
 			break;
 		}
@@ -451,6 +509,8 @@ char *json_plan_write(const struct json_plan *plan, const struct record *r,
 	}
 	p[-1] = '}';
 	*p++ = '\n';
+	json_parts_end(&parts[0], plan, 0, process);
+	json_parts_end(&parts[1], plan, 1, responder);
 	return p;
 }
 

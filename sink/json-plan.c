@@ -380,6 +380,7 @@ void json_plan_compile(struct json_plan *plan, const struct json_plan_style *sty
 		if (f->in[style->column].path)
 			add_row(&c, f);
 	members(&c, "", 0, 0);
-	plan->step[plan->n].run = JSON_RUN_END;
-	plan->step[plan->n].missing = 0;
+	if (!style->absent)
+		json_plan_mark(plan);
+	plan->step[plan->n] = (struct json_step){.run = JSON_RUN_END};
 }

@@ -6,8 +6,10 @@
  * Values that a record does not have are left out, and objects without members with them (or, if
  * the format says so, a fixed text stands for them). The order of keys is that of the table.
  *
- * Threads: any, once compiled. Blocks: no. Logs: no. Never fails: the table is known at build time
- * and tests compile all of it.
+ * What a line says of a process is kept: it is copied into the next record of the same one.
+ *
+ * Threads: one at a time for each plan. Blocks: no. Logs: no. Never fails: the table is known at
+ * build time and tests compile all of it.
  */
 #pragma once
 
@@ -16,10 +18,12 @@
 #include <stdint.h>
 
 #include "sink/fields.h"
+#include "sink/known.h"
 
 #define JSON_PLAN_STEPS 384u
 #define JSON_PLAN_BYTES 16384u
 #define JSON_PLAN_WORDS 256u
+#define JSON_PLAN_PARTS 12u /* of the texts of a process */
 
 enum json_plan_time {
 	JSON_PLAN_RFC3339,      /* times "2026-01-01T00:00:00.000000000Z", durations in ns */
@@ -58,6 +62,13 @@ struct json_word {
 	uint16_t len;
 };
 
+/* The texts of a known process, one behind the other. */
+struct json_made {
+	uint64_t id; /* known_end's; 0: none */
+	uint64_t pos;
+	uint16_t len[JSON_PLAN_PARTS];
+};
+
 struct json_plan {
 	struct json_plan_style style;
 	struct json_step step[JSON_PLAN_STEPS + 1]; /* the last ends them */
@@ -67,6 +78,9 @@ struct json_plan {
 	uint16_t used;
 	/* Copied in pieces of 32 bytes: some must follow the last. */
 	char bytes[JSON_PLAN_BYTES + 32];
+	uint8_t parts[2]; /* how many there are, of the process and of the responder's */
+	struct json_made made[2][KNOWN_SLOTS];
+	struct known_bytes texts;
 };
 
 /* What is constant for the host of @ctx is written into the plan. */
@@ -80,6 +94,6 @@ void json_plan_compile(struct json_plan *plan, const struct json_plan_style *sty
 bool json_plan_last(const char *line, size_t len, const char *epoch, const char *seq,
 	uint64_t *ret_epoch, uint64_t *ret_seq);
 
-/* One object and a newline at @p; returns the place behind. */
-char *json_plan_write(const struct json_plan *plan, const struct record *r,
+/* One object and a newline at @p; returns the place behind. @ends: see struct format. */
+char *json_plan_write(struct json_plan *plan, const struct record *r, const struct known_ends *ends,
 	const struct format_context *ctx, char *p);

@@ -45,6 +45,7 @@ struct loop {
 	uint64_t peer_quiet_ns;
 	struct reload reload;
 
+	struct known *known;
 	struct losses_told told;
 	struct record loss;
 	_Alignas(8) char body[RING_BODY_MAX];

@@ -142,10 +142,11 @@ static void take_loss(struct loop *l, const struct ring_frame *f)
 static void take_record(struct loop *l, const struct ring_frame *f)
 {
 	const struct record *r = (const struct record *)l->body;
-	int e = format_check(r, f->len);
+	struct known_ends ends;
+	int e = known_check(l->known, r, f->len, &ends);
 
 	if (e == 0) {
-		spool_put(l->spool, r, f->pos);
+		spool_put(l->spool, r, &ends, f->pos);
 		return;
 	}
 	spool_pass(l->spool, f->pos, true, e == RECORD_E_SIZE ? 0 : r->delta_packets);

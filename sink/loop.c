@@ -200,12 +200,14 @@ static void wait(struct loop *l)
 int loop_run(const struct loop_options *options)
 {
 	static struct loop loop; /* large, and one is all there is */
+	static struct known known;
 	struct loop *l = &loop;
 
 	memset(l, 0, sizeof(*l));
 	l->o = options;
 	l->spool = options->spool;
 	l->ledger = &options->daemon->ledger;
+	l->known = &known;
 	l->connect_step_ns = LOOP_CONNECT_NS;
 	l->tail = (struct tail){.spool = l->spool, .ledger = l->ledger};
 	upkeep_init(&l->upkeep, &l->tail);

@@ -124,7 +124,8 @@ bool spool_has_room(struct spool *s)
 }
 
 /* False: its rules leave the record out. */
-static bool output_put(struct spool *s, struct output *o, const struct record *r)
+static bool output_put(
+	struct spool *s, struct output *o, const struct record *r, const struct known_ends *ends)
 {
 	char *buf;
 	size_t len;
@@ -134,7 +135,7 @@ static bool output_put(struct spool *s, struct output *o, const struct record *r
 	if (writer_is_broken(o->writer) || output_skips(o, r))
 		return true;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
-	len = format_record(o->format, r, &o->context, buf);
+	len = format_record_known(o->format, r, ends, &o->context, buf);
 	writer_append(o->writer, len);
 	s->open.lines[o - s->output] += len > 0;
 	s->full |= o->limits.rotate_size && !o->retry_ns && o->target == WRITER_FILE &&
@@ -142,12 +143,12 @@ static bool output_put(struct spool *s, struct output *o, const struct record *r
 	return true;
 }
 
-void spool_put(struct spool *s, const struct record *r, uint64_t pos)
+void spool_put(struct spool *s, const struct record *r, const struct known_ends *ends, uint64_t pos)
 {
 	bool wanted = false;
 
 	for (unsigned i = 0; i < s->n; i++)
-		wanted |= output_put(s, &s->output[i], r);
+		wanted |= output_put(s, &s->output[i], r, ends);
 	s->dirty = true;
 	s->open.pos = pos;
 	if (r->event == RECORD_LOSS)
@@ -175,7 +176,7 @@ bool spool_tell(struct spool *s, struct losses_told *told, uint64_t step_ns, uin
 	while (spool_has_room(s) && losses_take(&s->open.losses, told, step_ns, now_ns, &loss)) {
 		/* What a checkpoint held may make no sense. */
 		if (format_loss(scratch, &loss, s->epoch, loss.last_ns) == 0)
-			spool_put(s, scratch, s->open.pos);
+			spool_put(s, scratch, &KNOWN_NOBODY, s->open.pos);
 		any = s->dirty = true;
 	}
 	return any;

@@ -82,9 +82,11 @@ void spool_rewind(struct spool *s, uint64_t pos);
 /* Whether one more record fits everywhere. */
 bool spool_has_room(struct spool *s);
 /*
- * A checked record that ends at @pos. Only with room. A loss record is ours and counts as none.
+ * A record that ends at @pos and has passed known_check(). Only with room. A loss record is ours
+ * and counts as none.
  */
-void spool_put(struct spool *s, const struct record *r, uint64_t pos);
+void spool_put(
+	struct spool *s, const struct record *r, const struct known_ends *ends, uint64_t pos);
 /* A loss that shall be told; the frame, or whatever it was, ends at @pos. */
 void spool_loss(struct spool *s, const struct ring_loss *loss, uint64_t pos);
 /*

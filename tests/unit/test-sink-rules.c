@@ -87,11 +87,11 @@ static const uint64_t *put_all(struct spool *s)
 		r.resp_port = (uint16_t)(i < 3 ? 53 : i < 7 ? 80 : 443);
 		if (!spool_has_room(s))
 			tap_bail("no room");
-		spool_put(s, &r, pos += 8);
+		spool_put(s, &r, &KNOWN_NOBODY, pos += 8);
 	}
 	build_loss(&r);
 	spool_has_room(s);
-	spool_put(s, &r, pos += 8);
+	spool_put(s, &r, &KNOWN_NOBODY, pos += 8);
 	memset(counts, 0, sizeof(counts));
 	spool_seal(s);
 	while (spool_progress(s, 1, counts) == 0)

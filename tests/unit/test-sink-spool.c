@@ -51,7 +51,7 @@ static void put(uint64_t seq, uint64_t pos)
 	r.seq = seq;
 	if (!spool_has_room(&s))
 		tap_bail("no room");
-	spool_put(&s, &r, pos);
+	spool_put(&s, &r, &KNOWN_NOBODY, pos);
 }
 
 /* Seals and writes; the counts of what is complete then. */
@@ -202,7 +202,7 @@ static void test_skip(void)
 	build_record(&r);
 	r.epoch = 4;
 	r.seq = 2;
-	spool_put(&s, &r, 400);
+	spool_put(&s, &r, &KNOWN_NOBODY, 400);
 	write_out(counts);
 	tap_is_str(numbers("a"), "1 2 3 4 5 2 ",
 		"what it has is skipped, but not another epoch's numbers");

@@ -27,9 +27,20 @@ static struct format_context ctx;
 static struct record r;
 static char buf[FORMAT_MAX];
 
+static struct known known;
+
+static size_t check_and_format(const struct record *record, const struct format_context *c, char *to)
+{
+	struct known_ends ends;
+
+	if (known_check(&known, record, record_size(record), &ends))
+		abort();
+	return format_record_known(&format_ecs, record, &ends, c, to);
+}
+
 static bool method_at(unsigned i, struct method *ret)
 {
-	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c}};
+	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c}, {"ecs-known", check_and_format}};
 	unsigned formats = 0;
 
 	while (format_at(formats))
