@@ -49,9 +49,12 @@ def shown(*args, **kwargs):
 def place(pid, file):
     """How far a process has read an open file."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        if os.readlink(f"/proc/{pid}/fd/{fd}") == file:
-            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
-                return int(re.search(r"pos:\s*(\d+)", info.read())[1])
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{fd}") == file:
+                with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
+                    return int(re.search(r"pos:\s*(\d+)", info.read())[1])
+        except FileNotFoundError:  # closed since
+            continue
     return None
 
 

@@ -29,7 +29,8 @@ static char buf[FORMAT_MAX];
 
 static struct known known;
 
-static size_t check_and_format(const struct record *record, const struct format_context *c, char *to)
+static size_t check_and_format(
+	const struct record *record, const struct format_context *c, char *to)
 {
 	struct known_ends ends;
 
@@ -40,7 +41,8 @@ static size_t check_and_format(const struct record *record, const struct format_
 
 static bool method_at(unsigned i, struct method *ret)
 {
-	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c}, {"ecs-known", check_and_format}};
+	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c},
+		{"ecs-known", check_and_format}};
 	unsigned formats = 0;
 
 	while (format_at(formats))
