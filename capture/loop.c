@@ -129,7 +129,8 @@ static void put_loss(struct state *s, enum ring_loss_stage stage, uint64_t count
 	const struct ring_loss loss = {.stage = stage,
 		.count = count,
 		.packets = count,
-		.first_ns = s->last_ns,
+		/* The clock may have been set back. */
+		.first_ns = s->last_ns < now ? s->last_ns : now,
 		.last_ns = now};
 	int r = ring_put_loss(s->l->gift.ring, &loss, now);
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "enrich/netlink.h"
+#include "enrich/steady.h"
 #include "shm/cleanup.h"
 
 #define RECEIVE_BUFFER (4 << 20) /* bytes: some 5,000 events of a fork storm */
@@ -266,21 +267,10 @@ const struct connector_stats *connector_stats(const struct connector *c)
 	return &c->stats;
 }
 
-/* How far CLOCK_REALTIME is ahead of CLOCK_MONOTONIC. */
-static uint64_t clock_offset(void)
-{
-	struct timespec real, mono;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &real);
-	return (uint64_t)(real.tv_sec - mono.tv_sec) * 1000000000u + (uint64_t)real.tv_nsec -
-	       (uint64_t)mono.tv_nsec;
-}
-
 unsigned connector_read(struct connector *c, unsigned max, connector_fn fn, void *arg)
 {
 	_Alignas(8) char buf[MESSAGE_MAX];
-	uint64_t offset = clock_offset();
+	const uint64_t offset = steady_of_monotonic(0);
 	struct connector_event e;
 	unsigned read = 0;
 	char word;

@@ -37,7 +37,7 @@ int connector_fd(const struct connector *c);
 const struct connector_stats *connector_stats(const struct connector *c);
 
 /*
- * Hands out at most @max waiting events, oldest first; e->t_ns is CLOCK_REALTIME now. Returns how
+ * Hands out at most @max waiting events, oldest first; e->t_ns is the steady time now. Returns how
  * many datagrams were read: @max = there may be more.
  */
 typedef void (*connector_fn)(void *arg, const struct connector_event *e);

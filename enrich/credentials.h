@@ -15,7 +15,7 @@
 struct credential {
 	uint32_t effective; /* UINT32_MAX = unknown */
 	uint32_t real;
-	uint64_t from_ns; /* CLOCK_REALTIME: since when it may be this; 0 = always */
+	uint64_t from_ns; /* steady time: since when it may be this; 0 = always */
 	uint64_t seen_ns; /* it was for sure from here ... */
 	uint64_t to_ns;   /* ... to here */
 };

@@ -7,6 +7,7 @@
 
 #include "enrich/hints.h"
 #include "enrich/owner-count.h"
+#include "enrich/steady.h"
 #include "shm/journal.h"
 
 static bool end_is_local(
@@ -240,6 +241,24 @@ static int wait_for_room(struct emit *e, size_t size)
 	}
 }
 
+/*
+ * The times of a record by one setting of the clock, so that their differences are true; a process
+ * keeps the start it was first told with, which is half of its name. Returns the record's time.
+ */
+static uint64_t to_real(struct record *r, uint64_t t_ns)
+{
+	const uint64_t ahead = steady_to_real(t_ns) - t_ns;
+
+	r->t_ns += ahead;
+	r->start_ns += ahead;
+	r->end_ns += ahead;
+	if (r->orig.start_ns)
+		r->orig.start_ns = steady_to_real(r->orig.start_ns);
+	if (r->resp.start_ns)
+		r->resp.start_ns = steady_to_real(r->resp.start_ns);
+	return t_ns + ahead;
+}
+
 int emit_put(void *arg, struct record *r, uint64_t t_ns)
 {
 	struct emit *e = arg;
@@ -248,6 +267,8 @@ int emit_put(void *arg, struct record *r, uint64_t t_ns)
 
 	if (result < 0)
 		return result;
+	if (e->owners && steady_steps())
+		t_ns = to_real(r, t_ns);
 	/* Taken before the put: a crash in between leaves a gap, never the same number twice. */
 	if (r->event != RECORD_PACKET) {
 		ledger_add(l, LEDGER_enrich_seq, 1);

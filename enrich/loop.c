@@ -13,6 +13,7 @@
 #include "config/notify.h"
 #include "config/schedule.h"
 #include "enrich/netns.h"
+#include "enrich/steady.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
 
@@ -48,6 +49,7 @@ struct loop {
 	uint64_t deaf_ns;  /* monotonic: until then sink's connections wait */
 	uint64_t quiet_ns; /* monotonic: until then nothing is said about them */
 	uint64_t lost_logged;
+	uint64_t steps; /* of the clock, logged */
 	struct pollfd poll[SLOTS_MAX];
 	size_t n_poll;
 	size_t n_tap; /* of these, from SLOT_TAP on, the tap's */
@@ -244,6 +246,18 @@ static void hear_sink(struct loop *l)
 	close(take_fd(&l->sink_fd));
 }
 
+/* Where somebody has set the clock, the time of packets goes on from elsewhere. */
+static void look_at_clock(struct loop *l)
+{
+	if (l->s->offline)
+		return;
+	steady_look();
+	if (steady_steps() == l->steps)
+		return;
+	l->steps = steady_steps();
+	log_warning("the clock was set by %+.6f s", (double)steady_step_ns() / 1e9);
+}
+
 /* Reads at most one batch. Returns 1 if there may be more, 0 if the ring is empty, -errno fatal. */
 static int read_batch(struct loop *l)
 {
@@ -251,6 +265,7 @@ static int read_batch(struct loop *l)
 	unsigned n = 0;
 	int r = 0, result;
 
+	look_at_clock(l);
 	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
 		if (frame.type == RING_FRAME_END)
 			l->capture_ended = true;
@@ -325,22 +340,24 @@ static void look_at_ring(const struct loop *l)
 static int keep_house(struct loop *l)
 {
 	const uint64_t late = l->s->daemon->config.capture.batch_timeout_ns + LOOP_LATE_NS;
-	uint64_t mono = daemon_monotonic_ns(), real = daemon_realtime_ns();
+	uint64_t mono = daemon_monotonic_ns(), now;
 	int r = 0;
 
 	if (l->capture_fd < 0 && !l->ring && mono >= l->retry_ns)
 		connect_capture(l);
 	if (l->s->offline)
 		return 0; /* time is that of the packets */
+	look_at_clock(l);
+	now = steady_now_ns();
 	/* A packet older than this can no longer be on its way. */
-	if (pipeline_next_ns(l->s->pipeline) <= real - late)
-		r = pipeline_expire(l->s->pipeline, real - late);
+	if (pipeline_next_ns(l->s->pipeline) <= now - late)
+		r = pipeline_expire(l->s->pipeline, now - late);
 	if (mono >= l->watch_ns)
-		l->watch_ns = mono + pipeline_watch(l->s->pipeline, real);
+		l->watch_ns = mono + pipeline_watch(l->s->pipeline, now);
 	if (r >= 0 && mono >= l->house_ns) {
 		l->house_ns = mono + LOOP_HOUSE_NS;
-		owners_idle(l->s->owners, real - late);
-		r = pipeline_losses(l->s->pipeline, real);
+		owners_idle(l->s->owners, now - late);
+		r = pipeline_losses(l->s->pipeline, now);
 		log_losses(l);
 		look_at_ring(l);
 	}
@@ -384,7 +401,7 @@ static void prepare_poll(struct loop *l)
 static int timeout_ms(const struct loop *l)
 {
 	const uint64_t late = l->s->daemon->config.capture.batch_timeout_ns + LOOP_LATE_NS;
-	uint64_t mono = daemon_monotonic_ns(), wait, next, real;
+	uint64_t mono = daemon_monotonic_ns(), wait, next, now;
 
 	if (l->s->offline)
 		return l->ring ? 1000 : (int)(LOOP_RETRY_NS / MS);
@@ -396,9 +413,9 @@ static int timeout_ms(const struct loop *l)
 		wait = l->deaf_ns - mono;
 	next = pipeline_next_ns(l->s->pipeline);
 	if (next != UINT64_MAX) {
-		real = daemon_realtime_ns();
+		now = steady_now_ns();
 		next += late;
-		next = next > real ? next - real : 0;
+		next = next > now ? next - now : 0;
 		if (next < LOOP_TIMER_MIN_NS)
 			next = LOOP_TIMER_MIN_NS;
 		if (next < wait)
@@ -410,7 +427,7 @@ static int timeout_ms(const struct loop *l)
 /* What the tap and netlink have to say to owners. */
 static void hear_kernel(struct loop *l)
 {
-	uint64_t now = daemon_realtime_ns();
+	uint64_t now = steady_now_ns();
 	uint64_t horizon = now - l->s->daemon->config.capture.batch_timeout_ns - LOOP_LATE_NS;
 	bool tap = false, netlink = false;
 
@@ -508,7 +525,8 @@ static int finish(struct loop *l)
 {
 	struct pipeline *p = l->s->pipeline;
 	uint64_t used, last = 0, waited = 0;
-	uint64_t now = l->s->offline ? pipeline_last_ns(p) : daemon_realtime_ns();
+	uint64_t now = l->s->offline ? pipeline_last_ns(p) : steady_now_ns();
+	uint64_t real = l->s->offline ? now : steady_to_real(now);
 	int r = 0;
 
 	pipeline_set_patience(p, LOOP_STOP_NS, wait_for_sink, l);
@@ -519,7 +537,7 @@ static int finish(struct loop *l)
 	if (r >= 0)
 		r = pipeline_losses(p, now);
 	if (r >= 0)
-		r = ring_put(l->s->ring, RING_FRAME_END, 0, now, 0, NULL, 0, NULL, 0);
+		r = ring_put(l->s->ring, RING_FRAME_END, 0, real, 0, NULL, 0, NULL, 0);
 	if (r >= 0)
 		r = ring_commit(l->s->ring);
 	/* Leave only when sink has everything: the ring would die with both ends. */

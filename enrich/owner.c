@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "enrich/owner-internal.h"
+#include "enrich/steady.h"
 #include "shm/cleanup.h"
 
 #define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
@@ -20,10 +20,7 @@
 
 uint64_t owners_now_ns(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return steady_now_ns();
 }
 
 void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t state)

@@ -50,7 +50,7 @@ struct owner_query {
 	uint8_t remote_addr[16];
 	uint16_t local_port;
 	uint16_t remote_port;
-	uint64_t t_ns;     /* CLOCK_REALTIME of the packet that made us ask */
+	uint64_t t_ns;     /* steady time of the packet that made us ask */
 	uint64_t start_ns; /* of the connection's first packet; 0 = t_ns */
 };
 

@@ -12,6 +12,7 @@
 #include "enrich/flow-slots.h"
 #include "enrich/hints.h"
 #include "enrich/quote.h"
+#include "enrich/steady.h"
 #include "enrich/watch.h"
 #include "shm/cleanup.h"
 #include "shm/journal.h"
@@ -432,10 +433,17 @@ static void advance(struct pipeline *p, uint64_t t_ns)
 		note_error(p, aggregate_expire(p->aggregate, t_ns));
 }
 
+/* A file's packets have a time of their own. */
+static uint64_t time_of(const struct pipeline *p, const struct ring_frame *frame)
+{
+	return p->owners ? steady_of_packet(frame->t_ns) : frame->t_ns;
+}
+
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body)
 {
 	struct packet_head head;
 	struct ring_loss loss;
+	uint64_t t_ns;
 
 	switch (frame->type) {
 	case RING_FRAME_PACKET:
@@ -447,8 +455,9 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 			return PIPELINE_E_BAD_FRAME;
 		/* Records of it may be published before all are there: then it has been read. */
 		p->emit.from.pos = frame->pos;
-		advance(p, frame->t_ns);
-		on_packet(p, &head, (const uint8_t *)body + sizeof(head), frame->t_ns);
+		t_ns = time_of(p, frame);
+		advance(p, t_ns);
+		on_packet(p, &head, (const uint8_t *)body + sizeof(head), t_ns);
 		break;
 	case RING_FRAME_LOSS:
 		if (frame->len != sizeof(loss))
@@ -460,7 +469,7 @@ int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const voi
 		break;
 	case RING_FRAME_TIME:
 		p->emit.from.pos = frame->pos;
-		advance(p, frame->t_ns);
+		advance(p, time_of(p, frame));
 		break;
 	case RING_FRAME_END:
 		p->emit.from.pos = frame->pos;
@@ -550,13 +559,14 @@ static const struct own_loss {
 
 int pipeline_losses(struct pipeline *p, uint64_t now_ns)
 {
+	const uint64_t ahead = p->owners ? steady_to_real(now_ns) - now_ns : 0;
 	bool any = false;
 
 	for (size_t i = 0; i < OWN_LOSSES; i++) {
 		const struct own_loss *o = &own_losses[i];
 		struct ring_loss loss = {.stage = o->stage,
-			.first_ns = p->losses_ns ? p->losses_ns : now_ns,
-			.last_ns = now_ns};
+			.first_ns = (p->losses_ns ? p->losses_ns : now_ns) + ahead,
+			.last_ns = now_ns + ahead};
 		uint64_t total = 0;
 
 		for (size_t c = 0; c < 3; c++)
@@ -566,7 +576,7 @@ int pipeline_losses(struct pipeline *p, uint64_t now_ns)
 		loss.count = total - ledger_get(p->ledger, o->told) - p->emit.add[o->told];
 		if (!loss.count)
 			continue;
-		note_error(p, emit_loss(&p->emit, &loss, now_ns));
+		note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
 		emit_count(&p->emit, o->told, loss.count);
 		any = true;
 	}

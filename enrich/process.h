@@ -53,7 +53,7 @@ struct process {
 	uint32_t sid;       /* session leader's pid; 0 = unknown */
 	uint32_t tty;       /* as in /proc/PID/stat; 0 = none, unknown */
 	unsigned flags;     /* enum process_flag */
-	uint64_t start_ns;  /* CLOCK_REALTIME; 0 = unknown */
+	uint64_t start_ns;  /* steady time, as all here; 0 = unknown */
 	uint64_t seen_ns;   /* first event that named it: it ran then */
 	uint64_t exit_ns;   /* 0 = alive as far as known */
 	uint64_t fork_ns;   /* its latest child, where that is told; 0 = none */

@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #include "config/transfer.h"
+#include "enrich/steady.h"
 #include "shm/cleanup.h"
 
 struct procfs {
 	int root_fd;
-	uint64_t boot_ns; /* CLOCK_REALTIME when CLOCK_BOOTTIME was 0 */
+	uint64_t boot_ns; /* the steady time when CLOCK_BOOTTIME was 0 */
 	uint64_t tick_ns;
 	uint64_t netns, pidns, userns;
 };
@@ -31,11 +32,11 @@ static void cleanup_closedir(DIR **d)
 
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 
-static uint64_t clock_ns(clockid_t id)
+static uint64_t boottime_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(id, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
@@ -57,7 +58,7 @@ int procfs_new(const char *root, struct procfs **ret)
 		free(p);
 		return -errno;
 	}
-	p->boot_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+	p->boot_ns = steady_now_ns() - boottime_ns();
 	p->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 	p->netns = inode_at(p->root_fd, "self/ns/net");
 	p->pidns = inode_at(p->root_fd, "self/ns/pid");
@@ -273,7 +274,7 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	if (e)
 		return e;
 	ret->start_ns = p->boot_ns + ticks * p->tick_ns;
-	ret->read_ns = clock_ns(CLOCK_REALTIME);
+	ret->read_ns = steady_now_ns();
 	if (want & PROCFS_IDS)
 		read_ids(dir_fd, ret);
 	if (want & PROCFS_LOGIN)

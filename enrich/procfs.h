@@ -33,8 +33,8 @@ struct procfs_process {
 	uint32_t uid, gid;             /* effective; UINT32_MAX = unknown */
 	uint32_t ruid, rgid;           /* real; UINT32_MAX = unknown */
 	uint32_t loginuid;             /* UINT32_MAX = unset, unknown */
-	uint64_t start_ns;             /* CLOCK_REALTIME, to a clock tick (10 ms) */
-	uint64_t read_ns;              /* CLOCK_REALTIME when this was true */
+	uint64_t start_ns;             /* steady time, to a clock tick (10 ms) */
+	uint64_t read_ns;              /* steady time when this was true */
 	uint64_t netns, pidns, userns; /* inodes; 0 = unknown */
 	char comm[PROCESS_COMM_MAX];
 	size_t exe_len, args_len, cwd_len, cgroup_len; /* 0 = unknown */

@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "enrich/steady.h"
 #include "shm/cleanup.h"
 
 #define RECORD_MAX     65536u /* header.size has 16 bits */
@@ -49,12 +49,11 @@ struct tap_reader {
 	struct tap_reader_stats stats;
 	size_t page_size;
 	size_t n;           /* rings mapped */
-	uint64_t offset_ns; /* CLOCK_REALTIME minus the records' clock, modulo 2^64 */
-	uint64_t offset_error_ns;
+	uint64_t offset_ns; /* the steady time minus the records' clock, modulo 2^64 */
 	uint64_t looked_ns; /* everything published before then has been seen */
 	uint64_t oldest_ns; /* time of the oldest record in hand, UINT64_MAX = none */
 	uint64_t full_ns;   /* a ring was found full; it has had room since then. 0 = no */
-	uint64_t (*now)(clockid_t id);
+	uint64_t (*now)(clockid_t id); /* of a test; NULL = steady_now_ns() */
 	unsigned skipped;
 	int *fds;
 	struct ring *rings;
@@ -66,12 +65,9 @@ static bool pow2(uint64_t v)
 	return v && !(v & (v - 1));
 }
 
-static uint64_t clock_ns(clockid_t id)
+static uint64_t now_ns(const struct tap_reader *t)
 {
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return t->now ? t->now(CLOCK_MONOTONIC) : steady_now_ns();
 }
 
 int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
@@ -80,7 +76,7 @@ int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
 
 	if (l->version != TAP_VERSION || !l->cpus || l->cpus > TAP_CPUS_MAX ||
 		!pow2(l->data_pages) || l->data_pages > DATA_PAGES_MAX ||
-		(l->clockid != CLOCK_REALTIME && l->clockid != CLOCK_MONOTONIC))
+		l->clockid != CLOCK_MONOTONIC)
 		return -EPROTO;
 	for (int i = 0; i < TAP_EVENTS; i++) {
 		const uint64_t needed = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TIME | PERF_SAMPLE_TID;
@@ -93,7 +89,7 @@ int tap_reader_new(const struct tap_layout *l, struct tap_reader **ret)
 		return -ENOMEM;
 	t->layout = *l;
 	t->oldest_ns = UINT64_MAX;
-	t->now = clock_ns;
+	t->offset_ns = steady_of_monotonic(0);
 	t->page_size = (size_t)sysconf(_SC_PAGESIZE);
 	t->rings = calloc(l->cpus, sizeof(*t->rings));
 	t->fds = calloc(l->cpus, sizeof(*t->fds));
@@ -167,31 +163,6 @@ int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[T
 	if (t->n >= t->layout.cpus)
 		return -EPROTO;
 	return ring_init(t, page, ids, -1);
-}
-
-/*
- * The two clocks run at one rate and part only when somebody sets the time: a measurement counts
- * when it is finer than the last one, or when it shows such a step. Returns the time now.
- */
-static uint64_t measure_clock(struct tap_reader *t)
-{
-	uint64_t before, real, after, offset, error, moved;
-
-	if (t->layout.clockid == CLOCK_REALTIME)
-		return t->now(CLOCK_REALTIME);
-	before = t->now(CLOCK_MONOTONIC);
-	real = t->now(CLOCK_REALTIME);
-	after = t->now(CLOCK_MONOTONIC);
-	error = after - before;
-	offset = real - (before + error / 2);
-	moved = offset - t->offset_ns;
-	if (moved > UINT64_MAX / 2)
-		moved = -moved;
-	if (!t->offset_ns || error < t->offset_error_ns || moved > error + t->offset_error_ns) {
-		t->offset_ns = offset;
-		t->offset_error_ns = error;
-	}
-	return real;
 }
 
 static void copy_out(const struct ring *r, uint64_t from, void *to, size_t len)
@@ -283,7 +254,7 @@ static bool was_full(const struct ring *r, uint64_t head)
 
 static void look(struct tap_reader *t)
 {
-	uint64_t now_ns = measure_clock(t);
+	uint64_t now = now_ns(t);
 
 	for (size_t i = 0; i < t->n; i++) {
 		struct ring *r = &t->rings[i];
@@ -304,7 +275,7 @@ static void look(struct tap_reader *t)
 		if (!r->len)
 			fetch(t, r);
 	}
-	t->looked_ns = now_ns;
+	t->looked_ns = now;
 	t->skipped = 0;
 }
 
@@ -360,7 +331,7 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 		give_back(&t->rings[i]);
 	t->oldest_ns = r ? r->record.t_ns : UINT64_MAX;
 	if (t->full_ns == UINT64_MAX)
-		t->full_ns = t->now(CLOCK_REALTIME); /* all were given back just now */
+		t->full_ns = now_ns(t); /* all were given back just now */
 	if (t->full_ns)
 		t->stats.full++;
 	if (t_ns > t->full_ns)
@@ -395,8 +366,6 @@ void tap_reader_peek(struct tap_reader *t, tap_event_fn fn, void *arg)
 
 void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
 {
-	if (!t->offset_ns)
-		measure_clock(t);
 	for (size_t i = 0; i < t->n; i++) {
 		struct ring *r = &t->rings[i];
 
@@ -410,6 +379,7 @@ void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
 void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id))
 {
 	t->now = now;
+	t->offset_ns = 0;
 }
 
 const struct tap_layout *tap_reader_layout(const struct tap_reader *t)

@@ -4,8 +4,7 @@
  *
  * The kernel writes into the rings, capture opened them, this is their only reader. A record is
  * copied out, validated, used, and only then given back, so that a killed enrich loses none: its
- * successor reads it again. Reading makes no system call. Times are CLOCK_REALTIME, as packets'
- * are.
+ * successor reads it again. Reading makes no system call. Times are those of enrich/steady.h.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno; -EPROTO = a layout this code cannot read.
  */
@@ -57,5 +56,5 @@ const int *tap_reader_fds(const struct tap_reader *t, size_t *ret_n);
  * perf_event_mmap_page followed by the data pages, and stays the caller's.
  */
 int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[TAP_IDS]);
-/* For tests: asks @now for the time. */
+/* For tests: asks @now for the time, which is that of the records, too. */
 void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id));

@@ -24,7 +24,7 @@ struct watch {
 	struct owners *owners;
 	struct flow_table *flows;
 	bool hears_closed;           /* the kernel tells the figures of closed sockets */
-	uint64_t traffic, looked_ns; /* the latest look at the interfaces, CLOCK_REALTIME */
+	uint64_t traffic, looked_ns; /* the latest look at the interfaces, steady time */
 	uint64_t refill_ns;
 	unsigned budget;
 	size_t interfaces;

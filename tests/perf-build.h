@@ -21,7 +21,7 @@ static inline struct tap_layout pb_layout(void)
 		.cpus = 2,
 		.data_pages = 1,
 		.live = (1u << TAP_EVENTS) - 1,
-		.clockid = CLOCK_REALTIME,
+		.clockid = CLOCK_MONOTONIC,
 		.regs_user = 1u << 7,
 		.fib = {{2, 1}, {24, 1}, {56, 2}, {58, 2}, {28, 4}, {32, 4}},
 		.fib6 = {{2, 1}, {68, 1}, {64, 2}, {66, 2}, {31, 16}, {47, 16}},

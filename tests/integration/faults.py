@@ -219,9 +219,10 @@ def fork_bomb(h):
     before = h.f.ledger("enrich")
     bomb = "for i in 1 2 3 4 5 6 7 8; do while :; do : | :; done & done; wait"
     p = tap.spawn(["unshare", "--pid", "--fork", "--kill-child=KILL", "setpriv", "--reuid", "65520", "--regid", "65520",
-                   "--clear-groups", "prlimit", "--nproc=100", "sh", "-c", bomb], stderr=subprocess.DEVNULL)
+                   "--clear-groups", "--pdeathsig", "KILL", "prlimit", "--nproc=100", "sh", "-c", bomb], stderr=subprocess.DEVNULL)
     time.sleep(2)
     tap.stop(p, signal.SIGKILL)  # and with it its namespace
+    tap.ok(tap.wait_for(lambda: tap.run(["pgrep", "-u", "65520"]).returncode == 1), f"{name}: it is over")
     after = h.f.ledger("enrich")
     seen = after["enrich_tap_events"] - before["enrich_tap_events"]
     tap.ok(seen > 1000, f"{name}: it was seen", after)

@@ -25,7 +25,8 @@ static void begin(void)
 		tap_bail("no memory");
 	config.enrich.sock_diag = false;
 	config.enrich.procfs = CONFIG_PROCFS_OFF;
-	layout = (struct tap_layout){.version = TAP_VERSION, .cpus = 1, .data_pages = 1};
+	layout = (struct tap_layout){
+		.version = TAP_VERSION, .cpus = 1, .data_pages = 1, .clockid = CLOCK_MONOTONIC};
 	if (owners_new(&config, &ledger, &o) || owners_tap_begin(o, &layout))
 		tap_bail("no owners");
 	t0 = o->tap_ns;
