@@ -69,13 +69,18 @@ void tail_release(struct tail *t, struct ring_consumer *ring, const uint64_t cou
 
 	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
 		totals[i] = ledger_get(t->ledger, COUNTERS[i]) + counts[i];
-	if (ring) {
-		store(t, ring, pos, totals); /* also on the same tail: losses that were told */
-		ring_release_to(ring, pos);
-		t->released = pos;
-	}
+	if (ring) /* also on the same tail: losses that were told */
+		store(t, ring, pos, totals);
+	/*
+	 * Before the tail: a ring that is read to its end may be let go at once, with what stands
+	 * in it. Killed in between, the next run finds the old tail and what belongs to that.
+	 */
 	ledger_begin(t->ledger);
 	for (unsigned i = 0; i < SPOOL_COUNTERS; i++)
 		ledger_set(t->ledger, COUNTERS[i], totals[i]);
 	ledger_end(t->ledger);
+	if (!ring)
+		return;
+	ring_release_to(ring, pos);
+	t->released = pos;
 }

@@ -32,8 +32,8 @@ int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 void tail_mark(struct tail *t, struct ring_consumer *ring);
 
 /*
- * Everything up to spool.done is in the files: counters and places go into the checkpoint, then the
- * tail moves, then the ledger follows by @counts. Killed in between, a successor finds the ledger's
+ * Everything up to spool.done is in the files: counters and places go into the checkpoint, the
+ * ledger follows by @counts, then the tail moves. Killed in between, a successor finds the ledger's
  * values in the checkpoint.
  */
 void tail_release(
