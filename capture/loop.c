@@ -3,8 +3,11 @@
 #include "capture/loop.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "config/log.h"
 #include "config/notify.h"
@@ -16,6 +19,7 @@
 #define DRAIN_NS       UINT64_C(1000000000) /* how long a stopping live capture waits for enrich */
 #define STOP_MARGIN_NS UINT64_C(20000000)   /* beyond twice the batch timeout */
 #define DEAF_NS        UINT64_C(200000000)  /* pause when a consumer cannot be served */
+#define BACK_MS        200                  /* looks for interfaces that are gone */
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
 #define END_BYTES      64u                  /* an end mark that nobody took is no news */
@@ -38,7 +42,9 @@ struct state {
 	uint64_t lost_kernel, lost_ring;          /* not logged yet */
 	uint64_t logged_ns, handed_ns, talked_ns; /* of the last lines about that */
 	uint64_t deaf_ns;                         /* CLOCK_MONOTONIC until when consumers wait */
+	uint64_t back_ns;                         /* and of the next look for what is gone */
 	bool stop;                                /* a signal came */
+	bool again;                               /* we are to be started again */
 	bool more;                                /* a source has more packets ready */
 	bool refused;                             /* a wrong user was logged */
 	unsigned wait_ms;                         /* for a full ring */
@@ -219,6 +225,47 @@ static void tidy(struct state *s)
 	}
 }
 
+/*
+ * Interfaces that came back. A source that cannot go on with it makes us end, to be started again.
+ */
+static void look_for_gone(struct state *s)
+{
+	for (size_t i = 0; i < s->l->n_sources; i++) {
+		struct source *source = s->l->source[i];
+		int r = source_gone(source) && !s->leaving[i] ? source_come_back(source)
+							      : SOURCE_E_GONE;
+
+		if (r == SOURCE_E_GONE)
+			continue;
+		if (r == 0) {
+			log_info("%s: back again", source_name(source));
+			continue;
+		}
+		log_warning("%s: back again, %s: starting again to capture on it",
+			source_name(source), r < 0 ? strerror(-r) : "but of another kind");
+		s->stop = s->again = true;
+	}
+	for (size_t i = 0; i < s->l->n_missing && !s->again; i++) {
+		struct ifreq ifr = {0};
+
+		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", s->l->missing[i]);
+		if (ioctl(s->l->peer->listen_fd, SIOCGIFINDEX, &ifr) < 0)
+			continue;
+		log_warning("%s: is there now: starting again to capture on it", s->l->missing[i]);
+		s->stop = s->again = true;
+	}
+}
+
+static bool any_gone(const struct state *s)
+{
+	if (s->l->n_missing)
+		return true;
+	for (size_t i = 0; i < s->l->n_sources; i++)
+		if (source_gone(s->l->source[i]) && !s->leaving[i])
+			return true;
+	return false;
+}
+
 /* One batch of one source. */
 static void dispatch(struct state *s, size_t i, unsigned max)
 {
@@ -229,6 +276,12 @@ static void dispatch(struct state *s, size_t i, unsigned max)
 	commit(s);
 	if (r == 0) {
 		s->more |= n >= max;
+		return;
+	}
+	if (source_gone(source)) {
+		log_warning("%s: %s: waiting for it to come back", source_name(source),
+			source_why(source));
+		count(s);
 		return;
 	}
 	if (r == SOURCE_E_GONE)
@@ -284,6 +337,8 @@ static int timeout_ms(const struct state *s, uint64_t now)
 			ms = SOURCE_RECHECK_MS;
 	if (ring_producer_pending_loss(s->l->gift.ring) && ms > RETRY_MS)
 		ms = RETRY_MS;
+	if (ms > BACK_MS && any_gone(s))
+		ms = BACK_MS;
 	if (s->wait_ms && ms > s->wait_ms)
 		ms = s->wait_ms;
 	return (int)ms;
@@ -308,16 +363,22 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	}
 	n = s->l->file ? 0 : s->l->n_sources;
 	for (size_t i = 0; i < n; i++)
-		fds[FD_SOURCES + i] =
-			(struct pollfd){.fd = source_fd(s->l->source[i]), .events = POLLIN};
+		fds[FD_SOURCES + i] = (struct pollfd){
+			.fd = source_gone(s->l->source[i]) ? -1 : source_fd(s->l->source[i]),
+			.events = POLLIN};
 	if (daemon_poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now))) < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (size_t i = 0; ready && i < n; i++)
-		ready[i] =
-			fds[FD_SOURCES + i].revents || s->more || source_restless(s->l->source[i]);
+		ready[i] = fds[FD_SOURCES + i].revents ||
+			   (!source_gone(s->l->source[i]) &&
+				   (s->more || source_restless(s->l->source[i])));
 	s->more = false;
 	serve(s, fds);
 	now = daemon_monotonic_ns();
+	if (now >= s->back_ns) {
+		look_for_gone(s);
+		s->back_ns = now + BACK_MS * NS_PER_MS;
+	}
 	if (now >= s->next_ns) {
 		count(s);
 		s->untidy = true;
@@ -473,5 +534,5 @@ int loop_run(struct loop *l)
 		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_dropped),
 		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_published),
 		(unsigned long long)ledger_get(s.ledger, LEDGER_capture_packets_ring_full));
-	return r;
+	return r == 0 && s.again ? -ESTALE : r;
 }

@@ -24,6 +24,8 @@ struct loop {
 	struct daemon *daemon;
 	struct source *source[LOOP_SOURCES_MAX];
 	size_t n_sources;
+	const char *missing[LOOP_SOURCES_MAX]; /* interfaces that were not there at the start */
+	size_t n_missing;
 	bool file;
 	bool urgent;  /* packets are not gathered: enrich has only them to learn owners in time */
 	bool again;   /* an earlier life has opened the sources: some may be gone for now */
@@ -36,5 +38,6 @@ struct loop {
 	uint64_t batch_ns;    /* batch timeout of the live sources */
 };
 
-/* Runs until a signal or the end of the file. 0, or a negative errno that was logged. */
+/* Runs until a signal or the end of the file. 0, or a negative errno that was logged; -ESTALE: to
+ * be started again, in good order. */
 int loop_run(struct loop *l);

@@ -15,6 +15,7 @@
  *  8. loop: until SIGTERM, SIGINT, or the end of the file
  */
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +104,10 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 		    : source_open_live(so, &l->source[l->n_sources], &err);
 	if (r < 0 && l->again && err.status == SOURCE_NO_INPUT) {
 		if (!l->waiting)
-			log_warning("%s, ignoring it until the next start", err.text);
+			log_warning("%s, ignoring it until it is there", err.text);
+		/* One that is there but down is another matter; elsewhere nobody can look. */
+		if (!so->netns_number && !if_nametoindex(so->name))
+			l->missing[l->n_missing++] = so->name;
 		return 0;
 	}
 	if (r < 0) {
@@ -212,6 +216,7 @@ static int wait_for_sources(struct loop *l, const struct options *o)
 
 	l->again = !l->file && ledger_get(&l->daemon->ledger, LEDGER_capture_epoch) > 1;
 	for (;;) {
+		l->n_missing = 0;
 		r = open_sources(l, o);
 		if (r || l->n_sources)
 			return r;

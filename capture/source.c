@@ -19,7 +19,7 @@
 
 #include "capture/filter.h"
 #include "capture/place.h"
-#include "capture/program.h"
+#include "capture/source-internal.h"
 #include "shm/cleanup.h"
 
 #ifndef PACKET_IGNORE_OUTGOING
@@ -35,28 +35,6 @@
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
 _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
-
-struct source {
-	pcap_t *pcap;
-	pcap_t *ethernet, *raw; /* dead ones, to compile for */
-	pcap_t *compiler;       /* the one last used: it has the message */
-	bool file;
-	bool gone; /* an interface that there is no more */
-	int dlt;
-	int loopback; /* its ifindex */
-	uint64_t batch_ms;
-	int64_t shut_ms; /* CLOCK_MONOTONIC when the reject-all filter was attached */
-	struct filter_program program;
-	struct program_layout layout;
-	uint64_t file_size;
-	struct packet_head head;    /* what all its packets share */
-	uint64_t matched, dropped;  /* since source_start() */
-	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */
-	source_packet_fn packet;
-	source_each_fn each;
-	void *arg;
-	char name[128];
-};
 
 DEFINE_CLEANUP(source, struct source, source_free)
 
@@ -207,6 +185,7 @@ static struct source *source_new(const struct source_options *o)
 	/* It may be cut: it is for messages only. */
 	snprintf(s->name, sizeof(s->name), "%s%s%s", o->netns ? o->netns : "",
 		o->netns && *o->netns ? ":" : "", o->name);
+	snprintf(s->interface, sizeof(s->interface), "%s", o->name);
 	s->head.netns = o->netns_number;
 	s->batch_ms = o->immediate ? 0 : (o->batch_timeout_ns + 999999) / 1000000;
 	if (!s->batch_ms)
@@ -284,6 +263,7 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	s->loopback = (int)if_nametoindex("lo");
 	s->head.dlt = (uint16_t)s->dlt;
 	s->head.ifindex = any ? 0 : if_nametoindex(o->name);
+	s->kind = any ? 0 : source_kind(s, o->name);
 	if (s->loopback && s->head.ifindex == (uint32_t)s->loopback)
 		/* Cheaper than the filter's rule; where the kernel is too old, that one still
 		 * holds. */
@@ -439,14 +419,6 @@ static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *byte
 	s->packet(s->arg, time_ns(&h->ts), &s->head, bytes);
 }
 
-/* By its number: it may have got another name. */
-static bool is_there(const struct source *s)
-{
-	struct ifreq ifr = {.ifr_ifindex = (int)s->head.ifindex};
-
-	return !s->file && ioctl(pcap_fileno(s->pcap), SIOCGIFNAME, &ifr) == 0;
-}
-
 int source_dispatch(
 	struct source *s, unsigned max, source_packet_fn packet, void *arg, unsigned *ret_n)
 {
@@ -455,12 +427,10 @@ int source_dispatch(
 	s->packet = packet;
 	s->arg = arg;
 	r = pcap_dispatch(s->pcap, (int)max, deliver, (u_char *)s);
-	if (r < 0 && !strncmp(pcap_geterr(s->pcap), "getsockname", 11)) {
-		/* It has stopped, and libpcap may not ask why: one that is down can come up again.
-		 */
-		s->gone = !is_there(s);
-		r = s->gone ? r : 0;
-	}
+	s->gone = r < 0 && !s->file && !source_is_there(s);
+	/* It has stopped, and libpcap may not ask why: one that is down can come up again. */
+	if (r < 0 && !s->gone && !strncmp(pcap_geterr(s->pcap), "getsockname", 11))
+		r = 0;
 	if (r < 0)
 		return SOURCE_E_GONE;
 	*ret_n = (unsigned)r;
@@ -487,23 +457,6 @@ int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
 	}
 	*ret_matched = s->matched;
 	*ret_dropped = s->dropped;
-	return 0;
-}
-
-int source_stop(struct source *s)
-{
-	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_ifindex = (int)s->head.ifindex};
-
-	if (s->file)
-		return 0;
-	/*
-	 * The filter is locked; what can still change is the protocol the socket listens to. None
-	 * of this one's packets are IP, so nothing matches. The kernel waits for packets on their
-	 * way.
-	 */
-	sll.sll_protocol = htons(ETH_P_LOOPBACK);
-	if (bind(pcap_fileno(s->pcap), (struct sockaddr *)&sll, sizeof(sll)) < 0)
-		return -errno;
 	return 0;
 }
 

@@ -73,12 +73,20 @@ bool source_restless(const struct source *s);
  * *ret_n says how many libpcap went through, == @max: there may be more. Returns 0, SOURCE_E_END
  * (end of file), SOURCE_E_GONE (interface or rest of file unreadable, see source_why()).
  */
-enum { SOURCE_E_END = 1, SOURCE_E_GONE = 2 };
+enum { SOURCE_E_END = 1, SOURCE_E_GONE = 2, SOURCE_E_CHANGED = 3 };
 typedef void (*source_packet_fn)(
 	void *arg, uint64_t t_ns, const struct packet_head *head, const void *bytes);
 int source_dispatch(
 	struct source *s, unsigned max, source_packet_fn packet, void *arg, unsigned *ret_n);
 const char *source_why(const struct source *s);
+/* Whether that was because there is no such interface any more; nothing is ready then. */
+bool source_gone(const struct source *s);
+/*
+ * Goes on with the interface that has its name now. Needs no privilege. SOURCE_E_GONE: there is
+ * none, SOURCE_E_CHANGED: it is another kind of link, whose packets this source cannot take;
+ * -errno.
+ */
+int source_come_back(struct source *s);
 
 /* Packets that matched since source_start(), and how many of these the kernel dropped. */
 int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped);

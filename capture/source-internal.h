@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of a source share: its state. Nobody else includes this. */
+#pragma once
+
+#include <net/if.h>
+#include <pcap/pcap.h>
+
+#include "capture/program.h"
+#include "capture/source.h"
+
+struct source {
+	pcap_t *pcap;
+	pcap_t *ethernet, *raw; /* dead ones, to compile for */
+	pcap_t *compiler;       /* the one last used: it has the message */
+	bool file;
+	bool gone; /* an interface that there is no more */
+	int kind;  /* of its link, ARPHRD_* */
+	char interface[IFNAMSIZ];
+	int dlt;
+	int loopback; /* its ifindex */
+	uint64_t batch_ms;
+	int64_t shut_ms; /* CLOCK_MONOTONIC when the reject-all filter was attached */
+	struct filter_program program;
+	struct program_layout layout;
+	uint64_t file_size;
+	struct packet_head head;    /* what all its packets share */
+	uint64_t matched, dropped;  /* since source_start() */
+	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */
+	source_packet_fn packet;
+	source_each_fn each;
+	void *arg;
+	char name[128];
+};
+
+/* Whether its interface is there, by its number: it may have got another name. */
+bool source_is_there(const struct source *s);
+/* What kind of link the interface @name has where @s captures; -errno. */
+int source_kind(const struct source *s, const char *name);
