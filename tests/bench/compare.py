@@ -19,10 +19,11 @@ sys.path[:0] = [os.path.join(HERE, name) for name in ("compare", "owners", "../i
 import connections  # noqa: E402
 import idle  # noqa: E402
 import results  # noqa: E402
+import ring  # noqa: E402
 import subjects  # noqa: E402
 import tap  # noqa: E402
 
-PARTS = (connections, idle)
+PARTS = (connections, idle, ring)
 
 
 def main():
