@@ -12,7 +12,11 @@
 #define NONE UINT32_MAX
 
 struct entry {
-	struct socket_claim claim;
+	_Alignas(128) struct socket_claim claim;
+};
+
+/* Apart from the entries and small: of those in a chain only the one that is meant is read. */
+struct link {
 	uint32_t hash;
 	uint32_t next; /* in the bucket; younger entries first */
 };
@@ -27,6 +31,8 @@ struct table {
 	uint64_t evicted;
 	uint32_t losses; /* of events, the same in all tables */
 	struct entry *entries;
+	void *memory;      /* what holds them */
+	struct link *link; /* of the entry of the same number */
 	uint32_t *bucket;
 };
 
@@ -38,21 +44,25 @@ struct sockets {
 	struct table table[TABLES];
 };
 
-static inline struct entry *first(const struct table *t, uint32_t hash)
+/* The first with @hash from @i on in its chain, or NULL. */
+static inline struct entry *alike(const struct table *t, uint32_t i, uint32_t hash)
 {
-	uint32_t i = t->bucket[hash & (t->buckets - 1)];
-
+	while (i != NONE && t->link[i].hash != hash)
+		i = t->link[i].next;
 	return i == NONE ? NULL : &t->entries[i];
 }
 
-static inline struct entry *following(const struct table *t, const struct entry *e)
+static inline struct entry *first(const struct table *t, uint32_t hash)
 {
-	return e->next == NONE ? NULL : &t->entries[e->next];
+	return alike(t, t->bucket[hash & (t->buckets - 1)], hash);
 }
 
-#define for_each(e, t, h)                                                                          \
-	for (struct entry * (e) = first(t, h); (e); (e) = following(t, e))                         \
-		if ((e)->hash == (h))
+static inline struct entry *following(const struct table *t, const struct entry *e, uint32_t hash)
+{
+	return alike(t, t->link[e - t->entries].next, hash);
+}
+
+#define for_each(e, t, h) for (struct entry * (e) = first(t, h); (e); (e) = following(t, e, h))
 
 /* Of a tuple without its local address, of a port, of an inode or a kernel's address. */
 uint32_t sockets_hash_tuple(const struct sockets *s, const struct socket_key *k);

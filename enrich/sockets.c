@@ -40,10 +40,14 @@ static int table_init(struct table *t, size_t max)
 	t->max = max;
 	for (t->buckets = 16; t->buckets < max; t->buckets *= 2)
 		;
-	t->entries = calloc(max, sizeof(*t->entries));
+	/* calloc() takes blocks of this size as untouched zero pages; aligned ones it cannot. */
+	t->memory = calloc(max + 1, sizeof(*t->entries));
+	t->link = calloc(max, sizeof(*t->link));
 	t->bucket = malloc(t->buckets * sizeof(*t->bucket));
-	if (!t->entries || !t->bucket)
+	if (!t->memory || !t->link || !t->bucket)
 		return -ENOMEM;
+	t->entries = (struct entry *)((uint8_t *)t->memory +
+				      -(uintptr_t)t->memory % _Alignof(struct entry));
 	memset(t->bucket, 0xff, t->buckets * sizeof(*t->bucket));
 	return 0;
 }
@@ -51,11 +55,11 @@ static int table_init(struct table *t, size_t max)
 static void unlink_entry(struct table *t, struct entry *e)
 {
 	uint32_t i = (uint32_t)(e - t->entries);
-	uint32_t *at = &t->bucket[e->hash & (t->buckets - 1)];
+	uint32_t *at = &t->bucket[t->link[i].hash & (t->buckets - 1)];
 
 	while (*at != i)
-		at = &t->entries[*at].next;
-	*at = e->next;
+		at = &t->link[*at].next;
+	*at = t->link[i].next;
 	process_unref(e->claim.process);
 	e->claim.process = NULL;
 }
@@ -64,7 +68,8 @@ static void table_deinit(struct table *t)
 {
 	for (size_t i = 0; t->entries && i < t->max; i++)
 		process_unref(t->entries[i].claim.process);
-	free(t->entries);
+	free(t->memory);
+	free(t->link);
 	free(t->bucket);
 }
 
@@ -92,6 +97,22 @@ static bool is_kept(const struct socket_claim *c)
 	return c->process && c->method == RECORD_METHOD_SEED && !c->end_ns && !c->process->exit_ns;
 }
 
+/*
+ * Whoever makes room next has not been looked at for a whole round: he, and where he is linked in,
+ * come into the cache while other things are done.
+ */
+static void foresee(const struct table *t)
+{
+	size_t next = t->at + 1 < t->max ? t->at + 1 : 0, later = (t->at + 3) % t->max;
+	const uint32_t *bucket = &t->bucket[t->link[next].hash & (t->buckets - 1)];
+
+	__builtin_prefetch(&t->entries[next], 1);
+	__builtin_prefetch((uint8_t *)&t->entries[next] + 64, 1);
+	__builtin_prefetch(&t->bucket[t->link[later].hash & (t->buckets - 1)]);
+	if (*bucket != NONE)
+		__builtin_prefetch(&t->link[*bucket]);
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e;
@@ -107,13 +128,15 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 		unlink_entry(t, e);
 	}
 	bucket = &t->bucket[hash & (t->buckets - 1)];
-	*e = (struct entry){.claim = *c, .hash = hash, .next = *bucket};
+	e->claim = *c;
+	t->link[t->at] = (struct link){.hash = hash, .next = *bucket};
 	e->claim.seen_ns = c->t_ns;
 	e->claim.losses = t->losses;
 	e->claim.told = 1;
 	e->claim.spent = e->claim.unsure = 0;
 	*bucket = (uint32_t)t->at;
-	t->at = (t->at + 1) % t->max;
+	t->at = t->at + 1 < t->max ? t->at + 1 : 0;
+	foresee(t);
 	if (t->alike)
 		shorten(t, hash);
 	return e;

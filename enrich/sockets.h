@@ -49,6 +49,7 @@ struct socket_key {
 _Static_assert(sizeof(struct socket_key) == 38, "socket_key has no padding");
 
 /* One per remembered socket, so it has no holes. */
+/* In the order of use: a lookup reads the first cache line, two hold it all. */
 struct socket_claim {
 	struct socket_key key;
 	bool shared;               /* several processes hold the socket */
@@ -56,18 +57,20 @@ struct socket_claim {
 	enum record_method method; /* TAP_*, SEED */
 	unsigned fd;               /* of an inode: the process's descriptor it was seen at */
 	uint64_t t_ns;             /* from when on it holds */
+	struct process *process;   /* a reference held by the table */
 	uint64_t seen_ns;          /* last time it was told again */
 	uint64_t end_ns;           /* until when; 0 = not ended as far as known */
 	uint64_t netns;            /* 0 = unknown */
 	uint64_t cgroup_id;
-	uint64_t cookie;         /* of an inode's socket; 0 = unknown */
-	uint64_t number;         /* inode, or the kernel's address of the socket */
-	struct process *process; /* a reference held by the table */
-	uint32_t losses;         /* the table's own: of how many losses of events it knows */
-	uint32_t told;           /* the same: how often it was told, for sockets_raw() */
-	uint32_t spent;          /* of these, how many have led to a packet */
-	uint32_t unsure;         /* packets that one of these, or of others', has led to */
+	uint64_t cookie; /* of an inode's socket; 0 = unknown */
+	uint64_t number; /* inode, or the kernel's address of the socket */
+	uint32_t losses; /* the table's own: of how many losses of events it knows */
+	uint32_t told;   /* the same: how often it was told, for sockets_raw() */
+	uint32_t spent;  /* of these, how many have led to a packet */
+	uint32_t unsure; /* packets that one of these, or of others', has led to */
 };
+
+_Static_assert(sizeof(struct socket_claim) == 128, "two cache lines");
 
 struct sockets;
 
