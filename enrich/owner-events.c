@@ -185,6 +185,26 @@ static void on_state(struct owners *o, const struct perf_record *r)
 	}
 }
 
+void owners_foresee(void *owners, const struct perf_record *r)
+{
+	const struct owners *o = owners;
+	struct socket_key k = {.proto = IPPROTO_TCP};
+
+	if (r->kind == PERF_KIND_STATE) {
+		k.local_port = r->state.sport;
+		k.remote_port = r->state.dport;
+		memcpy(k.remote_addr, r->state.dst, sizeof(r->state.dst));
+	} else if (r->kind == PERF_KIND_ROUTE) {
+		k.proto = r->route.proto;
+		k.local_port = r->route.sport;
+		k.remote_port = r->route.dport;
+		memcpy(k.remote_addr, r->route.dst, sizeof(r->route.dst));
+	} else {
+		return;
+	}
+	sockets_foresee(o->sockets, &k);
+}
+
 static void on_fork(struct owners *o, const struct perf_record *r)
 {
 	struct process *p;

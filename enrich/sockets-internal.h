@@ -19,6 +19,7 @@ struct entry {
 struct link {
 	uint32_t hash;
 	uint32_t next; /* in the bucket; younger entries first */
+	uint32_t prev; /* NONE = the bucket's first */
 };
 
 /* A ring of entries in order of arrival, and chains over them. */

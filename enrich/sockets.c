@@ -38,7 +38,7 @@ static int table_init(struct table *t, size_t max)
 	if (!max || max >= NONE)
 		return -EINVAL;
 	t->max = max;
-	for (t->buckets = 16; t->buckets < max; t->buckets *= 2)
+	for (t->buckets = 16; t->buckets < 2 * max; t->buckets *= 2)
 		;
 	/* calloc() takes blocks of this size as untouched zero pages; aligned ones it cannot. */
 	t->memory = calloc(max + 1, sizeof(*t->entries));
@@ -54,12 +54,14 @@ static int table_init(struct table *t, size_t max)
 
 static void unlink_entry(struct table *t, struct entry *e)
 {
-	uint32_t i = (uint32_t)(e - t->entries);
-	uint32_t *at = &t->bucket[t->link[i].hash & (t->buckets - 1)];
+	const struct link *l = &t->link[e - t->entries];
 
-	while (*at != i)
-		at = &t->link[*at].next;
-	*at = t->link[i].next;
+	if (l->prev == NONE)
+		t->bucket[l->hash & (t->buckets - 1)] = l->next;
+	else
+		t->link[l->prev].next = l->next;
+	if (l->next != NONE)
+		t->link[l->next].prev = l->prev;
 	process_unref(e->claim.process);
 	e->claim.process = NULL;
 }
@@ -103,14 +105,17 @@ static bool is_kept(const struct socket_claim *c)
  */
 static void foresee(const struct table *t)
 {
-	size_t next = t->at + 1 < t->max ? t->at + 1 : 0, later = (t->at + 3) % t->max;
-	const uint32_t *bucket = &t->bucket[t->link[next].hash & (t->buckets - 1)];
+	size_t next = t->at + 2 < t->max ? t->at + 2 : 0;
+	const struct link *l = &t->link[next];
 
 	__builtin_prefetch(&t->entries[next], 1);
 	__builtin_prefetch((uint8_t *)&t->entries[next] + 64, 1);
-	__builtin_prefetch(&t->bucket[t->link[later].hash & (t->buckets - 1)]);
-	if (*bucket != NONE)
-		__builtin_prefetch(&t->link[*bucket]);
+	if (!t->entries[t->at].claim.process)
+		return; /* nobody: the first round */
+	if (l->prev == NONE)
+		__builtin_prefetch(&t->bucket[l->hash & (t->buckets - 1)], 1);
+	else
+		__builtin_prefetch(&t->link[l->prev], 1);
 }
 
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
@@ -129,7 +134,9 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	}
 	bucket = &t->bucket[hash & (t->buckets - 1)];
 	e->claim = *c;
-	t->link[t->at] = (struct link){.hash = hash, .next = *bucket};
+	t->link[t->at] = (struct link){.hash = hash, .next = *bucket, .prev = NONE};
+	if (*bucket != NONE)
+		t->link[*bucket].prev = (uint32_t)t->at;
 	e->claim.seen_ns = c->t_ns;
 	e->claim.losses = t->losses;
 	e->claim.told = 1;
@@ -174,6 +181,13 @@ uint32_t sockets_hash_port(const struct sockets *s, const struct socket_key *k)
 uint32_t sockets_hash_number(const struct sockets *s, uint64_t number)
 {
 	return fold(s, mix(s->seed[0], number));
+}
+
+void sockets_foresee(const struct sockets *s, const struct socket_key *k)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+
+	__builtin_prefetch(&t->bucket[sockets_hash_tuple(s, k) & (t->buckets - 1)]);
 }
 
 /* ---- life ---- */

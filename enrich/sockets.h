@@ -87,6 +87,8 @@ uint64_t sockets_takeovers(const struct sockets *s);
  * tables are allocated at their full size.
  */
 void sockets_add_connection(struct sockets *s, const struct socket_claim *c);
+/* One with @k comes in a moment: where it will be looked for comes into the cache. */
+void sockets_foresee(const struct sockets *s, const struct socket_key *k);
 void sockets_add_port(struct sockets *s, const struct socket_claim *c);
 void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
 /* An IPv6 connect whose own port is not known yet; found again by c->number. */

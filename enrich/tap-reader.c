@@ -57,7 +57,9 @@ struct tap_reader {
 	unsigned skipped;
 	int *fds;
 	struct ring *rings;
-	uint8_t *scratch; /* for tap_reader_peek() */
+	uint8_t *scratch;     /* for tap_reader_peek() */
+	tap_event_fn foresee; /* NULL = nobody */
+	void *foresee_arg;
 };
 
 static bool pow2(uint64_t v)
@@ -227,11 +229,13 @@ static void fetch(struct tap_reader *t, struct ring *r)
 			t->stats.lost++;
 		} else {
 			copy_out(r, r->tail, r->copy, len);
-			if (perf_record_parse(&t->layout, r->ids, r->copy, len, &r->record))
+			if (perf_record_parse(&t->layout, r->ids, r->copy, len, &r->record)) {
 				t->stats.malformed++;
-			else if (r->record.kind != PERF_KIND_IGNORED) {
+			} else if (r->record.kind != PERF_KIND_IGNORED) {
 				r->record.t_ns += t->offset_ns;
 				r->len = len;
+				if (t->foresee)
+					t->foresee(t->foresee_arg, &r->record);
 				return;
 			}
 		}
@@ -374,6 +378,12 @@ void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
 			r->previewed = r->tail;
 		r->previewed = peek_ring(t, r, r->previewed, fn, arg);
 	}
+}
+
+void tap_reader_foresee(struct tap_reader *t, tap_event_fn fn, void *arg)
+{
+	t->foresee = fn;
+	t->foresee_arg = arg;
 }
 
 void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id))

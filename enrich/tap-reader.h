@@ -46,6 +46,9 @@ void tap_reader_peek(struct tap_reader *t, tap_event_fn fn, void *arg);
 /* The same, but each record only once. */
 void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg);
 
+/* Shows @fn each record as soon as it is the next of its CPU: what it is about can be got ready. */
+void tap_reader_foresee(struct tap_reader *t, tap_event_fn fn, void *arg);
+
 const struct tap_layout *tap_reader_layout(const struct tap_reader *t);
 const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t);
 /* The rings' descriptors: readable when a ring passed its watermark. */
