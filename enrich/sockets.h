@@ -48,8 +48,10 @@ struct socket_key {
 
 _Static_assert(sizeof(struct socket_key) == 38, "socket_key has no padding");
 
-/* One per remembered socket, so it has no holes. */
-/* In the order of use: a lookup reads the first cache line, two hold it all. */
+/*
+ * One per remembered socket, so it has no holes; in the order of use: two cache lines hold it, a
+ * look-up reads the first.
+ */
 struct socket_claim {
 	struct socket_key key;
 	bool shared;               /* several processes hold the socket */
