@@ -22,6 +22,7 @@
 
 #include "enrich/owner-internal.h"
 #include "enrich/pipeline.h"
+#include "enrich/steady.h"
 #include "shm/packet.h"
 #include "shm/ring-internal.h"
 
@@ -57,7 +58,7 @@ static const struct tap_layout layout = {
 	.version = TAP_VERSION,
 	.cpus = 1,
 	.data_pages = PAGES,
-	.clockid = CLOCK_REALTIME,
+	.clockid = CLOCK_MONOTONIC,
 	.live = 1u << TAP_STATE,
 	.sample_type[TAP_STATE] =
 		PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW,
@@ -151,7 +152,7 @@ static void tell(uint32_t pid, uint64_t t_ns, int from, int to, uint16_t sport, 
 		.id = ID_STATE,
 		.pid = pid,
 		.tid = pid,
-		.t_ns = t_ns,
+		.t_ns = t_ns - steady_of_monotonic(0),
 		.raw_size = sizeof(e) - offsetof(struct event, flags),
 		.skaddr = UINT64_C(0xffff888000000000) + sport,
 		.oldstate = from,
@@ -211,7 +212,7 @@ int main(int argc, char **argv)
 	unsigned batch = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
 	size_t thrash = (argc > 3 ? (size_t)atoi(argv[3]) : 0) << 10, counted = 0;
 	struct packet *packets;
-	uint64_t now = owners_now_ns(), spent = 0, begin;
+	uint64_t now = steady_now_ns() - total * UINT64_C(10000), spent = 0, begin;
 	uint8_t *others = calloc(1, thrash + 1);
 
 	if (!batch || !(packets = calloc(batch, 4 * sizeof(*packets))) || !others)
