@@ -11,19 +11,20 @@ and judges no time. CPU is the scheduler's own count over all tasks of a program
 import argparse
 import os
 import signal
-import statistics
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, name) for name in ("compare", "owners", "../integration", "methods")]
 import connections  # noqa: E402
+import floods  # noqa: E402
 import idle  # noqa: E402
 import results  # noqa: E402
 import ring  # noqa: E402
 import subjects  # noqa: E402
 import tap  # noqa: E402
+import traffic  # noqa: E402
 
-PARTS = (connections, idle, ring)
+PARTS = (connections, idle, traffic, floods, ring)
 
 
 def main():
@@ -58,10 +59,11 @@ def main():
             samples.save(a.json, verdicts)
     for part in chosen:  # what falls short is in the table; here only that all ran
         found = samples.found.get(part.NAME, {})
-        tap.ok(results.OURS in found and all(statistics.median(v) >= 0 for s in found.values() for v in s.values()),
+        tap.ok(any(s.startswith(results.OURS) for s in found) and all(v >= 0 for s in found.values()
+                                                                     for values in s.values() for v in values),
                f"{part.NAME} was measured", found)
-        if a.quick:
-            tap.is_(samples.missing.get(part.NAME, {}), {}, f"{part.NAME}: nothing is missing")
+        for subject, why in samples.missing.get(part.NAME, {}).items():
+            tap.skip(f"{part.NAME}, {subject}", why)
     tap.done()
 
 
