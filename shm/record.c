@@ -36,18 +36,16 @@ static bool str_possible(const struct record *r, struct record_str s)
 
 static bool history_possible(const char history[RECORD_HISTORY_MAX])
 {
+	static const char none[RECORD_HISTORY_MAX];
 	size_t i = 0;
 
 	for (; i < RECORD_HISTORY_MAX && history[i]; i++) {
-		char c = history[i];
+		char c = (char)(history[i] | 0x20);
 
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '^')
+		if (!(c >= 'a' && c <= 'z') && history[i] != '^')
 			return false;
 	}
-	for (; i < RECORD_HISTORY_MAX; i++)
-		if (history[i])
-			return false;
-	return true;
+	return !memcmp(history + i, none, RECORD_HISTORY_MAX - i);
 }
 
 const char *record_next_ancestor(const struct record *r, struct record_str ancestors, size_t *pos,

@@ -10,6 +10,7 @@
 #define INPUT_MAX (2 + 16 + 16 + 2 + 4) /* seed, addresses, protocol and a zero, ports */
 
 #define ID_LEN (2 + 28)
+#define KEPT   1024u /* the last ones */
 
 struct endpoint {
 	const uint8_t *addr;
@@ -118,18 +119,33 @@ static void hash(const uint8_t *in, size_t len, char buf[COMMUNITY_ID_MAX])
 	*p = 0;
 }
 
+/* What was hashed before: all records of a connection, in every output, want the same. */
+struct kept {
+	uint8_t in[INPUT_MAX];
+	char text[COMMUNITY_ID_MAX];
+	uint8_t len; /* 0: nothing */
+};
+
+static struct kept *find_kept(const uint8_t in[INPUT_MAX])
+{
+	static _Thread_local struct kept kept[KEPT];
+	uint64_t w[INPUT_MAX / 8], mixed = 0;
+
+	_Static_assert(sizeof(w) == INPUT_MAX, "whole words");
+	memcpy(w, in, sizeof(w));
+	for (size_t i = 0; i < INPUT_MAX / 8; i++)
+		mixed = (mixed ^ w[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return &kept[(mixed >> 32) % KEPT];
+}
+
 size_t community_id(const struct record *r, char buf[COMMUNITY_ID_MAX])
 {
-	/* The last one: every output of a record wants the same. */
-	static _Thread_local struct {
-		uint8_t in[INPUT_MAX];
-		size_t len;
-		char text[COMMUNITY_ID_MAX];
-	} last;
 	const size_t size = r->family == 4 ? 4 : 16;
 	struct endpoint a = {.addr = r->orig_addr + 16 - size};
 	struct endpoint b = {.addr = r->resp_addr + 16 - size};
 	uint8_t in[INPUT_MAX] = {0}, *p = in + 2; /* behind the seed */
+	struct kept *kept;
+	size_t len;
 
 	if (set_ports(r, &a, &b)) {
 		int order = memcmp(a.addr, b.addr, size);
@@ -149,11 +165,13 @@ size_t community_id(const struct record *r, char buf[COMMUNITY_ID_MAX])
 	if (has_ports(r->proto))
 		p = put_u16(put_u16(p, a.port), b.port);
 
-	if (last.len != (size_t)(p - in) || memcmp(last.in, in, sizeof(in)) != 0) {
-		memcpy(last.in, in, sizeof(in));
-		last.len = (size_t)(p - in);
-		hash(in, last.len, last.text);
+	len = (size_t)(p - in);
+	kept = find_kept(in);
+	if (kept->len != len || memcmp(kept->in, in, sizeof(in)) != 0) {
+		memcpy(kept->in, in, sizeof(in));
+		kept->len = (uint8_t)len;
+		hash(in, len, kept->text);
 	}
-	memcpy(buf, last.text, sizeof(last.text));
+	memcpy(buf, kept->text, sizeof(kept->text));
 	return ID_LEN;
 }

@@ -44,7 +44,8 @@ enum json_run {
 	JSON_RUN_WORD,
 	JSON_RUN_STR,
 	JSON_RUN_ADDRESS,
-	JSON_RUN_U16, /* numbers in decimal, unless equal to `none` */
+	JSON_RUN_AGAIN, /* the address in front of it */
+	JSON_RUN_U16,   /* numbers in decimal, unless equal to `none` */
 	JSON_RUN_U32,
 	JSON_RUN_U64,
 	JSON_RUN_ALWAYS, /* a u64 in decimal */

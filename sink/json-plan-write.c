@@ -38,15 +38,15 @@ const char *json_op_begin(enum json_op op)
 }
 
 /*
- * Keys are short: whole pieces of 16 bytes are cheaper than a call, and what is too much is written
+ * Keys are short: two pieces of 16 bytes are cheaper than a call, and what is too much is written
  * over.
  */
 static inline char *copy(char *p, const char *bytes, size_t len)
 {
 	memcpy(p, bytes, 16);
 	memcpy(p + 16, bytes + 16, 16);
-	for (size_t i = 32; i < len; i += 16)
-		memcpy(p + i, bytes + i, 16);
+	if (len > 32)
+		memcpy(p + 32, bytes + 32, len - 32);
 	return p + len;
 }
 
@@ -273,6 +273,17 @@ static inline char *key_of(char *p, const struct json_plan *plan, const struct j
 	return copy(p, plan->bytes + s->text, s->len);
 }
 
+/* The string that ends right here, once more. */
+static inline char *again(char *p, const struct json_plan *plan, const struct json_step *s)
+{
+	const char *end = p - 2, *value = end;
+
+	while (value[-1] != '"')
+		value--;
+	p = key_of(p, plan, s);
+	return text_bytes(p, value, (size_t)(end - value) + 2);
+}
+
 static inline const void *at_of(const struct json_step *s, const struct field_source *source)
 {
 	return (const char *)source->base[s->of] + s->offset;
@@ -461,6 +472,9 @@ char *json_plan_write(struct json_plan *plan, const struct record *r, const stru
 		case JSON_RUN_ADDRESS:
 			p = text_address(key_of(p, plan, s), at_of(s, &source), r->family);
 			p = text_lit(p, "\",");
+			continue;
+		case JSON_RUN_AGAIN:
+			p = again(p, plan, s);
 			continue;
 		case JSON_RUN_U16:
 			p = decimal_known(p, plan, s, *(const uint16_t *)at_of(s, &source));

@@ -266,6 +266,9 @@ static void value(struct compiler *c, const struct field *f, const char *key, si
 		f->need | FIELD_HAVE_AT_ALL |
 			(f->in[plan->style.column].as == FIELD_AS_LASTING ? FIELD_HAVE_LASTING : 0),
 		field_events(f));
+	if (s->run == JSON_RUN_ADDRESS && s > plan->step && s[-1].run == JSON_RUN_ADDRESS &&
+		s[-1].offset == s->offset && s[-1].missing == s->missing)
+		s->run = JSON_RUN_AGAIN;
 	if (s->run == JSON_RUN_WORD) {
 		words(plan, s, key, len);
 		return;

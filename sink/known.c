@@ -20,68 +20,69 @@ char *known_bytes_put(struct known_bytes *b, size_t len, uint64_t *ret_pos)
 #define STRINGS                                                                                    \
 	((sizeof(struct record_process) - offsetof(struct record_process, name)) /                 \
 		sizeof(struct record_str))
-#define LANES 4u /* of a vector */
 
-typedef uint32_t words __attribute__((vector_size(16)));
-typedef int32_t signs __attribute__((vector_size(16)));
+/* Four strings: the lower half of each is the offset, the upper the length. */
+typedef int32_t four __attribute__((vector_size(16)));
 
-_Static_assert(STRINGS <= 4 * LANES, "the strings fit the vectors");
+_Static_assert(STRINGS == 13 && offsetof(struct record_process, pod) ==
+					sizeof(struct record_process) - sizeof(struct record_str),
+	"three vectors of strings and one more");
 
 struct key {
 	struct record_process process;
 	const char *strings;
-	uint32_t strings_len, strings_sum, hash;
+	uint32_t strings_len, hash;
 };
 
-static inline signs choose(signs which, signs yes, signs no)
+static inline four lengths(four v)
 {
-	return (yes & which) | (no & ~which);
+	typedef uint32_t unsigned_four __attribute__((vector_size(16)));
+
+	return (four)((unsigned_four)v >> 16);
+}
+
+static uint32_t first_of(uint32_t first, struct record_str s)
+{
+	return s.len && s.off < first ? s.off : first;
 }
 
 /*
  * The process with its strings' offsets counted from the first of their bytes. False: no key, as
- * a string would reach beyond the area or is empty in an odd place.
+ * they do not fill a piece of the area without a gap.
  */
 static bool key_make(struct key *k, const struct record *r, const struct record_process *p)
 {
-	union {
-		words v[4];
-		struct record_str s[4 * LANES];
-	} u = {0};
-	signs first = (signs){} + UINT16_MAX, end = {}, sum = {}, odd = {}, there, from, reach, len;
-	uint32_t base, to;
+	four v[4] = {[3] = {(int32_t)((uint32_t)p->pod.len << 16 | p->pod.off)}};
+	four sum, base, over = {0};
+	uint32_t first, len;
 
-	k->process = *p;
-	memcpy(u.s, &p->name, STRINGS * sizeof(u.s[0]));
-	for (size_t i = 0; i < 4; i++) {
-		from = (signs)(u.v[i] & 0xffff);
-		len = (signs)(u.v[i] >> 16);
-		there = len > 0;
-		odd |= from & ~there;
-		from |= ~there & UINT16_MAX;
-		first = choose(from < first, from, first);
-		reach = (from & there) + len;
-		end = choose(reach > end, reach, end);
-		sum += len;
-	}
-	base = (uint32_t)first[0];
-	to = (uint32_t)end[0];
-	for (size_t i = 1; i < LANES; i++) {
-		base = (uint32_t)first[i] < base ? (uint32_t)first[i] : base;
-		to = (uint32_t)end[i] > to ? (uint32_t)end[i] : to;
-	}
-	if ((odd[0] | odd[1] | odd[2] | odd[3]) || to > r->strings_len)
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 		return false;
-	if (base > to)
-		base = to; /* no string at all */
-	for (size_t i = 0; i < 4; i++)
-		u.v[i] -= (words)((signs)(u.v[i] >> 16) > 0) & base;
-	memcpy(&k->process.name, u.s, STRINGS * sizeof(u.s[0]));
+	/* Whatever is put into a record first. */
+	first = first_of(first_of(UINT16_MAX, p->user), p->group);
+	first = first_of(first_of(first, p->cgroup), p->name);
+	memcpy(v, &p->name, 3 * sizeof(v[0]));
+	sum = lengths(v[0]) + lengths(v[1]) + lengths(v[2]) + lengths(v[3]);
+	len = (uint32_t)(sum[0] + sum[1] + sum[2] + sum[3]);
+	if (!len)
+		first = 0;
+	if (first + len > r->strings_len || len > KNOWN_MOST - sizeof(k->process))
+		return false;
+	base = (four){} + (int32_t)first;
+	sum = (four){} + (int32_t)len;
+	for (unsigned i = 0; i < 4; i++) {
+		v[i] -= base & (lengths(v[i]) > 0);
+		over |= (v[i] & UINT16_MAX) + lengths(v[i]) > sum;
+	}
+	if (over[0] | over[1] | over[2] | over[3])
+		return false;
+	memcpy(&k->process, p, offsetof(struct record_process, name));
+	memcpy(&k->process.name, v, 3 * sizeof(v[0]));
+	memcpy(&k->process.pod, &v[3], sizeof(k->process.pod));
 	k->process.latency_ns = p->latency_ns != 0;
-	k->strings = r->strings + base;
-	k->strings_len = to - base;
-	k->strings_sum = (uint32_t)(sum[0] + sum[1] + sum[2] + sum[3]);
-	return k->strings_len <= KNOWN_MOST - sizeof(k->process);
+	k->strings = r->strings + first;
+	k->strings_len = len;
+	return true;
 }
 
 /* Tells apart what there is most of: other processes, and other programs of the same. */
@@ -138,8 +139,7 @@ static void add(struct known *k, const struct key *key, struct known_end *ret)
 	k->evicted += s->id != 0;
 	*s = (struct known_slot){.id = __atomic_add_fetch(&ids, 1, __ATOMIC_RELAXED),
 		.hash = key->hash,
-		.strings_len = key->strings_len,
-		.strings_sum = key->strings_sum};
+		.strings_len = key->strings_len};
 	bytes = known_bytes_put(&k->keys, sizeof(key->process) + key->strings_len, &s->pos);
 	memcpy(bytes, &key->process, sizeof(key->process));
 	memcpy(bytes + sizeof(key->process), key->strings, key->strings_len);
@@ -168,7 +168,7 @@ static int check_process(struct known *k, const struct record *r, const struct r
 		key.hash = key_hash(&key);
 		s = find(k, &key, ret);
 		if (s) {
-			*ret_sum += s->strings_sum;
+			*ret_sum += s->strings_len;
 			return 0;
 		}
 	} else {

@@ -4,8 +4,8 @@
  * the record is then the same bytes. They are found here by exactly these bytes, so that nothing
  * ever has to be taken back: what was checked and what was written of them holds again.
  *
- * Not part of the bytes: where the strings lie in the string area, as long as they do so next to
- * each other, and by how much latency_ns differs from 0.
+ * Not part of the bytes: where the strings lie in the string area, as long as they lie together,
+ * and by how much latency_ns differs from 0.
  *
  * Both tables are bounded and give up the oldest. Threads: one at a time for each. Blocks: no.
  * Logs: no. Never fails: what is not found is worked out.
@@ -43,8 +43,7 @@ struct known_slot {
 	uint64_t id; /* 0 = empty; whoever is met anew gets another */
 	uint64_t pos;
 	uint32_t hash;
-	uint32_t strings_len; /* from the first byte of a string to the last */
-	uint32_t strings_sum; /* of all strings' lengths */
+	uint32_t strings_len; /* of all strings together */
 };
 
 struct known {

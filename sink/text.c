@@ -2,6 +2,7 @@
 /* Numbers, times and addresses as text. */
 #include "sink/text.h"
 
+#include <endian.h>
 #include <stdbool.h>
 
 static const char HEX[16] = "0123456789abcdef";
@@ -38,14 +39,34 @@ static inline char *two(char *p, unsigned v)
 	return p + 2;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/*
+ * The eight digits of @v < 100000000, the first in the lowest byte: halves, quarters and eighths of
+ * the word are divided at once, by multiplying. n * 5243 >> 19 is n / 100 below 10000, and
+ * n * 103 >> 10 is n / 10 below 100.
+ */
+static inline uint64_t eight(uint32_t v)
+{
+	uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32, twos, ones, tens;
+
+	tens = fours * 5243 >> 19 & UINT64_C(0x7f0000007f);
+	twos = tens | (fours - tens * 100) << 16;
+	tens = twos * 103 >> 10 & UINT64_C(0xf000f000f000f);
+	ones = tens | (twos - tens * 10) << 8;
+	return ones;
+}
+
+static inline char *eight_padded(char *p, uint32_t v)
+{
+	uint64_t digits = htole64(eight(v) | EACH('0'));
+
+	memcpy(p, &digits, sizeof(digits));
+	return p + 8;
+}
+
 char *text_u64(char *p, uint64_t v)
 {
-	static const uint64_t bounds[TEXT_U64] = {0, 10, 100, 1000, 10000, 100000, 1000000,
-		10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
-		10000000000000, 100000000000000, 1000000000000000, 10000000000000000,
-		100000000000000000, 1000000000000000000, 10000000000000000000u};
-	unsigned n;
-
 	if (v < 10) {
 		*p = (char)('0' + v);
 		return p + 1;
@@ -63,12 +84,16 @@ char *text_u64(char *p, uint64_t v)
 			p = two(p, hundreds);
 		return two(p, (unsigned)v % 100);
 	}
-	/* 1233/4096 is log10(2), from below: one too few at most */
-	n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+	if (v < 100000000) {
+		uint64_t digits = eight((uint32_t)v);
+		unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
 
-	n += v >= bounds[n];
-	digits_before(p + n, v, n);
-	return p + n;
+		digits = htole64(digits >> zeros * 8 | EACH('0'));
+		memcpy(p, &digits, sizeof(digits));
+		return p + 8 - zeros;
+	}
+	p = text_u64(p, v / 100000000);
+	return eight_padded(p, (uint32_t)(v % 100000000));
 }
 
 char *text_u64_padded(char *p, uint64_t v, unsigned digits)
@@ -151,11 +176,10 @@ char *text_time_utc(char *p, uint64_t t_ns)
 	}
 	p = text_bytes(p, kept[i].text, SECOND_UTC);
 	ns = (uint32_t)(t_ns - s * 1000000000);
-	for (int at = 7; at > 0; at -= 2, ns /= 100)
-		two(p + at, ns % 100);
-	p[0] = (char)('0' + ns);
-	p[9] = 'Z';
-	return p + 10;
+	*p++ = (char)('0' + ns / 100000000);
+	p = eight_padded(p, ns % 100000000);
+	*p++ = 'Z';
+	return p;
 }
 
 char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s)

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes that were met before: whatever comes in whatever order, lines are byte for byte those
+ * that are written without knowing anybody, and no record passes that would not have passed so.
+ */
+#include "sink/known.h"
+
+#include "sink-build.h"
+#include "tap.h"
+
+#define LINES 8000u
+
+static struct known known;
+static struct format_context ctx;
+static struct record r;
+static char kept[FORMAT_MAX], plain[FORMAT_MAX];
+static uint64_t state = 7;
+
+static uint32_t below(uint32_t n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (uint32_t)(state >> 20) % n;
+}
+
+static void put(struct record_str *to, uint32_t who, uint32_t salt, bool zeros)
+{
+	static const char some[] = "ab/c d'e\"f\\g\n\x1b\xff\xc3\xa9.x";
+	uint64_t mixed = (who * 31ull + salt + 1) * 0x9e3779b97f4a7c15ull >> 20;
+	char text[64];
+	size_t len = mixed % 5 == 0 ? 0 : mixed % 40;
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = some[(mixed >> i % 30) % (sizeof(some) - 1)];
+	for (size_t i = 7; zeros && i < len; i += 8)
+		text[i] = 0;
+	if (len)
+		build_str(&r, to, text, len);
+}
+
+/* The process number @who, always the same one but for what differs from record to record. */
+static void put_process(struct record_process *p, uint32_t who)
+{
+	p->uid = p->gid = p->ruid = p->loginuid = UINT32_MAX;
+	p->latency_ns = below(3) ? below(100000) : 0;
+	if (!who)
+		return;
+	p->pid = 100 + who;
+	p->ppid = who % 3;
+	p->sid = who % 7;
+	p->tty = who % 4 ? 0 : 0x8803;
+	p->start_ns = who % 11 ? BUILD_START - who : 0;
+	p->uid = p->ruid = who % 13 ? who : UINT32_MAX;
+	p->gid = who % 2 ? 5 : UINT32_MAX;
+	p->cgroup_id = who % 6;
+	p->netns = who % 9 ? 0 : 77;
+	p->method = (uint8_t)(1 + who % (RECORD_METHODS - 1));
+	p->confidence = (uint8_t)(1 + who % (RECORD_CONFIDENCES - 1));
+	p->flags = (uint8_t)(who % 16);
+	p->runtime = (uint8_t)(who % RECORD_RUNTIMES);
+	put(&p->user, who, 1, false);
+	put(&p->cgroup, who, 2, false);
+	put(&p->unit, who, 3, false);
+	put(&p->container, who, 4, false);
+	put(&p->name, who, 5, false);
+	put(&p->parent_name, who, 6, false);
+	if (who % 5)
+		build_str(&r, &p->ancestors, "9 sh\0001 i\"t", 11);
+	put(&p->exe, who, 7, false);
+	put(&p->cwd, who, 8, false);
+	put(&p->args, who, 9, true);
+}
+
+static void make(uint32_t processes)
+{
+	static const uint8_t events[] = {
+		RECORD_START, RECORD_INFO, RECORD_END, RECORD_SUMMARY, RECORD_LOSS, RECORD_END};
+
+	build_record(&r);
+	r.strings_len = 0;
+	memset(&r.ifname, 0, offsetof(struct record, packet) - offsetof(struct record, ifname));
+	memset(&r.orig, 0, sizeof(r.orig));
+	memset(&r.resp, 0, sizeof(r.resp));
+	r.event = events[below(sizeof(events))];
+	r.loss_stage = RING_LOSS_TAP;
+	r.direction = (uint8_t)below(RECORD_LOCAL + 1);
+	r.seq = below(1000000);
+	put_process(&r.orig, below(processes));
+	put_process(&r.resp, below(processes));
+	put(&r.ifname, below(4), 10, false);
+}
+
+static bool same_line(const struct format *f, const struct known_ends *ends)
+{
+	size_t n = format_record(f, &r, &ctx, plain);
+	size_t k = format_record_known(f, &r, ends, &ctx, kept);
+
+	return n == k && memcmp(plain, kept, n) == 0;
+}
+
+static void test_lines(uint32_t processes)
+{
+	uint64_t newest = 0, bad = 0, met = 0;
+	struct known_ends ends;
+
+	for (unsigned i = 0; i < LINES; i++) {
+		make(processes);
+		bad += known_check(&known, &r, record_size(&r), &ends) != 0;
+		met += ends.orig.id && ends.orig.id <= newest;
+		newest = ends.orig.id > newest ? ends.orig.id : newest;
+		newest = ends.resp.id > newest ? ends.resp.id : newest;
+		bad += !same_line(&format_ecs, &ends) || !same_line(&format_ocsf, &ends) ||
+		       !same_line(&format_zeek_json, &ends);
+	}
+	tap_is_int(bad, 0, "%u processes: every line is the same", processes);
+	tap_ok(met > LINES / (processes < 100 ? 2 : 50), "%llu had been met before",
+		(unsigned long long)met);
+}
+
+/* One byte of what is known becomes another: then it is somebody else, or impossible. */
+static void test_checks(void)
+{
+	const size_t from = offsetof(struct record, orig);
+	struct known_ends ends;
+	uint64_t wrong = 0, refused = 0;
+	int e, f;
+
+	for (unsigned i = 0; i < LINES; i++) {
+		size_t at;
+
+		make(20);
+		at = below(8) ? from + below(2 * sizeof(struct record_process))
+			      : offsetof(struct record, strings) + below(r.strings_len + 1);
+		((uint8_t *)&r)[at] ^= (uint8_t)(1 << below(8));
+		e = known_check(&known, &r, record_size(&r), &ends);
+		f = format_check(&r, record_size(&r));
+		refused += f != 0;
+		wrong += e != f || (e == 0 && !same_line(&format_ecs, &ends));
+	}
+	tap_is_int(wrong, 0, "what is not quite the same is treated as what it is");
+	tap_ok(refused > 100 && refused < LINES / 2, "%llu were impossible",
+		(unsigned long long)refused);
+}
+
+/* Others have taken the place of what a name stands for. */
+static void test_bytes(void)
+{
+	static struct known_bytes b;
+	uint64_t first, pos;
+	unsigned n = 0;
+
+	memcpy(known_bytes_put(&b, 5, &first), "first", 5);
+	while (known_bytes_get(&b, first) && n++ < 1000)
+		memset(known_bytes_put(&b, 10000, &pos), 'x', 10000);
+	tap_is_int(n, KNOWN_BYTES / 10000 + 1, "the oldest bytes are the first to go");
+	tap_ok(known_bytes_get(&b, pos) && *known_bytes_get(&b, pos) == 'x', "the newest stay");
+}
+
+int main(void)
+{
+	build_context(&ctx);
+	test_bytes();
+	test_lines(10);
+	test_lines(4000);
+	tap_ok(known.evicted > 100, "%llu were forgotten for others",
+		(unsigned long long)known.evicted);
+	test_checks();
+	/* Another host's lines say so: nothing written before is used again. */
+	strcpy(ctx.boot_id, "an0ther");
+	format_context_prepare(&ctx);
+	test_lines(12);
+	return tap_done();
+}
