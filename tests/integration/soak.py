@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generator's maximum for ten minutes, with 50,000 sockets on the host: memory within its bounds, memory and
-descriptors flat, the ledger balanced. $FLOWNER_SOAK_SECONDS for less, $FLOWNER_SOAK_RATE for a rate."""
+"""The generator's maximum for ten minutes, with 50,000 sockets on the host: memory within its bounds (also by a memory
+cgroup that ends who takes more), memory and descriptors flat, the ledger balanced. $FLOWNER_SOAK_SECONDS for less, $FLOWNER_SOAK_RATE for a rate."""
+import atexit
 import os
 import resource
 import subprocess
@@ -75,6 +76,37 @@ def look(f):
     return {p: Look(f.pid(p)) for p in pipeline.PROGRAMS}
 
 
+def memory_group():
+    """A cgroup of MOST_KIB for processes still to come: (folder, file of the most that was used); (None, None) without.
+
+    The kernel's own for them counts in it, shared pages once, the packet ring not at all."""
+    with open("/proc/self/cgroup") as f:
+        own = [line.rstrip().split(":", 2)[2] for line in f if line.split(":")[1] == "memory"]
+    for above, limit, most in (*((f"/sys/fs/cgroup/memory{x}", "memory.limit_in_bytes", "memory.max_usage_in_bytes")
+                                 for x in own), ("/sys/fs/cgroup", "memory.max", "memory.peak")):
+        path = f"{above.rstrip('/')}/flowner-soak-{os.getpid()}"
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        atexit.register(lambda: tap.wait_for(lambda: removed(path), timeout=10))
+        try:
+            with open(f"{path}/{limit}", "w") as f:
+                f.write(str(MOST_KIB << 10))
+            return path, f"{path}/{most}"
+        except OSError:
+            continue
+    return None, None
+
+
+def removed(path):
+    try:
+        os.rmdir(path)
+    except OSError:
+        pass
+    return not os.path.exists(path)
+
+
 def show(when, found):
     for p, x in found.items():
         tap.note(f"{when}: {p}: {x.pss} KiB ({x.most()}), plain RSS {x.rss}, packet ring {x.packets}, {x.fds} descriptors")
@@ -82,6 +114,8 @@ def show(when, found):
              f"(rings and libraries once for each program), packet ring {sum(x.packets for x in found.values())}")
 
 
+group, most_used = memory_group()
+enter = ["sh", "-c", 'echo 0 > "$0"/cgroup.procs && exec "$@"', group] if group else []
 ns = tap.netns("s")
 for setting in "tcp_tw_reuse=1", "tcp_max_tw_buckets=4000":
     tap.run(tap.inside(ns, "sysctl", "-qw", f"net.ipv4.{setting}"))
@@ -89,7 +123,8 @@ hold(ns, SOCKETS)
 path = os.path.join(tap.tmpdir(), "out.ndjson")
 began = time.monotonic()
 # Namespaces of others, in each of which enrich would have sockets, may come and go meanwhile.
-f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", "--set", "enrich.netns=false", prefix=tap.inside(ns))
+f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", "--set", "enrich.netns=false",
+                     prefix=[*enter, *tap.inside(ns)])
 tap.note(f"ready after {time.monotonic() - began:.1f} s, with {SOCKETS} sockets on the host")
 pids = {p: f.pid(p) for p in pipeline.PROGRAMS}
 load = subprocess.Popen(tap.inside(ns, LOAD, "tcp", RATE, str(SECONDS), str(PORT)), stdout=subprocess.PIPE, text=True)
@@ -120,6 +155,12 @@ for p in pipeline.PROGRAMS:
     tap.is_(late[p].fds, early[p].fds, f"{p}: descriptors are, too")
 together = sum(x.pss for x in late.values())
 tap.ok(together <= MOST_KIB, f"all three together: {together} KiB, at most {MOST_KIB}")
+if group:
+    with open(most_used) as used:
+        most = int(used.read()) >> 10
+    tap.ok(most < MOST_KIB, f"with the supervisor and the kernel's part they had {most} KiB at most")
+else:
+    tap.skip("the same by a memory cgroup", "there is none to be made here")
 counters = f.ledgers()
 tap.note(f"lost = counted: kernel {counters['capture_packets_dropped']}, packet ring {counters['capture_packets_ring_full']}, "
          f"records {counters['enrich_records_lost']}; evicted flows {counters['enrich_flows_evicted']}")
