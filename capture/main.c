@@ -13,6 +13,10 @@
  *  6. start: the filters open and are locked
  *  7. sandbox: system calls by a table, no file
  *  8. loop: until SIGTERM, SIGINT, or the end of the file
+ *
+ * With --open it ends after 3, and leaves what it has opened with the service manager; what is
+ * started then takes that instead of opening anything (config/opened.h), and has no privilege in
+ * 1 to 5 either.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -22,18 +26,24 @@
 #include <unistd.h>
 
 #include "capture/examine.h"
+#include "capture/given.h"
 #include "capture/loop.h"
 #include "capture/sandbox.h"
 #include "config/daemon.h"
 #include "config/log.h"
+#include "config/opened.h"
 #include "config/privileges.h"
 #include "config/schedule.h"
+#include "shm/cleanup.h"
 #include "shm/ring.h"
 
 #define WAIT_MS 200  /* between looks for an interface that is to come back */
 #define STOPPED (-1) /* no exit status: a signal came first */
 
+static struct given given; /* packet sockets by --open; large, and there is one */
+
 struct options {
+	struct daemon *daemon;
 	const char *interface[LOOP_SOURCES_MAX];
 	size_t n_interfaces;
 	const char *netns[PACKET_NETNS_MAX];
@@ -47,6 +57,7 @@ static const struct daemon_option own_options[] = {
 	{"netns", 'n', "NAME", "in this network namespace; may be repeated; self is our own"},
 	{"read", 'r', "FILE", "read a pcap or pcapng file instead; - is standard input"},
 	{"filter", 'f', "EXPRESSION", "only packets that match, see pcap-filter(7)"},
+	{"open", 0, NULL, "open all of it for a service manager to keep, and exit"},
 	{0},
 };
 
@@ -54,7 +65,9 @@ static int own_option(void *arg, const char *name, const char *value)
 {
 	struct options *o = arg;
 
-	if (!strcmp(name, "filter")) {
+	if (!strcmp(name, "open")) {
+		o->daemon->opens = true;
+	} else if (!strcmp(name, "filter")) {
 		o->filter = value;
 	} else if (!strcmp(name, "read")) {
 		o->file = value;
@@ -70,8 +83,9 @@ static int own_option(void *arg, const char *name, const char *value)
 	} else {
 		o->interface[o->n_interfaces++] = value;
 	}
-	if (o->file && (o->n_interfaces || o->n_netns)) {
-		log_error("--read and --interface or --netns exclude each other: give one of them");
+	if (o->file && (o->n_interfaces || o->n_netns || o->daemon->opens)) {
+		log_error("--read and --interface, --netns or --open exclude each other: give one "
+			  "of them");
 		return -EINVAL;
 	}
 	return 0;
@@ -86,12 +100,31 @@ static bool is_urgent(const struct config *c, const struct tap *tap)
 	return c->enrich.procfs == CONFIG_PROCFS_KEEP && !(tap->layout.live & (1u << TAP_FIB));
 }
 
+/* For whoever is started next. */
+static int open_for_next(struct given *g, const struct source_options *so)
+{
+	int r = given_open(g, so->name, so->netns, so->netns_number);
+
+	if (r == -ENAMETOOLONG)
+		log_error("no such interface: %s (`ip link` lists them)", so->name);
+	else if (r == -ENOSPC)
+		log_error("more than %u interfaces to capture on: use \"any\"", GIVEN_MAX);
+	else if (r < 0)
+		log_error("cannot open a packet socket for %s: %s", so->name, strerror(-r));
+	return r == -ENAMETOOLONG ? SOURCE_NO_INPUT
+	       : r == -ENOSPC     ? CONFIG_EXIT
+	       : r < 0            ? SOURCE_NO_PERMISSION
+				  : 0;
+}
+
 static int open_source(struct loop *l, struct source_options *so, const struct options *o)
 {
 	const struct config *c = &l->daemon->config;
 	struct source_error err;
 	int r;
 
+	if (l->daemon->opens)
+		return open_for_next(&given, so);
 	if (l->n_sources == LOOP_SOURCES_MAX) {
 		log_error("more than %u interfaces to capture on: use \"any\"", LOOP_SOURCES_MAX);
 		return CONFIG_EXIT;
@@ -165,6 +198,29 @@ static int enter_failed(const char *name, int r)
 	}
 }
 
+/* The sources whose sockets were given to us; what is not there is tried again by the caller. */
+static int open_given(struct loop *l, const struct options *o)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < given.n && r == 0; i++) {
+		struct source_options so = {
+			.name = given.entry[i].name,
+			.netns = given.entry[i].space,
+			.netns_number = given.entry[i].netns,
+			.immediate = l->urgent,
+		};
+
+		given_use(&given, i);
+		r = open_source(l, &so, o);
+		given_use_none();
+	}
+	/* One that was duplicated for libpcap is to end with it. */
+	for (size_t i = 0; i < given.n && l->n_sources; i++)
+		given_close(&given, i);
+	return r;
+}
+
 /* Step 3: returns 0 or the exit status, logged. */
 static int open_sources(struct loop *l, const struct options *o)
 {
@@ -180,6 +236,8 @@ static int open_sources(struct loop *l, const struct options *o)
 
 		return open_source(l, &so, o);
 	}
+	if (given.n)
+		return open_given(l, o);
 	if (!n) {
 		names = (const char *const *)c->capture.netns.item;
 		n = c->capture.netns.n;
@@ -246,8 +304,10 @@ static int open_for_owners(struct loop *l, struct tap *tap)
 	int r;
 
 	/* Packets of a file are of the past: nobody here owns them. */
-	tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
-	tell_tap(&l->daemon->ledger, tap);
+	if (l->daemon->opens)
+		tap_open_only(c->enrich.tap, tap);
+	else
+		tap_open(l->file ? CONFIG_TAP_OFF : c->enrich.tap, tap);
 	if (l->file || !c->enrich.netns)
 		return 0;
 	netns_find(l->netns);
@@ -256,9 +316,69 @@ static int open_for_owners(struct loop *l, struct tap *tap)
 		log_error("cannot come back from another network namespace: %s", strerror(-r));
 		return SOURCE_FAILED;
 	}
-	ledger_set(&l->daemon->ledger, LEDGER_capture_netns, l->netns->n);
-	ledger_set(&l->daemon->ledger, LEDGER_capture_netns_missed, l->netns->missed);
 	return 0;
+}
+
+/* Steps 2 and 3 were another process's: takes what it left. */
+static int take_opened(struct loop *l, struct tap *tap)
+{
+	static struct handover_message m; /* large, and there is one */
+	struct handover_opened opened;
+	int r;
+
+	while ((r = handover_recv(l->daemon->keeper.opened_fd, &m)) == 0 &&
+		m.type != HANDOVER_DONE) {
+		if (m.type == HANDOVER_OPENED) {
+			memcpy(&opened, m.payload, sizeof(opened));
+			l->netns->missed = opened.netns_missed;
+		}
+		if (m.type == HANDOVER_SOURCES)
+			r = given_take(&given, &m);
+		else if (m.type == HANDOVER_NETNS)
+			r = netns_take(l->netns, &m);
+		else
+			r = tap_take(tap, &m);
+		handover_message_close(&m);
+		if (r < 0)
+			break;
+	}
+	close(take_fd(&l->daemon->keeper.opened_fd));
+	if (r == 0 && !given.n)
+		r = -EPROTO;
+	if (r < 0) {
+		log_error("what was opened for us cannot be used: %s", strerror(-r));
+		return SOURCE_FAILED;
+	}
+	tap_start(tap);
+	return 0;
+}
+
+/* Steps 2 and 3 for another process. */
+static int give_opened(struct loop *l, const struct tap *tap)
+{
+	_cleanup_close_ int from = -1, to = -1;
+	int fds[2], r = opened_new(fds);
+
+	if (r == 0) {
+		from = fds[0];
+		to = fds[1];
+		r = tap_give(tap, (uint32_t)l->netns->missed, to);
+	}
+	if (r == 0)
+		r = netns_send(l->netns, to);
+	if (r == 0)
+		r = given_send(&given, to);
+	if (r == 0)
+		r = handover_send(to, HANDOVER_DONE, NULL, 0, NULL, 0);
+	if (r == 0)
+		r = opened_store(from);
+	if (r == 0)
+		return 0;
+	if (r == -ENOTCONN)
+		log_error("--open is for a service manager that keeps descriptors: there is none");
+	else
+		log_error("what was opened cannot be kept: %s", strerror(-r));
+	return SOURCE_FAILED;
 }
 
 /* Step 4. */
@@ -354,7 +474,16 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 		log_error("out of memory");
 		return SOURCE_FAILED;
 	}
-	r = open_for_owners(l, tap);
+	r = l->daemon->keeper.opened_fd > 0 && !l->file ? take_opened(l, tap)
+							: open_for_owners(l, tap);
+	if (l->daemon->opens) {
+		if (r == 0)
+			r = open_sources(l, o);
+		return r ? r : give_opened(l, tap);
+	}
+	tell_tap(&l->daemon->ledger, tap);
+	ledger_set(&l->daemon->ledger, LEDGER_capture_netns, l->netns->n);
+	ledger_set(&l->daemon->ledger, LEDGER_capture_netns_missed, l->netns->missed);
 	if (r == 0)
 		r = wait_for_sources(l, o);
 	if (r == STOPPED)
@@ -389,7 +518,7 @@ int main(int argc, char **argv)
 		.netns = &netns,
 		.gift = {.tap = &tap, .netns = &netns, .keeper = &d.keeper},
 		.signal_fd = -1};
-	struct options o = {0};
+	struct options o = {.daemon = &d};
 	int r = daemon_start(&d, argc, argv, own_options, own_option, &o);
 
 	if (r < 0)
@@ -399,6 +528,7 @@ int main(int argc, char **argv)
 	peer_deinit(&peer);
 	tap_deinit(&tap);
 	netns_deinit(&netns);
+	given_deinit(&given);
 	ring_producer_free(l.gift.ring);
 	if (l.signal_fd >= 0)
 		close(l.signal_fd);

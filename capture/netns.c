@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +44,16 @@ int netns_init(struct netns *s)
 		return -ENOMEM;
 	(void)open_netns(OWN_PATH, &s->own_fd, &s->own_inode);
 	return 0;
+}
+
+unsigned netns_ifindex(int fd, const char *name)
+{
+	struct ifreq r = {0};
+
+	if (strlen(name) >= sizeof(r.ifr_name))
+		return 0;
+	strcpy(r.ifr_name, name);
+	return ioctl(fd, SIOCGIFINDEX, &r) < 0 ? 0 : (unsigned)r.ifr_ifindex;
 }
 
 static void close_place(struct netns_place *p)
@@ -250,6 +262,25 @@ int netns_send(const struct netns *s, int peer_fd)
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+int netns_take(struct netns *s, struct handover_message *m)
+{
+	struct handover_netns sent;
+
+	if (m->type != HANDOVER_NETNS)
+		return -EPROTO;
+	memcpy(&sent, m->payload, sizeof(sent));
+	if (s->n + sent.count > NETNS_MAX)
+		return -ENOSPC;
+	for (uint32_t i = 0; i < sent.count; i++) {
+		struct netns_place *p = &s->place[s->n++];
+
+		*p = (struct netns_place){.entry = sent.entry[i]};
+		memcpy(p->fds, &m->fds[i * HANDOVER_NETNS_FDS], sizeof(p->fds));
+	}
+	m->n_fds = 0;
 	return 0;
 }
 

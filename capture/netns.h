@@ -49,6 +49,9 @@ void netns_deinit(struct netns *s);
  * opened too. Go back with netns_leave(), also after an error. -EINVAL: not a namespace.
  */
 int netns_enter(struct netns *s, const char *name, uint16_t *ret_number);
+/* An interface's index in the namespace of the socket @fd; 0 = there is none. */
+unsigned netns_ifindex(int fd, const char *name);
+
 /* 0 also when we are at home. */
 int netns_leave(struct netns *s);
 
@@ -60,6 +63,9 @@ void netns_find(struct netns *s);
 
 /* Sends them to a consumer; nothing if there are none. */
 int netns_send(const struct netns *s, int peer_fd);
+
+/* Takes what netns_send() of another process sent. -EPROTO, -ENOSPC. */
+int netns_take(struct netns *s, struct handover_message *m);
 
 /*
  * Lets go of those that nothing but our sockets holds any more. True: one of them was captured in;

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "capture/filter.h"
+#include "capture/netns.h"
 #include "capture/place.h"
 #include "capture/source-internal.h"
 #include "shm/cleanup.h"
@@ -260,9 +261,9 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	if (pcap_setnonblock(s->pcap, 1, text) < 0)
 		return fail(err, SOURCE_FAILED, "%s: %s", s->name, text);
 	s->dlt = pcap_datalink(s->pcap);
-	s->loopback = (int)if_nametoindex("lo");
+	s->loopback = (int)netns_ifindex(pcap_fileno(s->pcap), "lo");
 	s->head.dlt = (uint16_t)s->dlt;
-	s->head.ifindex = any ? 0 : if_nametoindex(o->name);
+	s->head.ifindex = any ? 0 : netns_ifindex(pcap_fileno(s->pcap), o->name);
 	s->kind = any ? 0 : source_kind(s, o->name);
 	if (s->loopback && s->head.ifindex == (uint32_t)s->loopback)
 		/* Cheaper than the filter's rule; where the kernel is too old, that one still

@@ -19,16 +19,15 @@
 /* 0x80 as well: bottom halves off. So a listener closes what nobody accepted, and `ss -K` kills. */
 #define NOT_OWN "!(common_flags & 0x90)"
 
-/*
- * First port of automatic ones: a local port below it belongs to a server. Read when the first
- * filter is made; later no file can be opened any more.
- */
-static unsigned first_local_port(void)
+unsigned tap_filter_first_port(unsigned known)
 {
 	static unsigned port;
-	_cleanup_fclose_ FILE *f =
-		port ? NULL : fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	_cleanup_fclose_ FILE *f = NULL;
 
+	if (known)
+		port = known;
+	if (!port)
+		f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	if (!port && (!f || fscanf(f, "%u", &port) != 1 || !port))
 		port = 32768;
 	return port;
@@ -63,7 +62,7 @@ static void closers_text(const struct tap_filter *f, char *buf)
 		"oldstate == 8))) && " NOT_OWN,
 		0);
 	if (!f || !f->closers) {
-		add(buf, " && (sport < %u", first_local_port());
+		add(buf, " && (sport < %u", tap_filter_first_port(0));
 		for (unsigned i = 0; f && i < f->listeners && i < TAP_FILTER_PORTS; i++)
 			add(buf, " || sport == %u", f->listener[i]);
 		add(buf, ")", 0);
@@ -119,9 +118,16 @@ static bool spare_open(
 	int fd = (int)syscall(SYS_perf_event_open, attr, -1, c->number, -1, PERF_FLAG_FD_CLOEXEC);
 
 	c->spare[kind][i] = fd;
-	return fd >= 0 &&
-	       !ioctl(fd, PERF_EVENT_IOC_ID, &c->id[TAP_EVENTS + kind * TAP_SPARES + i]) &&
-	       !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd[TAP_LIFE]);
+	return fd >= 0;
+}
+
+static bool spare_start(struct tap_cpu *c, unsigned kind, unsigned i)
+{
+	int fd = c->spare[kind][i];
+
+	return fd < 0 ||
+	       (!ioctl(fd, PERF_EVENT_IOC_ID, &c->id[TAP_EVENTS + kind * TAP_SPARES + i]) &&
+		       !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd[TAP_LIFE]));
 }
 
 /* The spare @i of every kind that is live, on every CPU. */
@@ -148,6 +154,24 @@ void tap_filter_prepare(struct tap *t, const struct perf_event_attr *const attr[
 				spare_close(&t->cpu[c], kind, i);
 		break;
 	}
+}
+
+static bool start_everywhere(struct tap *t, unsigned i)
+{
+	for (uint32_t c = 0; c < t->layout.cpus; c++)
+		for (unsigned kind = 0; kind < TAP_FILTERED; kind++)
+			if (!spare_start(&t->cpu[c], kind, i))
+				return false;
+	return true;
+}
+
+void tap_filter_start(struct tap *t)
+{
+	for (unsigned i = 0; i < t->spares; i++)
+		if (!start_everywhere(t, i)) {
+			t->spares = i; /* those behind it are not chosen */
+			return;
+		}
 }
 
 /* ---- while running ---- */

@@ -25,6 +25,13 @@ void tap_filter_text(enum tap_event e, enum config_tap mode, const struct tap_fi
  */
 struct perf_event_attr;
 void tap_filter_prepare(struct tap *t, const struct perf_event_attr *const attr[TAP_FILTERED]);
+/* Lets them go into the rings of their CPUs, which are mapped now. */
+void tap_filter_start(struct tap *t);
+/*
+ * The first port of automatic ones: a local port below it belongs to a server. Read at the first
+ * call, unless that says it; later no file can be opened any more.
+ */
+unsigned tap_filter_first_port(unsigned known);
 /* Closes the spares of one CPU. */
 void tap_filter_forget(struct tap_cpu *c);
 

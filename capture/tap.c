@@ -249,13 +249,17 @@ static int probe(struct tap *t, struct event ev[TAP_EVENTS], enum config_tap mod
 	return 0;
 }
 
-static int cpu_open(struct tap *t, struct tap_cpu *c, int cpu, const struct event ev[TAP_EVENTS])
+static void cpu_init(struct tap_cpu *c)
 {
-	void *ring;
-
-	for (int e = 0; e < TAP_EVENTS; e++)
-		c->fd[e] = -1;
+	*c = (struct tap_cpu){0};
+	memset(c->fd, 0xff, sizeof(c->fd));
 	memset(c->spare, 0xff, sizeof(c->spare));
+}
+
+static int cpu_open(struct tap_cpu *c, int cpu, const struct event ev[TAP_EVENTS])
+{
+	cpu_init(c);
+	c->number = cpu;
 	for (int e = 0; e < TAP_EVENTS; e++) {
 		if (!ev[e].live)
 			continue;
@@ -264,6 +268,18 @@ static int cpu_open(struct tap *t, struct tap_cpu *c, int cpu, const struct even
 			return c->fd[e];
 		if (ev[e].filter[0] && ioctl(c->fd[e], PERF_EVENT_IOC_SET_FILTER, ev[e].filter))
 			return -errno;
+	}
+	return 0;
+}
+
+/* Maps the ring and lets all events of the CPU go into it. Needs no privilege. */
+static int cpu_start(struct tap *t, struct tap_cpu *c)
+{
+	void *ring;
+
+	for (int e = 0; e < TAP_EVENTS; e++) {
+		if (c->fd[e] < 0)
+			continue;
 		if (ioctl(c->fd[e], PERF_EVENT_IOC_ID, &c->id[e]))
 			return -errno;
 		if (e == TAP_LIFE) {
@@ -301,20 +317,33 @@ static void cpus_close(struct tap *t)
 	t->layout.cpus = 0;
 }
 
+static void set_ring_size(struct tap *t)
+{
+	t->ring_size = (size_t)(t->layout.data_pages + 1) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int cpus_start(struct tap *t)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < t->layout.cpus && r == 0; i++)
+		r = cpu_start(t, &t->cpu[i]);
+	return r;
+}
+
 static int cpus_open(struct tap *t, struct event ev[TAP_EVENTS])
 {
 	long n = sysconf(_SC_NPROCESSORS_CONF), page = sysconf(_SC_PAGESIZE);
 	int r;
 
-	t->ring_size = (size_t)(t->layout.data_pages + 1) * (size_t)page;
+	set_ring_size(t);
 	for (int e = 0; e < TAP_EVENTS; e++)
 		if (ev[e].attr.watermark)
 			ev[e].attr.wakeup_watermark = t->layout.data_pages * (uint32_t)page / 2;
 	for (int cpu = 0; cpu < n && t->layout.cpus < TAP_CPUS_MAX; cpu++) {
 		struct tap_cpu *c = &t->cpu[t->layout.cpus];
 
-		r = cpu_open(t, c, cpu, ev);
-		c->number = cpu;
+		r = cpu_open(c, cpu, ev);
 		if (r == 0) {
 			t->layout.cpus++;
 			continue;
@@ -339,7 +368,26 @@ static void raise_file_limit(void)
 	}
 }
 
-void tap_open(enum config_tap mode, struct tap *ret)
+static int open_all(struct tap *t, struct event ev[TAP_EVENTS], bool start)
+{
+	int r = cpus_open(t, ev);
+
+	if (r == 0 && start)
+		r = cpus_start(t);
+	if (r < 0)
+		cpus_close(t);
+	return r;
+}
+
+static void fail(struct tap *t, int r)
+{
+	note(t, "off: %s", strerror(-r));
+	t->error = r;
+	cpus_close(t);
+	t->layout.live = 0;
+}
+
+static void open_tap(enum config_tap mode, bool start, struct tap *ret)
 {
 	struct event ev[TAP_EVENTS] = {0};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN), page = sysconf(_SC_PAGESIZE);
@@ -373,21 +421,31 @@ void tap_open(enum config_tap mode, struct tap *ret)
 		return;
 	}
 	if (r == 0)
-		r = cpus_open(ret, ev);
+		r = open_all(ret, ev, start);
 	while (r == -EPERM && ret->layout.data_pages > PAGES_MIN) {
 		/* More than perf_event_mlock_kb without CAP_IPC_LOCK. */
 		ret->layout.data_pages /= 2;
-		r = cpus_open(ret, ev);
+		r = open_all(ret, ev, start);
 	}
 	if (r < 0) {
-		note(ret, "off: %s", strerror(-r));
-		ret->error = r;
-		ret->layout.live = 0;
+		fail(ret, r);
 		return;
 	}
 	tap_filter_prepare(ret, (const struct perf_event_attr *const[]){&ev[TAP_FIB].attr,
 					&ev[TAP_FIB6].attr, &ev[TAP_STATE].attr});
+	if (start)
+		tap_filter_start(ret);
 	note(ret, "live on %u CPUs, %zu KiB each", ret->layout.cpus, ret->ring_size / 1024);
+}
+
+void tap_open(enum config_tap mode, struct tap *ret)
+{
+	open_tap(mode, true, ret);
+}
+
+void tap_open_only(enum config_tap mode, struct tap *ret)
+{
+	open_tap(mode, false, ret);
 }
 
 void tap_deinit(struct tap *t)
@@ -417,4 +475,100 @@ int tap_send(const struct tap *t, int peer_fd)
 			peer_fd, HANDOVER_TAP_CPUS, &message, sizeof(message), fds, message.count);
 	}
 	return r;
+}
+
+/* ---- by two processes ---- */
+
+/* Where the nth of TAP_IDS is. */
+static int *nth(struct tap_cpu *c, unsigned n)
+{
+	return n < TAP_EVENTS
+		       ? &c->fd[n]
+		       : &c->spare[(n - TAP_EVENTS) / TAP_SPARES][(n - TAP_EVENTS) % TAP_SPARES];
+}
+
+int tap_give(const struct tap *t, uint32_t netns_missed, int fd)
+{
+	struct handover_opened m = {
+		.layout = t->layout,
+		.error = t->error,
+		.mode = t->mode,
+		.spares = t->spares,
+		.netns_missed = netns_missed,
+		.first_port = tap_filter_first_port(0),
+	};
+	int r;
+
+	memcpy(m.text, t->text, sizeof(m.text));
+	r = handover_send(fd, HANDOVER_OPENED, &m, sizeof(m), NULL, 0);
+	for (uint32_t i = 0; r == 0 && i < t->layout.cpus; i++) {
+		struct handover_tap_cpu cpu = {.number = (uint32_t)t->cpu[i].number};
+		int fds[TAP_IDS];
+		size_t n = 0;
+
+		for (unsigned j = 0; j < TAP_IDS; j++) {
+			if (*nth(&t->cpu[i], j) < 0)
+				continue;
+			cpu.there |= 1u << j;
+			fds[n++] = *nth(&t->cpu[i], j);
+		}
+		r = handover_send(fd, HANDOVER_TAP_CPU, &cpu, sizeof(cpu), fds, n);
+	}
+	return r;
+}
+
+static int take_opened(struct tap *t, const struct handover_opened *m)
+{
+	if (t->cpu)
+		return -EPROTO;
+	*t = (struct tap){
+		.layout = m->layout,
+		.error = m->error,
+		.mode = m->mode == CONFIG_TAP_FULL ? CONFIG_TAP_FULL : CONFIG_TAP_CONNECT,
+		.spares = m->spares,
+	};
+	memcpy(t->text, m->text, sizeof(t->text));
+	(void)tap_filter_first_port(m->first_port);
+	raise_file_limit();
+	t->layout.cpus = 0; /* until their events have come */
+	set_ring_size(t);
+	t->cpu = calloc(TAP_CPUS_MAX, sizeof(*t->cpu));
+	return t->cpu ? 0 : -ENOMEM;
+}
+
+int tap_take(struct tap *t, struct handover_message *m)
+{
+	struct handover_opened opened;
+	struct handover_tap_cpu cpu;
+	struct tap_cpu *c;
+	size_t n = 0;
+
+	if (m->type == HANDOVER_OPENED) {
+		memcpy(&opened, m->payload, sizeof(opened));
+		return take_opened(t, &opened);
+	}
+	if (m->type != HANDOVER_TAP_CPU || !t->cpu || t->layout.cpus == TAP_CPUS_MAX)
+		return -EPROTO;
+	memcpy(&cpu, m->payload, sizeof(cpu));
+	c = &t->cpu[t->layout.cpus++];
+	cpu_init(c);
+	c->number = (int)cpu.number;
+	for (unsigned j = 0; j < TAP_IDS; j++)
+		if (cpu.there & 1u << j)
+			*nth(c, j) = m->fds[n++];
+	m->n_fds = 0;
+	return 0;
+}
+
+void tap_start(struct tap *t)
+{
+	int r;
+
+	if (!t->layout.live)
+		return;
+	r = t->layout.cpus ? cpus_start(t) : -ENODEV;
+	if (r < 0)
+		fail(t, r);
+	else
+		tap_filter_start(t);
 }

@@ -55,6 +55,18 @@ struct tap {
  * @ret->text. Free with tap_deinit().
  */
 void tap_open(enum config_tap mode, struct tap *ret);
+/* Only opens: nothing is mapped, nor recorded. What tap_open() does beyond needs no privilege. */
+void tap_open_only(enum config_tap mode, struct tap *ret);
+
+/*
+ * The same by two processes: one sends what tap_open_only() opened, which the other takes, by
+ * message, to start it. -EPROTO: not what tap_give() sends.
+ */
+int tap_give(const struct tap *t, uint32_t netns_missed, int fd);
+struct handover_message;
+int tap_take(struct tap *t, struct handover_message *m);
+/* After all of them. */
+void tap_start(struct tap *t);
 void tap_deinit(struct tap *t);
 
 /* Sends layout and ring descriptors to a consumer (config/handover.h); nothing if not live. */

@@ -202,11 +202,13 @@ int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_op
 	d->examine = o.examine;
 	if (d->examine)
 		return -1;
-	if (open_ledger(d))
+	if (!d->opens && open_ledger(d))
 		return 1;
 	r = notify_open();
 	if (r < 0)
 		log_warning("$NOTIFY_SOCKET cannot be reached: %s, ignoring", strerror(-r));
+	if (d->opens)
+		return -1;
 	keeper_open(&d->keeper);
 	journal_recover(&d->ledger, keeper_head, &d->keeper);
 	keeper_tidy(&d->keeper);

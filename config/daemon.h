@@ -39,6 +39,7 @@ struct daemon {
 	struct ledger ledger;
 	bool ledger_open;
 	bool examine;         /* only look at this machine: no ledger, no supervisor */
+	bool opens;           /* only open what takes privileges (config/opened.h): no ledger */
 	struct keeper keeper; /* rings of an earlier life */
 	const struct config_checks *checks; /* for config_load(), NULL = none */
 	const char *file;                   /* of the command line: -c, NULL: the default */
@@ -51,7 +52,8 @@ struct daemon {
  * connects to the supervisor. Own options go to @own(arg, name, value), which returns 0 or -EINVAL
  * after logging why. Returns -1 to go on, else the exit status to end with (0 help and the like,
  * 64 command line, 78 configuration, 1 other). With --examine (d->examine) nothing but the
- * configuration is read, so that an instance that runs is not disturbed.
+ * configuration is read, so that an instance that runs is not disturbed. An own option may set
+ * d->opens, which leaves out the ledger and what a supervisor holds.
  */
 int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_option *options,
 	int (*own)(void *arg, const char *name, const char *value), void *arg);

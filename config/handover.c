@@ -28,6 +28,11 @@ struct head {
 _Static_assert(sizeof(struct tap_cpus) <= HANDOVER_PAYLOAD_MAX, "TAP_CPUS fits a message");
 _Static_assert(TAP_CPUS_A_FD_MESSAGE <= HANDOVER_FDS_MAX, "and so do its descriptors");
 
+_Static_assert(sizeof(struct handover_opened) <= HANDOVER_PAYLOAD_MAX, "OPENED fits a message");
+_Static_assert(TAP_IDS <= 32 && TAP_IDS <= HANDOVER_FDS_MAX, "a CPU's events fit TAP_CPU");
+_Static_assert(sizeof(struct handover_sources) <= HANDOVER_PAYLOAD_MAX, "SOURCES fits a message");
+_Static_assert(HANDOVER_SOURCES_A_MESSAGE *HANDOVER_SOURCE_FDS <= HANDOVER_FDS_MAX, "its fds too");
+
 _Static_assert(sizeof(struct handover_netns) <= HANDOVER_PAYLOAD_MAX, "NETNS fits a message");
 _Static_assert(HANDOVER_NETNS_A_MESSAGE *HANDOVER_NETNS_FDS <= HANDOVER_FDS_MAX, "its fds too");
 
@@ -44,6 +49,55 @@ static bool is_netns(const void *payload, size_t len, size_t n_fds)
 		if (!memchr(m.entry[i].path, 0, sizeof(m.entry[i].path)))
 			return false;
 	return true;
+}
+
+static bool is_opened(const void *payload, size_t len, size_t n_fds)
+{
+	struct handover_opened m;
+
+	if (len != sizeof(m) || n_fds)
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	return m.layout.cpus <= TAP_CPUS_MAX && m.spares <= TAP_SPARES &&
+	       m.first_port <= UINT16_MAX && memchr(m.text, 0, sizeof(m.text));
+}
+
+static bool is_tap_cpu(const void *payload, size_t len, size_t n_fds)
+{
+	struct handover_tap_cpu m;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	return !(m.there >> TAP_IDS) && n_fds == (size_t)__builtin_popcount(m.there);
+}
+
+static bool is_sources(const void *payload, size_t len, size_t n_fds)
+{
+	struct handover_sources m;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	if (!m.count || m.count > HANDOVER_SOURCES_A_MESSAGE ||
+		n_fds != m.count * HANDOVER_SOURCE_FDS)
+		return false;
+	for (uint32_t i = 0; i < m.count; i++)
+		if (!memchr(m.entry[i].name, 0, sizeof(m.entry[i].name)) ||
+			!memchr(m.entry[i].space, 0, sizeof(m.entry[i].space)))
+			return false;
+	return true;
+}
+
+static bool is_kernel(const void *payload, size_t len, size_t n_fds)
+{
+	struct handover_kernel m;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	return n_fds == (m.watched_ns ? HANDOVER_KERNEL_FDS : HANDOVER_KERNEL_FDS - 2) &&
+	       m.first_port <= UINT16_MAX;
 }
 
 /* Whether @len bytes and @n_fds descriptors are exactly what @type demands. */
@@ -72,6 +126,14 @@ static bool is_well_formed(uint32_t type, const void *payload, size_t len, size_
 		       filter.closers <= 1 && !filter.reserved;
 	case HANDOVER_NETNS:
 		return is_netns(payload, len, n_fds);
+	case HANDOVER_OPENED:
+		return is_opened(payload, len, n_fds);
+	case HANDOVER_TAP_CPU:
+		return is_tap_cpu(payload, len, n_fds);
+	case HANDOVER_SOURCES:
+		return is_sources(payload, len, n_fds);
+	case HANDOVER_KERNEL:
+		return is_kernel(payload, len, n_fds);
 	}
 	return false;
 }

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "shm/tap.h"
+
 #define HANDOVER_FDS_MAX     64u
 #define HANDOVER_PAYLOAD_MAX 8192u
 
@@ -30,6 +32,13 @@ enum handover_type {
 	HANDOVER_DONE = 4,     /* empty */
 	HANDOVER_FILTER = 5,   /* struct tap_filter; no descriptor */
 	HANDOVER_NETNS = 6,    /* struct handover_netns; HANDOVER_NETNS_FDS descriptors an entry */
+
+	/* From a program that only opens to the same program without privileges, see opened.h. */
+	HANDOVER_OPENED = 7,  /* struct handover_opened; no descriptor */
+	HANDOVER_TAP_CPU = 8, /* struct handover_tap_cpu; a descriptor for each bit in `there` */
+	HANDOVER_SOURCES = 9, /* struct handover_sources; HANDOVER_SOURCE_FDS an entry */
+	HANDOVER_KERNEL =
+		10, /* struct handover_kernel; HANDOVER_KERNEL_FDS, less if not `watched` */
 };
 
 struct handover_ring {
@@ -57,6 +66,54 @@ struct handover_netns {
 	uint32_t count; /* entries in use, at least one; the others are not looked at */
 	uint32_t reserved;
 	struct handover_netns_entry entry[HANDOVER_NETNS_A_MESSAGE];
+};
+
+/* What goes before the tap's events: which there are. */
+struct handover_opened {
+	struct tap_layout layout; /* live == 0: there is no tap */
+	int32_t error;            /* struct tap */
+	uint32_t mode;
+	uint32_t spares;
+	uint32_t netns_missed;
+	uint32_t first_port; /* of the automatic ones */
+	uint32_t reserved;
+	char text[256];
+};
+
+/* The events of one CPU: bit n of `there` is the nth of TAP_IDS. */
+struct handover_tap_cpu {
+	uint32_t number;
+	uint32_t there;
+};
+
+#define HANDOVER_SOURCES_A_MESSAGE 32u
+#define HANDOVER_SOURCE_FDS        2u /* packet sockets, unbound: SOCK_RAW; SOCK_DGRAM */
+
+struct handover_source {
+	uint16_t netns; /* struct packet_head */
+	uint16_t reserved[3];
+	char name[16];   /* of the interface, or "any" */
+	char space[200]; /* name of the network namespace, for messages; "" = our own */
+};
+
+struct handover_sources {
+	uint32_t count; /* at least one */
+	uint32_t reserved;
+	struct handover_source entry[HANDOVER_SOURCES_A_MESSAGE];
+};
+
+/*
+ * What enrich asks the kernel by, and what the start-up sweep saw, in this order: rtnetlink,
+ * sock_diag, sock_diag for closed sockets, the sweep's file, and if `watched` the two sockets of
+ * the process connector.
+ */
+#define HANDOVER_KERNEL_FDS 6u
+
+struct handover_kernel {
+	uint64_t netns;      /* inode of the network namespace they are in */
+	uint64_t watched_ns; /* since when the connector tells, 0 = there is none */
+	int32_t error;       /* why not */
+	uint32_t first_port; /* of the automatic ones */
 };
 
 /*

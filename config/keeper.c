@@ -12,6 +12,7 @@
 
 #include "config/handover.h"
 #include "config/notify.h"
+#include "config/opened.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define FDS_MAX  256
@@ -134,7 +135,7 @@ void keeper_open(struct keeper *k)
 	char *names[FDS_MAX];
 	int n;
 
-	*k = (struct keeper){0};
+	*k = (struct keeper){.opened_fd = -1};
 	unsetenv("LISTEN_FDNAMES");
 	n = split(text, names);
 	if (pid == (long)getpid() && count > 0 && n <= count) {
@@ -143,6 +144,8 @@ void keeper_open(struct keeper *k)
 		for (int i = 0; i < n; i++)
 			if (!strncmp(names[i], PREFIX, strlen(PREFIX)))
 				take(k, names, i, n);
+			else if (!strcmp(names[i], OPENED_NAME) && k->opened_fd < 0)
+				k->opened_fd = FIRST_FD + i;
 	}
 	free(text);
 }
@@ -170,6 +173,9 @@ void keeper_deinit(struct keeper *k)
 	for (size_t i = 0; i < k->n; i++)
 		orphan_free(k->kept[i].ring);
 	k->n = 0;
+	if (k->opened_fd > 0)
+		close(k->opened_fd);
+	k->opened_fd = -1;
 }
 
 int keeper_save(const int fds[RING_FDS], uint64_t epoch)

@@ -35,6 +35,7 @@ struct keeper {
 	uint64_t tail; /* of the first, when it was handed over last */
 	unsigned tries;
 	uint64_t given_up; /* bytes in rings that nobody could read */
+	int opened_fd;     /* what an opener has left for us (config/opened.h); -1 = nothing */
 };
 
 /*

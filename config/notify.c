@@ -138,6 +138,25 @@ int notify_send_fds(const char *state, const int *fds, size_t n)
 	return sent < 0 ? -errno : 1;
 }
 
+int notify_barrier(int timeout_ms)
+{
+	struct pollfd end = {0};
+	int fds[2], r;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	/* It closes the descriptor it got once it has come to this message. */
+	r = notify_send_fds("BARRIER=1", &fds[1], 1);
+	close(fds[1]);
+	end.fd = fds[0];
+	if (r > 0) {
+		r = poll(&end, 1, timeout_ms);
+		r = r < 0 ? -errno : r ? 0 : -ETIMEDOUT;
+	}
+	close(fds[0]);
+	return r;
+}
+
 int notify_alive(int timeout_ms)
 {
 	struct timespec t;

@@ -23,6 +23,8 @@ int notify_send(const char *state);
  * supervisor that has too many messages unread.
  */
 int notify_send_fds(const char *state, const int *fds, size_t n);
+/* Waits until all that was sent has been taken in. 0, -ETIMEDOUT, -errno. */
+int notify_barrier(int timeout_ms);
 /*
  * For a loop, before it waits for @timeout_ms (-1 = for ever): says that we live if $WATCHDOG_USEC
  * wants to hear it and half of that time has passed. Returns how long to wait at most so that the

@@ -83,9 +83,26 @@ static int change_user(uid_t uid, gid_t gid)
 	return 0;
 }
 
+static bool holds_any(void)
+{
+	static const capng_type_t sets[] = {
+		CAPNG_EFFECTIVE, CAPNG_PERMITTED, CAPNG_INHERITABLE, CAPNG_AMBIENT};
+
+	if (capng_get_caps_process() != 0)
+		return true;
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+		for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+			if (capng_have_capability(sets[i], cap) == 1)
+				return true;
+	return false;
+}
+
 /* Makes @caps the permitted and effective sets; inheritable and ambient become empty. */
 static int set_caps(uint64_t caps)
 {
+	/* A service that never had one may be denied the call. */
+	if (!caps && !holds_any())
+		return 0;
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++) {
 		if (caps & CAP_BIT(cap))

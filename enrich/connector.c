@@ -233,6 +233,28 @@ int connector_new(struct connector **ret)
 	return 0;
 }
 
+int connector_new_from(const int fds[2], struct connector **ret)
+{
+	struct connector *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(fds[0]);
+		close(fds[1]);
+		return -ENOMEM;
+	}
+	c->fd = fds[0];
+	c->wake_fd = fds[1];
+	*ret = c;
+	return 0;
+}
+
+void connector_end(struct connector *c, int ret_fds[2])
+{
+	ret_fds[0] = c->fd;
+	ret_fds[1] = c->wake_fd;
+	free(c);
+}
+
 void connector_free(struct connector *c)
 {
 	if (!c)

@@ -26,6 +26,10 @@ struct connector_stats {
 };
 
 int connector_new(struct connector **ret);
+/* One that another process has opened, by what its connector_end() gave. They become ours. */
+int connector_new_from(const int fds[2], struct connector **ret);
+/* Frees @c, but its descriptors go on listening. */
+void connector_end(struct connector *c, int ret_fds[2]);
 void connector_free(struct connector *c);
 /*
  * Tells of changes of user, group and session only from now on, for when a tap tells the rest.

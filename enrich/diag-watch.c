@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,15 @@ struct diag_watch {
 	_Alignas(8) char bytes[BATCH][MESSAGE_SIZE];
 };
 
+/* Whether another process has seen to it. */
+static bool has_room(int fd, int size)
+{
+	int has = 0;
+	socklen_t len = sizeof(has);
+
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &has, &len) == 0 && has >= size;
+}
+
 static int subscribe(int fd)
 {
 	static const int groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY,
@@ -34,6 +44,7 @@ static int subscribe(int fd)
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
+		!has_room(fd, size) &&
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return -errno;
 	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
@@ -46,13 +57,22 @@ static int subscribe(int fd)
 
 int diag_watch_new(struct diag_watch **ret)
 {
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+
+	return fd < 0 ? -errno : diag_watch_new_from(fd, ret);
+}
+
+int diag_watch_new_from(int fd, struct diag_watch **ret)
+{
 	struct diag_watch *w = calloc(1, sizeof(*w));
 	int r;
 
-	if (!w)
+	if (!w) {
+		close(fd);
 		return -ENOMEM;
-	w->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
-	r = w->fd < 0 ? -errno : subscribe(w->fd);
+	}
+	w->fd = fd;
+	r = subscribe(fd);
 	if (r < 0) {
 		diag_watch_free(w);
 		return r;

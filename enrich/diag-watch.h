@@ -26,6 +26,8 @@ struct diag_watch_stats {
 
 /* Opened before privileges are dropped its buffer may exceed the system's limit. */
 int diag_watch_new(struct diag_watch **ret);
+/* @fd: a NETLINK_SOCK_DIAG socket that is not bound yet. It becomes ours. */
+int diag_watch_new_from(int fd, struct diag_watch **ret);
 void diag_watch_free(struct diag_watch *w);
 const struct diag_watch_stats *diag_watch_stats(const struct diag_watch *w);
 

@@ -133,8 +133,12 @@ static int take_message(struct loop *l)
 		if (r == 0)
 			m->n_fds = 0;
 		return r;
-	case HANDOVER_FILTER:
-		return -EPROTO; /* is ours to say */
+	case HANDOVER_FILTER: /* is ours to say */
+	case HANDOVER_OPENED: /* is for capture itself, and the next ones */
+	case HANDOVER_TAP_CPU:
+	case HANDOVER_SOURCES:
+	case HANDOVER_KERNEL: /* never comes this way */
+		return -EPROTO;
 	case HANDOVER_DONE:
 		if (!l->ring)
 			return -EPROTO;

@@ -8,6 +8,9 @@
  * 4. Drop every capability (enrich.procfs: keep keeps two) and become enrich.user.
  * 5. Sandbox: system calls by a table, files only for reading.
  * 6. Only then attach to capture's ring: nothing from the network is parsed with a privilege.
+ *
+ * With --open it ends after 2, whose results it leaves with the service manager; what is started
+ * then takes these, and has no privilege at any time (config/opened.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,9 +24,11 @@
 #include "config/handover.h"
 #include "config/log.h"
 #include "config/notify.h"
+#include "config/opened.h"
 #include "config/privileges.h"
 #include "config/schedule.h"
 #include "enrich/examine.h"
+#include "enrich/inherited.h"
 #include "enrich/loop.h"
 #include "enrich/owner.h"
 #include "enrich/pipeline.h"
@@ -34,6 +39,7 @@
 #define LARGE_BLOCK      (128 << 10) /* bytes, given back to the system as soon as it is free */
 
 struct arguments {
+	struct daemon *daemon;
 	uint32_t tree;
 	bool offline;
 };
@@ -41,6 +47,7 @@ struct arguments {
 static const struct daemon_option options[] = {
 	{"tree", 0, "PID", "log only connections of this process and its descendants"},
 	{"offline", 0, NULL, "packets come from a file: no owners, end after the last one"},
+	{"open", 0, NULL, "open and see all of it for a service manager to keep, and exit"},
 	{0},
 };
 
@@ -50,6 +57,10 @@ static int own_option(void *arg, const char *name, const char *value)
 	unsigned long pid;
 	char *end;
 
+	if (!strcmp(name, "open")) {
+		a->daemon->opens = true;
+		return 0;
+	}
 	if (!strcmp(name, "offline")) {
 		a->offline = true;
 		return 0;
@@ -105,12 +116,69 @@ static void log_start(struct daemon *d, const struct arguments *a, uint64_t keep
 			   : "nowhere: all of it is off");
 }
 
+/*
+ * --open: the sockets as root, the sweep as our own user with the two capabilities it takes, for
+ * what it reads is what others have written. 0, the exit status, or -errno; logged.
+ */
+static int open_for_next(const struct daemon *d)
+{
+	const uint64_t caps = UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+	struct inherited i;
+	int fds[2] = {-1, -1}, r;
+	uid_t uid;
+	gid_t gid;
+
+	r = daemon_own_user(d, &uid, &gid);
+	if (r)
+		return r;
+	r = inherited_open(&i);
+	if (r == 0)
+		r = opened_new(fds);
+	if (r == 0)
+		r = privileges_drop(uid, gid, caps);
+	if (r == 0)
+		r = inherited_sweep(&i, &d->config);
+	if (r == 0)
+		r = inherited_send(&i, fds[1]);
+	if (r == 0)
+		r = opened_store(fds[0]);
+	if (r == -ENOTCONN)
+		log_error("--open is for a service manager that keeps descriptors: there is none");
+	else if (r < 0)
+		log_error("what was opened cannot be kept: %s", strerror(-r));
+	inherited_close(&i);
+	for (unsigned n = 0; n < 2; n++)
+		if (fds[n] >= 0)
+			close(fds[n]);
+	return r;
+}
+
+/* With what --open has left, if that is the way. 0 or -errno; logged. */
+static int make_owners(struct daemon *d, struct owners **ret)
+{
+	struct inherited i;
+	int r;
+
+	if (d->keeper.opened_fd <= 0) {
+		r = owners_new(&d->config, &d->ledger, ret);
+	} else {
+		r = inherited_take(&i, d->keeper.opened_fd);
+		close(take_fd(&d->keeper.opened_fd));
+		if (r == 0)
+			r = owners_new_from(&d->config, &d->ledger, &i, ret);
+	}
+	if (r < 0)
+		log_error("owner resolution: %s", strerror(-r));
+	return r;
+}
+
 /* 0, the exit status, or -errno; logged. */
 static int run(struct daemon *d, const struct arguments *a)
 {
 	struct loop_setup s = {.daemon = d, .listen_fd = -1, .signal_fd = -1};
 	/* A user without the means to look at others has his own processes to look at. */
-	const bool own = !privileges_is_root() && !privileges_have(CAP_SYS_PTRACE);
+	const bool own = !privileges_is_root() && !privileges_have(CAP_SYS_PTRACE) &&
+			 d->keeper.opened_fd <= 0;
 	struct sandbox sandbox;
 	uint64_t keep = 0;
 	char path[256];
@@ -129,11 +197,8 @@ static int run(struct daemon *d, const struct arguments *a)
 		return r;
 	if (r >= 0)
 		r = daemon_signals(&s.signal_fd);
-	if (r >= 0 && !a->offline) {
-		r = owners_new(&d->config, &d->ledger, &s.owners);
-		if (r < 0)
-			log_error("owner resolution: %s", strerror(-r));
-	}
+	if (r >= 0 && !a->offline)
+		r = make_owners(d, &s.owners);
 	if (r < 0)
 		goto out;
 	if (a->tree && s.owners)
@@ -202,7 +267,7 @@ out:
 int main(int argc, char **argv)
 {
 	struct daemon d = {.name = "flowner-enrich", .program = LEDGER_OF_ENRICH};
-	struct arguments a = {0};
+	struct arguments a = {.daemon = &d};
 	int r;
 
 	/* The default grows with each large block freed, and what the sweep took would stay. */
@@ -215,7 +280,7 @@ int main(int argc, char **argv)
 		r = EXIT_USAGE_ERROR;
 		goto out;
 	}
-	r = d.examine ? examine_enrich(&d.config) : run(&d, &a);
+	r = d.examine ? examine_enrich(&d.config) : d.opens ? open_for_next(&d) : run(&d, &a);
 	if (r < 0)
 		r = EXIT_FAILURE;
 out:

@@ -2,6 +2,7 @@
 /* `enrich.tcp_info`: what the kernel counted on connections that were just closed. */
 #include <sys/random.h>
 
+#include "enrich/inherited.h"
 #include "enrich/owner-internal.h"
 
 #define CLOSED_MAX 16384u
@@ -11,7 +12,13 @@ void owners_closed_open(struct owners *o)
 {
 	uint64_t seed[2];
 
-	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed) || diag_watch_new(&o->watch) < 0)
+	int r;
+
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return;
+	r = o->from ? diag_watch_new_from(inherited_fd(o->from, INHERITED_CLOSED), &o->watch)
+		    : diag_watch_new(&o->watch);
+	if (r < 0)
 		return;
 	if (closed_new(CLOSED_MAX, seed, &o->closed) < 0) {
 		diag_watch_free(o->watch);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "enrich/inherited.h"
 #include "enrich/owner-internal.h"
 #include "shm/cleanup.h"
 
@@ -22,14 +23,18 @@
 #define CHECK_NS  UINT64_C(1000000000)
 #define BAN_NS    UINT64_C(60000000000)
 
-void owners_filter_init(struct owners *o)
+uint16_t owners_first_port(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	unsigned port;
 
-	o->filter.first_port = 32768;
-	if (f && fscanf(f, "%u", &port) == 1 && port && port <= UINT16_MAX)
-		o->filter.first_port = (uint16_t)port;
+	return f && fscanf(f, "%u", &port) == 1 && port && port <= UINT16_MAX ? (uint16_t)port
+									      : 32768;
+}
+
+void owners_filter_init(struct owners *o)
+{
+	o->filter.first_port = o->from ? (uint16_t)o->from->about.first_port : owners_first_port();
 }
 
 void owners_filter_deinit(struct owners *o)

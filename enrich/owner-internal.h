@@ -106,6 +106,7 @@ struct owners {
 		uint64_t sum, seen;
 	} traffic[NETNS_MAX];
 	bool use_diag;
+	struct inherited *from;              /* while it starts; NULL = nothing is */
 	bool ambiguous;                      /* the latest look into the tables found several */
 	struct seed_inodes *seed_inodes;     /* owner-netns.c: sockets the sweep could not place */
 	uint64_t tidy_ns;                    /* next look for namespaces to let go of */
@@ -188,8 +189,8 @@ void owners_read_early(struct owners *o);
 /* What was read for the exec of @pid at @t_ns; the caller's reference, NULL = nothing. */
 struct text *owners_take_early(struct owners *o, uint32_t pid, uint64_t t_ns, bool *ret_cut);
 
-/* owner-seed.c: processes and their sockets as they are now. */
-int owners_seed(struct owners *o);
+/* owner-seed.c: processes and their sockets as they are now, or as @fd says if it is not -1. */
+int owners_seed(struct owners *o, int fd);
 /* Copies what was read from /proc where @p does not know better. */
 void owners_fill_process(struct owners *o, struct process *p, const struct procfs_process *from);
 

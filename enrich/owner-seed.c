@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "enrich/owner-internal.h"
+#include "enrich/seed-file.h"
 #include "shm/cleanup.h"
 
-#define SEED_SOCKETS_MAX     262144u
-#define SEED_DESCRIPTORS_MAX 1000000u /* about 3 s of looking at them */
+#define SEED_SOCKETS_MAX 262144u
 
 struct sweep {
 	struct owners *o;
@@ -111,23 +111,33 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 	return true;
 }
 
+/* False: there is no memory. */
+static bool on_found(void *arg, const struct procfs_process *found)
+{
+	struct sweep *w = arg;
+	struct owners *o = w->o;
+	struct process *p = process_cache_found(o->processes, found->pid, found->start_ns);
+
+	if (!p)
+		return false;
+	owners_fill_process(o, p, found);
+	p->flags |= PROCESS_COMPLETED;
+	if (o->init_pidns && (found->ppid == 2 || found->pid == 2) && !found->args_len &&
+		!found->exe_len)
+		p->flags |= PROCESS_KERNEL;
+	w->process = p;
+	return true;
+}
+
 static bool on_process(void *arg, uint32_t pid)
 {
 	struct sweep *w = arg;
 	struct owners *o = w->o;
-	struct process *p;
 
 	if (procfs_read(o->procfs, pid, PROCFS_ALL, &o->found))
 		return true; /* gone meanwhile */
-	p = process_cache_found(o->processes, pid, o->found.start_ns);
-	if (!p)
+	if (!on_found(w, &o->found))
 		return false;
-	owners_fill_process(o, p, &o->found);
-	p->flags |= PROCESS_COMPLETED;
-	if (o->init_pidns && (o->found.ppid == 2 || o->found.pid == 2) && !o->found.args_len &&
-		!o->found.exe_len)
-		p->flags |= PROCESS_KERNEL;
-	w->process = p;
 	if (w->descriptors)
 		(void)procfs_each_socket(o->procfs, pid, &w->descriptors, on_socket, w);
 	return true;
@@ -155,9 +165,9 @@ void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns)
 		sockets_add_port(o->sockets, &c);
 }
 
-int owners_seed(struct owners *o)
+int owners_seed(struct owners *o, int fd)
 {
-	struct sweep w = {.o = o, .descriptors = SEED_DESCRIPTORS_MAX};
+	struct sweep w = {.o = o, .descriptors = OWNERS_SEED_DESCRIPTORS_MAX};
 	int r;
 
 	if (!o->procfs)
@@ -168,7 +178,8 @@ int owners_seed(struct owners *o)
 	}
 	if (w.n)
 		qsort(w.socket, w.n, sizeof(*w.socket), compare_inode);
-	r = procfs_each(o->procfs, on_process, &w);
+	r = fd < 0 ? procfs_each(o->procfs, on_process, &w)
+		   : seed_file_read(fd, on_found, on_socket, &w);
 	for (size_t i = 0; i < w.n; i++)
 		owners_claim(o, &w.socket[i], o->netns);
 	process_cache_name_parents(o->processes);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "enrich/inherited.h"
 #include "enrich/owner-internal.h"
 #include "enrich/steady.h"
 #include "shm/cleanup.h"
@@ -40,16 +41,44 @@ static bool in_init_pidns(void)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INIT_PIDNS;
 }
 
+static int open_diag(struct owners *o)
+{
+	return o->from ? diag_new_from(inherited_fd(o->from, INHERITED_DIAG), &o->diag)
+		       : diag_new(&o->diag);
+}
+
+static int open_connector(struct owners *o)
+{
+	int r;
+
+	o->watched_ns = UINT64_MAX;
+	if (!o->from) {
+		r = connector_new(&o->connector);
+		if (r == 0)
+			o->watched_ns = owners_now_ns();
+		return r;
+	}
+	if (!o->from->about.watched_ns)
+		return o->from->about.error ? o->from->about.error : -EPERM;
+	r = connector_new_from((const int[]){inherited_fd(o->from, INHERITED_CONNECTOR),
+				       inherited_fd(o->from, INHERITED_WAKE)},
+		&o->connector);
+	if (r == 0)
+		o->watched_ns = o->from->about.watched_ns;
+	return r;
+}
+
 /* Each may be missing: its counter then says why. */
 static int open_tiers(struct owners *o, const struct config *config)
 {
 	const bool keep = config->enrich.procfs == CONFIG_PROCFS_KEEP;
+	_cleanup_close_ int sweep = o->from ? inherited_fd(o->from, INHERITED_SWEEP) : -1;
 	int r;
 
 	owners_set_tier(o, LEDGER_enrich_tier_tap,
 		config->enrich.tap == CONFIG_TAP_OFF ? LEDGER_TIER_OFF : LEDGER_TIER_WAITING);
 	owners_set_tier(o, LEDGER_enrich_tier_sock_diag,
-		config->enrich.sock_diag ? ledger_tier(diag_new(&o->diag)) : LEDGER_TIER_OFF);
+		config->enrich.sock_diag ? ledger_tier(open_diag(o)) : LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_seed, LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_procfs, LEDGER_TIER_OFF);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
@@ -57,8 +86,7 @@ static int open_tiers(struct owners *o, const struct config *config)
 	if (r < 0 || config->enrich.procfs == CONFIG_PROCFS_OFF)
 		return r;
 	/* Before the sweep, so that what changes during it is told. A tap tells it better. */
-	owners_set_tier(o, LEDGER_enrich_tier_connector, ledger_tier(connector_new(&o->connector)));
-	o->watched_ns = o->connector ? owners_now_ns() : UINT64_MAX;
+	owners_set_tier(o, LEDGER_enrich_tier_connector, ledger_tier(open_connector(o)));
 	process_cache_sessions_told(o->processes, o->connector != NULL);
 	r = procfs_new("/proc", &o->procfs);
 	if (keep)
@@ -67,7 +95,7 @@ static int open_tiers(struct owners *o, const struct config *config)
 		o->pidns = procfs_own_pidns(o->procfs);
 		o->userns = procfs_own_userns(o->procfs);
 		o->keep_procfs = keep;
-		r = owners_seed(o);
+		r = owners_seed(o, sweep);
 	}
 	owners_set_tier(o, LEDGER_enrich_tier_seed, ledger_tier(r));
 	return 0;
@@ -95,7 +123,8 @@ static int init(struct owners *o, const struct config *config)
 	if (r == 0)
 		r = cgroups_new(&o->cgroups);
 	if (r == 0)
-		r = links_new(&o->links);
+		r = o->from ? links_new_from(inherited_fd(o->from, INHERITED_ROUTE), &o->links)
+			    : links_new(&o->links);
 	if (r == 0)
 		r = users_new("/etc/passwd", "/etc/group", &o->users);
 	if (r == 0)
@@ -107,7 +136,7 @@ static int init(struct owners *o, const struct config *config)
 	o->init_pidns = in_init_pidns();
 	owners_filter_init(o);
 	(void)cgroups_scan(o->cgroups, NULL);
-	o->netns = own_netns();
+	o->netns = o->from ? o->from->about.netns : own_netns();
 	o->use_diag = config->enrich.sock_diag;
 	if (config->enrich.tcp_info)
 		owners_closed_open(o);
@@ -137,6 +166,12 @@ static int list_poll_fds(struct owners *o)
 
 int owners_new(const struct config *config, struct ledger *ledger, struct owners **ret)
 {
+	return owners_new_from(config, ledger, NULL, ret);
+}
+
+int owners_new_from(const struct config *config, struct ledger *ledger, struct inherited *from,
+	struct owners **ret)
+{
 	struct owners *o = calloc(1, sizeof(*o));
 	int r;
 
@@ -145,7 +180,11 @@ int owners_new(const struct config *config, struct ledger *ledger, struct owners
 	o->ledger = ledger;
 	o->args_max = config->limits.args;
 	o->watched_ns = UINT64_MAX;
+	o->from = from;
 	r = init(o, config);
+	o->from = NULL;
+	if (from)
+		inherited_close(from);
 	if (r == 0)
 		r = list_poll_fds(o);
 	if (r < 0) {

@@ -59,6 +59,13 @@ struct owner_query {
  * config says) for processes and their inet sockets.
  */
 int owners_new(const struct config *config, struct ledger *ledger, struct owners **ret);
+/* The same with what another process has opened and seen; @from is empty then. */
+struct inherited;
+int owners_new_from(const struct config *config, struct ledger *ledger, struct inherited *from,
+	struct owners **ret);
+#define OWNERS_SEED_DESCRIPTORS_MAX 1000000u /* about 3 s of looking at them */
+/* The first of the ports that are given out automatically. */
+uint16_t owners_first_port(void);
 void owners_free(struct owners *o);
 
 /* Which tiers are live, for the start-up log line and `enrich_tiers`: OWNERS_TIER_*. */

@@ -3,6 +3,8 @@
 #include "sink/format.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -17,6 +19,19 @@ static void read_line(const char *path, char *ret, size_t size)
 
 	ret[n < 0 ? 0 : n] = 0;
 	ret[strcspn(ret, "\n")] = 0;
+}
+
+/* What a service manager has copied for us where not all of /proc is to be seen. */
+static void read_boot_id(char *ret, size_t size)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	char path[512];
+
+	ret[0] = 0;
+	if (folder && snprintf(path, sizeof(path), "%s/boot_id", folder) < (int)sizeof(path))
+		read_line(path, ret, size);
+	if (!ret[0])
+		read_line("/proc/sys/kernel/random/boot_id", ret, size);
 }
 
 void format_context_prepare(const struct format_context *ctx)
@@ -41,7 +56,7 @@ void format_context_init(struct format_context *ctx, const char *version, bool o
 		memcpy(ctx->host_name, u.nodename, strnlen(u.nodename, sizeof(u.nodename) - 1));
 	read_line("/etc/machine-id", ctx->host_id, sizeof(ctx->host_id));
 	if (!offline)
-		read_line("/proc/sys/kernel/random/boot_id", ctx->boot_id, sizeof(ctx->boot_id));
+		read_boot_id(ctx->boot_id, sizeof(ctx->boot_id));
 	if (localtime_r(&now, &tm))
 		ctx->utc_offset_s = (int32_t)tm.tm_gmtoff;
 	format_context_prepare(ctx);

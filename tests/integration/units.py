@@ -7,7 +7,7 @@ import shutil
 import tap
 
 # Tenths, as systemd-analyze counts: what a program of its kind cannot do without is most of it.
-EXPOSURE = {"capture": 14, "enrich": 15, "sink": 5, "metrics": 11}
+EXPOSURE = {"capture": 4, "enrich": 4, "sink": 4, "metrics": 11}
 STARTS = {"metrics": ("bin/flowner", " metrics --serve")}  # the others: sbin/flowner-NAME
 
 if not shutil.which("systemd-analyze"):
@@ -25,6 +25,7 @@ for name in EXPOSURE:
     at = [i for i, line in enumerate(lines) if line.startswith("ExecStart=")]
     tap.ok(len(at) == 1 and lines[at[0]].endswith(f"/{where}{options}"), f"{name}: starts the installed program", lines)
     lines[at[0]] = f"ExecStart={program}"
+    lines = [f"ExecStartPre=+{program} --open" if line.startswith("ExecStartPre=") else line for line in lines]
     with open(os.path.join(folder, f"flowner-{name}.service"), "w", encoding="utf-8") as f:
         f.write("\n".join(lines))
 shutil.copy(os.path.join(sources, "flowner.target"), folder)

@@ -147,7 +147,7 @@ static void test_wrong_use(void)
 	tap_is_int(handover_send(fds[0], HANDOVER_TAP_CPUS, &cpus, sizeof(cpus), null, 1), -EINVAL,
 		"not as many as its count");
 	tap_is_int(handover_send(fds[0], HANDOVER_DONE, &ring, 1, NULL, 0), -EINVAL, "not empty");
-	tap_is_int(handover_send(fds[0], (enum handover_type)9, NULL, 0, NULL, 0), -EINVAL,
+	tap_is_int(handover_send(fds[0], (enum handover_type)99, NULL, 0, NULL, 0), -EINVAL,
 		"unknown type");
 	tap_is_int(handover_recv(fds[1], &m), -EAGAIN, "none of them was sent");
 	for (int i = 0; i < 1000; i++) {
@@ -246,7 +246,25 @@ static void test_malformed(void)
 			1, 1},
 		{"more namespaces than fit", HANDOVER_NETNS, sizeof(struct handover_netns), 34, 17},
 		{"namespaces cut short", HANDOVER_NETNS, sizeof(struct handover_netns) - 8, 2, 1},
-		{"an unknown type", 7, 0, 0, 0},
+		{"what was opened, cut short", HANDOVER_OPENED, sizeof(struct handover_opened) - 8,
+			0, 0},
+		{"what was opened with a descriptor", HANDOVER_OPENED,
+			sizeof(struct handover_opened), 1, 0},
+		{"events with one too few", HANDOVER_TAP_CPU, sizeof(struct handover_tap_cpu), 1,
+			3},
+		{"events with one too many", HANDOVER_TAP_CPU, sizeof(struct handover_tap_cpu), 3,
+			3},
+		{"events that there are not", HANDOVER_TAP_CPU, sizeof(struct handover_tap_cpu), 1,
+			1u << TAP_IDS},
+		{"no source", HANDOVER_SOURCES, sizeof(struct handover_sources), 0, 0},
+		{"a source with one descriptor", HANDOVER_SOURCES, sizeof(struct handover_sources),
+			1, 1},
+		{"more sources than fit", HANDOVER_SOURCES, sizeof(struct handover_sources), 64,
+			33},
+		{"the kernel cut short", HANDOVER_KERNEL, sizeof(struct handover_kernel) - 8, 4, 0},
+		{"the kernel with one too few", HANDOVER_KERNEL, sizeof(struct handover_kernel), 3,
+			0},
+		{"an unknown type", 11, 0, 0, 0},
 		{"an unknown type with descriptors", 77, 16, 3, 0},
 		{"a huge type", UINT32_MAX, 16, 3, 0},
 		{"the largest payload", HANDOVER_DONE, HANDOVER_PAYLOAD_MAX, 0, 0},
@@ -260,7 +278,7 @@ static void test_malformed(void)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		raw.type = wrong[i].type;
 		raw.cpus.count = wrong[i].count;
-		if (wrong[i].type == HANDOVER_NETNS)
+		if (wrong[i].type == HANDOVER_NETNS || wrong[i].type == HANDOVER_SOURCES)
 			raw.netns.count = wrong[i].count;
 		send_raw(fds[0], &raw, 8 + wrong[i].len, wrong[i].n_fds);
 		memset(&m, 0x5a, sizeof(m));
