@@ -57,7 +57,7 @@ static const struct daemon_option own_options[] = {
 	{"netns", 'n', "NAME", "in this network namespace; may be repeated; self is our own"},
 	{"read", 'r', "FILE", "read a pcap or pcapng file instead; - is standard input"},
 	{"filter", 'f', "EXPRESSION", "only packets that match, see pcap-filter(7)"},
-	{"open", 0, NULL, "open all of it for a service manager to keep, and exit"},
+	{"open", 0, "NETNS", "open all of it for a service manager to keep, and exit"},
 	{0},
 };
 
@@ -66,7 +66,7 @@ static int own_option(void *arg, const char *name, const char *value)
 	struct options *o = arg;
 
 	if (!strcmp(name, "open")) {
-		o->daemon->opens = true;
+		o->daemon->opens = value;
 	} else if (!strcmp(name, "filter")) {
 		o->filter = value;
 	} else if (!strcmp(name, "read")) {
@@ -470,6 +470,9 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (daemon_signals(&l->signal_fd) < 0)
 		return 1;
 	l->file = o->file;
+	r = l->daemon->opens ? opened_enter(l->daemon->opens) : 0;
+	if (r < 0)
+		return enter_failed(l->daemon->opens, r);
 	if (netns_init(l->netns) < 0) {
 		log_error("out of memory");
 		return SOURCE_FAILED;

@@ -39,7 +39,8 @@ struct daemon {
 	struct ledger ledger;
 	bool ledger_open;
 	bool examine;         /* only look at this machine: no ledger, no supervisor */
-	bool opens;           /* only open what takes privileges (config/opened.h): no ledger */
+	const char *opens;    /* only open what takes privileges, in this network namespace
+				 (config/opened.h): no ledger; NULL = run */
 	struct keeper keeper; /* rings of an earlier life */
 	const struct config_checks *checks; /* for config_load(), NULL = none */
 	const char *file;                   /* of the command line: -c, NULL: the default */

@@ -3,12 +3,22 @@
 #include "config/opened.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "config/notify.h"
+#include "shm/cleanup.h"
 
 #define ROOM    (16 << 20) /* bytes that may wait */
 #define WAIT_MS 10000
+
+int opened_enter(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+}
 
 int opened_new(int ret_fds[2])
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What takes privileges is opened by a short process of its own, `PROGRAM --open`, and kept by the
- * service manager for the program that runs: that one never has a privilege.
+ * What takes privileges is opened by a short process of its own, `PROGRAM --open NETNS`, and kept
+ * by the service manager for the program that runs: that one never has a privilege.
  *
  * The opener sends typed messages (config/handover.h) into a socket pair and stores the end to read
  * from (systemd's FDSTORE protocol); they wait there, descriptors and all. The program finds that
@@ -12,6 +12,12 @@
 #pragma once
 
 #define OPENED_NAME "opened"
+
+/*
+ * Goes into the network namespace @path, for the opener of a service with PrivateNetwork= is in the
+ * service's.
+ */
+int opened_enter(const char *path);
 
 /* ret_fds[0] is to be stored and read from; what is sent into ret_fds[1] waits. */
 int opened_new(int ret_fds[2]);

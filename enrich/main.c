@@ -47,7 +47,7 @@ struct arguments {
 static const struct daemon_option options[] = {
 	{"tree", 0, "PID", "log only connections of this process and its descendants"},
 	{"offline", 0, NULL, "packets come from a file: no owners, end after the last one"},
-	{"open", 0, NULL, "open and see all of it for a service manager to keep, and exit"},
+	{"open", 0, "NETNS", "open and see all of it for a service manager to keep, and exit"},
 	{0},
 };
 
@@ -58,7 +58,7 @@ static int own_option(void *arg, const char *name, const char *value)
 	char *end;
 
 	if (!strcmp(name, "open")) {
-		a->daemon->opens = true;
+		a->daemon->opens = value;
 		return 0;
 	}
 	if (!strcmp(name, "offline")) {
@@ -131,6 +131,11 @@ static int open_for_next(const struct daemon *d)
 	r = daemon_own_user(d, &uid, &gid);
 	if (r)
 		return r;
+	r = opened_enter(d->opens);
+	if (r < 0) {
+		log_error("not into the network namespace %s: %s", d->opens, strerror(-r));
+		return r;
+	}
 	r = inherited_open(&i);
 	if (r == 0)
 		r = opened_new(fds);

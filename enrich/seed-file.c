@@ -111,7 +111,6 @@ static bool take_process(struct reader *r)
 
 	return take(r, p, FIXED) && p->exe_len <= sizeof(p->exe) &&
 	       p->args_len <= sizeof(p->args) && p->cwd_len <= sizeof(p->cwd) &&
-	       p->cgroup_len <= sizeof(p->cgroup) && memchr(p->comm, 0, sizeof(p->comm)) &&
 	       take(r, p->exe, p->exe_len) && take(r, p->args, p->args_len) &&
 	       take(r, p->cwd, p->cwd_len) && take(r, p->cgroup, p->cgroup_len);
 }

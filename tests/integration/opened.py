@@ -22,7 +22,7 @@ for folder in (home, runtime, *(os.path.join(runtime, p) for p in pipeline.PROGR
     os.makedirs(folder, exist_ok=True)
     os.chown(folder, UID, UID)
 USERS = [x for section in ("capture", "enrich", "output") for x in ("--set", f"{section}.user={UID}")]
-SETTINGS = {"capture": ["--interface", "lo"], "enrich": [], "sink": ["--set", f"output.files=ecs:{out}"]}
+SETTINGS = {"capture": [], "enrich": [], "sink": ["--set", f"output.files=ecs:{out}"]}
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
         return [tap.program(f"flowner-{self.program}"), "--runtime-dir", runtime, *USERS, *more]
 
     def open(self):
-        r = tap.run(tap.inside(ns, *self.argv("--open", *SETTINGS[self.program])), text=True,
+        r = tap.run(self.argv("--open", f"/run/netns/{ns}", *SETTINGS[self.program]), text=True,
                     env={**os.environ, "NOTIFY_SOCKET": self.path})
         tap.is_((r.returncode, r.stderr), (0, ""), f"{self.program}: what takes a privilege is opened")
 
@@ -126,7 +126,7 @@ while True:
 tap.ok(tap.wait_for(lambda: f":{PORT}" in tap.run(tap.inside(ns, "ss", "-ltn"), text=True).stdout), "a server listens")
 
 for program in "capture", "enrich":
-    r = tap.run([tap.program(f"flowner-{program}"), "--open", *USERS], text=True,
+    r = tap.run([tap.program(f"flowner-{program}"), "--open", "/proc/self/ns/net", *USERS], text=True,
                 env={k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"})
     tap.ok(r.returncode and "service manager" in r.stderr, f"{program}: --open needs a service manager", r.stderr)
 
