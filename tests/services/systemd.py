@@ -3,12 +3,13 @@
 without losing a record, and leave nothing behind."""
 import glob
 import os
+import shutil
 import time
 
 import machine
 import tap
 
-machine.need("dpkg-deb")
+machine.need("dpkg-deb", "lintian")
 PROGRAMS = ("sink", "enrich", "capture")
 UNITS = [f"flowner-{p}.service" for p in PROGRAMS]
 
@@ -41,12 +42,35 @@ tap.note(f"all three back after {time.monotonic() - began:.2f} s")
 m.enough(client)
 machine.check_numbers(m, "killed at once", enrich_kills=4)
 
-# A process that hangs, says nothing to the watchdog; the units' time is too long to wait for.
+# A program that hangs says nothing to the watchdog. The units' own time is too long to wait for.
 tap.is_(m.run("systemctl", "show", "-P", "WatchdogUSec", *UNITS).stdout.split(), ["30s"] * 3, "the watchdog is on")
+for unit in UNITS:
+    os.makedirs(f"{m.root}/etc/systemd/system/{unit}.d")
+    with open(f"{m.root}/etc/systemd/system/{unit}.d/short.conf", "w", encoding="utf-8") as f:
+        f.write("[Service]\nWatchdogSec=3s\n")
+m.run("systemctl", "daemon-reload")
+tap.is_(m.run("systemctl", "restart", *UNITS).returncode, 0, "a drop-in makes it shorter")
+tap.ok(tap.wait_for(m.running, timeout=30), "all three are ready again")
+client = m.traffic()
+for program in PROGRAMS:
+    pid = m.running()[program]
+    began = time.monotonic()
+    m.run("systemctl", "kill", "-s", "STOP", f"flowner-{program}.service")
+    tap.ok(tap.wait_for(lambda: (now := m.running()) and now[program] != pid, timeout=60),
+           f"{program}: stopped, it is started again by the watchdog")
+    tap.note(f"{program}: back {time.monotonic() - began:.1f} s after it was stopped")
+    tap.has(m.run("journalctl", "-u", f"flowner-{program}", "--no-pager").stdout, "Watchdog timeout", f"{program}: systemd says why")
+m.enough(client)
+machine.check_numbers(m, "watchdog", enrich_kills=5)
+for unit in UNITS:
+    shutil.rmtree(f"{m.root}/etc/systemd/system/{unit}.d")
+m.run("systemctl", "daemon-reload")
 tap.is_(m.run("systemctl", "reload", "flowner-sink").returncode, 0, "the sink reloads")
 
 # Upgrade: the same with a higher number.
 old = glob.glob(f"{m.root}/opt/flowner/build-deb/flowner_*.deb")[0]
+r = tap.run(["lintian", "--fail-on", "error,warning", "--allow-root", old], text=True, timeout=300)
+tap.is_((r.returncode, r.stdout), (0, ""), "lintian has nothing to say about the package")
 tree = os.path.join(tap.tmpdir(), "tree")
 machine.command(["dpkg-deb", "-R", old, tree])
 control = os.path.join(tree, "DEBIAN", "control")
@@ -67,6 +91,9 @@ tap.is_(r.returncode, 0, "the upgrade installs")
 tap.note(r.stderr) if r.returncode else None
 tap.ok(tap.wait_for(lambda: (now := m.running()) and not set(now.values()) & set(pids.values()), timeout=30),
        "all three were restarted by it")
+for name, pid in (m.running() or {}).items():
+    # A file that was replaced is "(deleted)".
+    tap.is_(m.run("readlink", f"/proc/{pid}/exe").stdout.strip(), f"/usr/sbin/flowner-{name}", f"{name} is what was installed now")
 n = m.enough(client)
 s = m.settle()
 tap.is_(m.run("dpkg-query", "-W", "-f", "${Version}", "flowner").stdout, version, "its version is there")
