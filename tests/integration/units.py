@@ -25,7 +25,7 @@ for name in EXPOSURE:
     at = [i for i, line in enumerate(lines) if line.startswith("ExecStart=")]
     tap.ok(len(at) == 1 and lines[at[0]].endswith(f"/{where}{options}"), f"{name}: starts the installed program", lines)
     lines[at[0]] = f"ExecStart={program}"
-    lines = [f"ExecStartPre=+{program} --open /proc/1/ns/net" if line.startswith("ExecStartPre=") else line for line in lines]
+    lines = [f"ExecStartPre=-+{program} --open /proc/1/ns/net" if line.startswith("ExecStartPre=") else line for line in lines]
     with open(os.path.join(folder, f"flowner-{name}.service"), "w", encoding="utf-8") as f:
         f.write("\n".join(lines))
 shutil.copy(os.path.join(sources, "flowner.target"), folder)

@@ -67,6 +67,17 @@ for unit in UNITS:
 m.run("systemctl", "daemon-reload")
 tap.is_(m.run("systemctl", "reload", "flowner-sink").returncode, 0, "the sink reloads")
 
+# A wrong configuration is not tried again.
+with open(f"{m.root}/etc/flowner/conf.d/wrong.yaml", "w", encoding="utf-8") as f:
+    f.write("capture:\n    flash: 1s\n")
+for program in "capture", "enrich":
+    m.run("systemctl", "restart", f"flowner-{program}")
+    tap.ok(tap.wait_for(lambda: m.run("systemctl", "is-active", f"flowner-{program}").stdout.strip() == "failed", timeout=30),
+           f"{program}: a wrong configuration: it stays down", m.run("systemctl", "status", f"flowner-{program}").stdout)
+os.unlink(f"{m.root}/etc/flowner/conf.d/wrong.yaml")
+m.run("systemctl", "start", "flowner-enrich", "flowner-capture")
+tap.ok(tap.wait_for(m.running, timeout=30), "mended, they are there again")
+
 # Upgrade: the same with a higher number.
 old = glob.glob(f"{m.root}/opt/flowner/build-deb/flowner_*.deb")[0]
 r = tap.run(["lintian", "--fail-on", "error,warning", "--allow-root", old], text=True, timeout=300)
