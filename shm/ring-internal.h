@@ -36,7 +36,8 @@ struct ring_page_b {
 _Static_assert(sizeof(struct ring_page_a) <= RING_PAGE, "index page of A");
 _Static_assert(sizeof(struct ring_page_b) <= RING_PAGE, "segment B");
 
-#define RING_HEADER 16u /* bytes: {length u32, type u16, flags u16}, {t_ns u64} */
+#define RING_AHEAD  1024u /* bytes the consumer asks its cache for ahead */
+#define RING_HEADER 16u   /* bytes: {length u32, type u16, flags u16}, {t_ns u64} */
 
 static inline uint64_t ring_frame_size(uint64_t len)
 {
@@ -62,6 +63,7 @@ struct ring_producer {
 	bool broken;        /* the consumer wrote an impossible index: -EPROTO from now on */
 	enum ring_loss_stage stage;
 	struct ring_pending pending[RING_STAGES];
+	uint64_t pending_size; /* of the frames they will be, bytes */
 	int fds[RING_FDS];
 	int ring_fd;      /* our end of the doorbell */
 	size_t b_map_len; /* 0: B is part of the mapping of A (ring_pair_on_memory) */
@@ -73,10 +75,11 @@ struct ring_consumer {
 	struct ring_page_b *b;
 	uint64_t size;
 	uint64_t epoch;
-	uint64_t cursor; /* read up to here */
-	uint64_t tail;   /* == b->tail, which is never read back */
-	uint64_t head;   /* last good look at a->head */
-	bool broken;     /* the producer wrote an impossible index or header: -EPROTO from now on */
+	uint64_t cursor;  /* read up to here */
+	uint64_t fetched; /* asked the cache for up to here */
+	uint64_t tail;    /* == b->tail, which is never read back */
+	uint64_t head;    /* last good look at a->head */
+	bool broken; /* the producer wrote an impossible index or header: -EPROTO from now on */
 	int fds[RING_FDS];
 	bool mapped; /* A and B are this consumer's own mappings */
 };

@@ -109,17 +109,22 @@ static void producer_word(struct ring_producer *p, uint64_t pos, uint64_t word)
 static void producer_bytes(struct ring_producer *p, uint64_t pos, const void *bytes, size_t len)
 {
 	uint64_t at = pos & (p->size - 1);
-	size_t first = len < p->size - at ? len : p->size - at;
+	size_t first = p->size - at;
 
-	if (first)
-		memcpy(p->data + at, bytes, first);
-	if (first < len)
-		memcpy(p->data, (const uint8_t *)bytes + first, len - first);
+	if (!len)
+		return;
+	if (len <= first) {
+		memcpy(p->data + at, bytes, len);
+		return;
+	}
+	memcpy(p->data + at, bytes, first);
+	memcpy(p->data, (const uint8_t *)bytes + first, len - first);
 }
 
-/* Room has been checked. */
-static void producer_write(struct ring_producer *p, enum ring_frame_type type, uint16_t flags,
-	uint64_t t_ns, const void *head, size_t head_len, const void *tail, size_t tail_len)
+/* Room has been checked. Inlined into ring_put(): most of its cost was passing the arguments on. */
+__attribute__((always_inline)) static inline void producer_write(struct ring_producer *p,
+	enum ring_frame_type type, uint16_t flags, uint64_t t_ns, const void *head, size_t head_len,
+	const void *tail, size_t tail_len)
 {
 	uint64_t pos = p->pos;
 
@@ -132,18 +137,9 @@ static void producer_write(struct ring_producer *p, enum ring_frame_type type, u
 	producer_bytes(p, pos + RING_HEADER + head_len, tail, tail_len);
 }
 
-static uint64_t pending_size(const struct ring_producer *p)
+__attribute__((noinline)) static void pending_write(struct ring_producer *p)
 {
-	uint64_t size = 0;
-
-	for (unsigned s = 0; s < RING_STAGES; s++)
-		if (p->pending[s].loss.count)
-			size += ring_frame_size(sizeof(struct ring_loss));
-	return size;
-}
-
-static void pending_write(struct ring_producer *p)
-{
+	p->pending_size = 0;
 	for (unsigned s = 0; s < RING_STAGES; s++) {
 		struct ring_pending *n = &p->pending[s];
 
@@ -159,6 +155,7 @@ static void pending_add(struct ring_producer *p, const struct ring_loss *loss, u
 	struct ring_pending *n = &p->pending[loss->stage];
 
 	if (!n->loss.count) {
+		p->pending_size += ring_frame_size(sizeof(struct ring_loss));
 		n->loss = *loss;
 		n->loss.reserved = 0;
 	} else {
@@ -172,6 +169,20 @@ static void pending_add(struct ring_producer *p, const struct ring_loss *loss, u
 	n->t_ns = t_ns;
 }
 
+__attribute__((noinline)) static void pending_add_one(
+	struct ring_producer *p, uint64_t packets, uint64_t t_ns)
+{
+	struct ring_loss loss = {
+		.stage = p->stage,
+		.count = 1,
+		.packets = packets,
+		.first_ns = t_ns,
+		.last_ns = t_ns,
+	};
+
+	pending_add(p, &loss, t_ns);
+}
+
 int ring_put(struct ring_producer *p, enum ring_frame_type type, uint16_t flags, uint64_t t_ns,
 	uint64_t packets, const void *head, size_t head_len, const void *tail, size_t tail_len)
 {
@@ -179,21 +190,13 @@ int ring_put(struct ring_producer *p, enum ring_frame_type type, uint16_t flags,
 
 	if (head_len > RING_BODY_MAX || tail_len > RING_BODY_MAX - head_len)
 		return -EMSGSIZE;
-	r = producer_room(p, pending_size(p) + ring_frame_size(head_len + tail_len));
-	if (r == RING_E_FULL && (type == RING_FRAME_PACKET || type == RING_FRAME_RECORD)) {
-		struct ring_loss loss = {
-			.stage = p->stage,
-			.count = 1,
-			.packets = packets,
-			.first_ns = t_ns,
-			.last_ns = t_ns,
-		};
-
-		pending_add(p, &loss, t_ns);
-	}
+	r = producer_room(p, p->pending_size + ring_frame_size(head_len + tail_len));
+	if (r == RING_E_FULL && (type == RING_FRAME_PACKET || type == RING_FRAME_RECORD))
+		pending_add_one(p, packets, t_ns);
 	if (r)
 		return r;
-	pending_write(p);
+	if (p->pending_size)
+		pending_write(p);
 	producer_write(p, type, flags, t_ns, head, head_len, tail, tail_len);
 	return 0;
 }
@@ -205,7 +208,7 @@ int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_
 	if (loss->stage < RING_LOSS_KERNEL || loss->stage >= RING_STAGES || !loss->count)
 		return -EINVAL;
 	pending_add(p, loss, t_ns);
-	r = producer_room(p, pending_size(p));
+	r = producer_room(p, p->pending_size);
 	if (r == 0)
 		pending_write(p);
 	return r < 0 ? r : 0;
@@ -213,7 +216,7 @@ int ring_put_loss(struct ring_producer *p, const struct ring_loss *loss, uint64_
 
 int ring_prepare(struct ring_producer *p, uint64_t *ret_head)
 {
-	uint64_t need = pending_size(p);
+	uint64_t need = p->pending_size;
 	int r = producer_room(p, need);
 
 	if (r < 0)
@@ -304,11 +307,14 @@ static uint64_t consumer_word(const struct ring_consumer *c, uint64_t pos)
 static void consumer_bytes(const struct ring_consumer *c, uint64_t pos, void *buf, size_t len)
 {
 	uint64_t at = pos & (c->size - 1);
-	size_t first = len < c->size - at ? len : c->size - at;
+	size_t first = c->size - at;
 
-	memcpy(buf, c->data + at, first);
-	if (first < len)
+	if (len <= first) {
+		memcpy(buf, c->data + at, len);
+	} else {
+		memcpy(buf, c->data + at, first);
 		memcpy((uint8_t *)buf + first, c->data, len - first);
+	}
 	/* Whoever validates the copy must not be compiled into reading the original again. */
 	__asm__ volatile("" ::: "memory");
 }
@@ -328,6 +334,21 @@ static bool frame_possible(uint16_t type, uint32_t len)
 	return false;
 }
 
+/*
+ * Where a frame ends says only its header, so that every frame would wait for its line to come over
+ * from the producer's cache before the next one could be asked for. Behind the head nothing is
+ * touched: the producer is writing there.
+ */
+static void consumer_prefetch(struct ring_consumer *c)
+{
+	uint64_t end = c->head - c->cursor < RING_AHEAD ? c->head : c->cursor + RING_AHEAD;
+
+	if ((int64_t)(c->fetched - c->cursor) < 0)
+		c->fetched = c->cursor;
+	for (; (int64_t)(end - c->fetched) > 0; c->fetched += 64)
+		__builtin_prefetch(c->data + (c->fetched & (c->size - 1)));
+}
+
 int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret)
 {
 	uint64_t word, avail;
@@ -344,6 +365,7 @@ int ring_get(struct ring_consumer *c, void *buf, struct ring_frame *ret)
 		if (c->cursor == c->head)
 			return RING_E_EMPTY;
 	}
+	consumer_prefetch(c);
 	avail = c->head - c->cursor;
 	word = consumer_word(c, c->cursor);
 	len = (uint32_t)word;
