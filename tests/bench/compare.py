@@ -20,11 +20,18 @@ import floods  # noqa: E402
 import idle  # noqa: E402
 import results  # noqa: E402
 import ring  # noqa: E402
+import scripts  # noqa: E402
 import subjects  # noqa: E402
 import tap  # noqa: E402
 import traffic  # noqa: E402
 
-PARTS = (connections, idle, traffic, floods, ring)
+PARTS = (connections, idle, traffic, floods, ring, scripts)
+
+
+def interrupted(*_):
+    """What is undone at exit is undone then, too, and what was found is shown; timeout(1) tells twice."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def main():
@@ -37,7 +44,7 @@ def main():
     a.add_argument("--quick", action="store_true")
     a = a.parse_args()
     tap.need_root()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is undone at exit is undone then, too
+    signal.signal(signal.SIGTERM, interrupted)
     samples = results.Samples()
     if a.add and os.path.exists(a.json):
         samples.load(a.json)
@@ -59,6 +66,8 @@ def main():
             samples.save(a.json, verdicts)
     for part in chosen:  # what falls short is in the table; here only that all ran
         found = samples.found.get(part.NAME, {})
+        if part is scripts:
+            continue
         tap.ok(any(s.startswith(results.OURS) for s in found) and all(v >= 0 for s in found.values()
                                                                      for values in s.values() for v in values),
                f"{part.NAME} was measured", found)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets at full speed, past the sender's own protocols (a packet socket, 64 a system call).
+ * Packets past the sender's own protocols (a packet socket, 64 a system call), at full speed or
+ * KPPS thousand a second.
  *
- *	flood syn IFACE COUNT	TCP SYNs, each of another connection
- *	flood udp IFACE COUNT	datagrams of 64 bytes, 16 flows
+ *	flood syn IFACE COUNT [KPPS]	TCP SYNs, each of another connection
+ *	flood udp IFACE COUNT [KPPS]	datagrams of 64 bytes, 16 flows
  *
  * Their MAC address is nobody's: observers see them, the receiving host drops them unanswered.
  * Prints "sent N elapsed_ns N".
@@ -135,8 +136,9 @@ static void send_batch(struct sender *s, unsigned n)
 
 int main(int argc, char **argv)
 {
-	bool udp = argc == 4 && !strcmp(argv[1], "udp");
-	uint64_t count = argc == 4 ? strtoul(argv[3], NULL, 10) : 0, begin, sent = 0;
+	bool udp = argc > 3 && !strcmp(argv[1], "udp");
+	uint64_t count = argc > 3 ? strtoul(argv[3], NULL, 10) : 0, begin, sent = 0;
+	uint64_t kpps = argc > 4 ? strtoul(argv[4], NULL, 10) : 0;
 	static struct sender s;
 
 	if (!count || (!udp && strcmp(argv[1], "syn"))) {
@@ -151,6 +153,8 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < n; i++)
 			frame_number(s.frame[i], udp, sent++);
 		send_batch(&s, n);
+		while (kpps && now_ns() - begin < sent * 1000000 / kpps)
+			;
 	}
 	printf("sent %lu elapsed_ns %lu\n", (unsigned long)sent, (unsigned long)(now_ns() - begin));
 	return 0;
