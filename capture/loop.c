@@ -354,6 +354,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	};
 	uint64_t now = daemon_monotonic_ns();
 	size_t n;
+	int r;
 
 	if (now < s->deaf_ns)
 		fds[FD_LISTEN].fd = -1;
@@ -366,14 +367,17 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 		fds[FD_SOURCES + i] = (struct pollfd){
 			.fd = source_gone(s->l->source[i]) ? -1 : source_fd(s->l->source[i]),
 			.events = POLLIN};
-	if (daemon_poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now))) < 0)
-		return errno == EINTR ? 0 : -errno;
+	r = daemon_poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now)));
+	if (r < 0 && errno == EINTR)
+		return 0;
+	/* Short of memory, as there is no other reason: looking at each source takes none. */
 	for (size_t i = 0; ready && i < n; i++)
 		ready[i] = fds[FD_SOURCES + i].revents ||
 			   (!source_gone(s->l->source[i]) &&
-				   (s->more || source_restless(s->l->source[i])));
+				   (r < 0 || s->more || source_restless(s->l->source[i])));
 	s->more = false;
-	serve(s, fds);
+	if (r >= 0)
+		serve(s, fds);
 	now = daemon_monotonic_ns();
 	if (now >= s->back_ns) {
 		look_for_gone(s);
