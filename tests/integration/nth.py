@@ -22,9 +22,11 @@ import time
 import tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LANES = int(os.environ.get("NTH_LANES", tap.amount(2, 8, 2)))
-SAMPLE = tap.amount(10, 0, 300 if "FLOWNER_LONG" in os.environ else 10)
-PART = os.environ.get("NTH_PART", "0/1")  # of all plans, the n-th of so many parts
+# Each tap hears all of the machine: many of them only hold each other up.
+LANES = {"capture": tap.amount(1, 3, 1), "enrich": tap.amount(1, 3, 1), "sink": tap.amount(2, 8, 2)}
+SAMPLE = tap.amount(3, 200 if "FLOWNER_BRIEF" in os.environ else 0, 3)
+SECONDS = float(os.environ.get("NTH_SECONDS", "inf"))  # then no new life begins
+DONE = os.environ.get("NTH_DONE", "")  # lives that were tried before, to go on behind them; one JSON object a line
 ONLY = os.environ.get("NTH_ONLY", "")  # "malloc", "uring", or the name of a call
 BASELINES = 3
 
@@ -69,46 +71,50 @@ class Lanes:
 
     def __init__(self, program):
         self.program = program
-        self.jobs, self.results = queue.Queue(), []
-        self.threads = []
+        self.end = time.monotonic() + SECONDS
+        self.fds = 0  # at rest, once that is known
 
     def lane(self):
         script = f"mount -t tmpfs tmpfs /run; ip link set lo up; exec {sys.executable} {HERE}/nth_lane.py {self.program}"
         p = None
-        while (plan := self.jobs.get()) is not None:
-            for _ in range(2):
-                if p is None:
-                    p = subprocess.Popen(
-                        ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child=KILL", "sh", "-c", script],
-                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                try:
-                    p.stdin.write(json.dumps(plan) + "\n")
-                    p.stdin.flush()
-                    line = p.stdout.readline()
-                except BrokenPipeError:
-                    line = ""
-                if line:
-                    self.results.append(json.loads(line))
-                    break
+        while (plan := self.jobs.get()) is not None and time.monotonic() < self.end:
+            if p is None:
+                p = subprocess.Popen(
+                    ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child=KILL", "sh", "-c", script],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            try:
+                p.stdin.write(json.dumps([plan, self.fds]) + "\n")
+                p.stdin.flush()
+                life = json.loads(p.stdout.readline())
+            except (BrokenPipeError, ValueError):
                 p.kill()
-                self.results.append({"plan": plan, "broken": p.communicate()[1][-1500:]})
+                life = {"plan": plan, "broken": p.communicate()[1][-1500:]}
                 p = None
-                break
+            with self.lock:
+                self.take(life)
         if p:
             p.stdin.close()
             p.wait()
 
-    def run(self, plans):
-        self.results = []
+    def run(self, plans, take):
+        """Each plan's life goes to take(), in the order in which they end."""
+        self.take, self.lock = take, threading.Lock()
+        self.jobs = queue.Queue()
         for plan in plans:
             self.jobs.put(plan)
-        threads = [threading.Thread(target=self.lane) for _ in range(min(LANES, len(plans)))]
+        threads = [threading.Thread(target=self.lane) for _ in range(min(LANES[self.program], len(plans)))]
         for t in threads:
             self.jobs.put(None)
             t.start()
         for t in threads:
             t.join()
-        return self.results
+
+
+def of_start(plan, base):
+    """How many such calls the start takes, at least."""
+    kind, nr = plan[:2]
+    return min(b["start"]["calls"].get(str(nr), 0) if kind == "call" else b["start"]["mallocs" if kind == "malloc" else kind]
+               for b in base)
 
 
 def number(name):
@@ -168,9 +174,9 @@ def faults(r, most):
         wrong.append("cannot be started again")
     if r["unready"]:
         return wrong
-    if not r["done"]:
+    if not r["done"] and not r["lost"]:
         wrong.append("not all is written")
-    for key in "torn", "twice", "again_ends":
+    for key in "torn", "twice", "more":
         if r[key]:
             wrong.append(f"{key}: {r[key]}")
     if r["missing"] > 0 and not r["lost"] and not (plan and r["early"] and r["program"] == "capture"):
@@ -187,7 +193,8 @@ def faults(r, most):
 def test(program):
     lanes = Lanes(program)
     began = time.monotonic()
-    base = lanes.run([("none", 0, 0, False, 0)] * (BASELINES if not SAMPLE else 1))
+    base = []
+    lanes.run([("none", 0, 0, False, 0)] * (BASELINES if not SAMPLE else 1), base.append)
     broken = [b for b in base if "broken" in b]
     if broken:
         tap.ok(False, f"{program}: a life without a failure", broken[0]["broken"])
@@ -203,29 +210,58 @@ def test(program):
     plans = plans_of(most)
     total = len(plans)
     random.shuffle(plans)
-    part, parts = map(int, PART.split("/"))
-    plans = plans[part::parts][:SAMPLE or None]
-    results = lanes.run(plans)
-    tap.is_(len(results), len(plans), f"{program}: each plan was tried")
-    bad = [(r, w) for r in results if (w := faults(r, most))]
+    plans.sort(key=lambda p: p[2] <= of_start(p, base))  # what happens at rest and under load first
+    steady = sum(p[2] > of_start(p, base) for p in plans)
+    before = earlier(program)
+    tried = {tuple(b["plan"]) for b in before}
+    plans = [p for p in plans if p not in tried][:SAMPLE or None]
+    lanes.fds = most["fds"]
+    results = []
+
+    def take(r):
+        results.append(summary(r, most, base))
+        if DONE:
+            with open(DONE, "a") as f:
+                f.write(json.dumps({"program": program, **results[-1]}) + "\n")
+
+    lanes.run(plans, take)
+    bad = [r for r in results if r["wrong"]]
     tap.ok(not bad, f"{program}: whichever call fails, nothing breaks")
-    for r, w in bad[:40]:
-        tap.note(f"{text(r['plan'])}: {'; '.join(w)}")
-        tap.note({k: v for k, v in r.items() if k not in ("calls", "log", "broken")})
-        tap.note(r.get("log", "")[-1200:])
+    for r in bad[:40]:
+        tap.note(f"{text(r['plan'])}: {'; '.join(r['wrong'])}")
+        tap.note(r["life"])
+    report(program, before + results, total, steady, time.monotonic() - began)
+
+
+def earlier(program):
+    if not os.path.exists(DONE):
+        return []
+    with open(DONE) as f:
+        return [r for r in map(json.loads, f) if r["program"] == program]
+
+
+def summary(r, most, base):
+    """What is kept of a life."""
+    wrong = faults(r, most)
+    kept = {k: v for k, v in r.items() if k not in ("plan", "calls")} if wrong else {}
+    return {"plan": r["plan"], "start": r["plan"][2] <= of_start(r["plan"], base), "wrong": wrong, "failed": bool(r.get("fired")), "early": bool(r.get("early")),
+            "life": kept}
+
+
+def report(program, lives, total, steady, seconds):
+    """How many lives of each kind there were."""
+    tap.note(f"{program}: {len(lives)} lives of {total} that are possible ({steady} not of the start), {seconds:.0f} s, seed {SEED}")
+    tap.note("  kind: the highest N, lives, those with a call of the start, those in which it failed, those it ended, wrong ones")
     kinds = {}
-    for r in results:
-        kind, nr, n, lasting, _ = r["plan"]
-        k = kinds.setdefault(NAMES[nr] if kind == "call" else kind, [0, 0, 0, 0, 0])
+    for r in lives:
+        kind, nr, n, _, _ = r["plan"]
+        k = kinds.setdefault(NAMES[nr] if kind == "call" else kind, [0] * 6)
         k[0] = max(k[0], n)
-        k[1] += 1
-        k[2] += bool(r.get("fired"))
-        k[3] += bool(r.get("early"))
-        k[4] += bool(faults(r, most))
-    tap.note(f"{program}: {len(results)} of {total} plans in {time.monotonic() - began:.0f} s, seed {SEED}; kind: N up to, lives, "
-             "in which it failed, ended by it, wrong")
+        for i, one in enumerate((True, r["start"], r["failed"], r["early"], r["wrong"]), 1):
+            k[i] += bool(one)
     for k in sorted(kinds):
         tap.note(f"  {k}: {', '.join(map(str, kinds[k]))}")
+    tap.note(f"  together: {', '.join(str(sum(k[i] for k in kinds.values())) for i in range(1, 6))}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     nth_lane.py PROGRAM
 
-Standard input has a job a line, standard output its result, both JSON. A job is a life of PROGRAM with one plan (kind, call, n,
-lasting, result; nth-server.h): start, 100 connections, rotation, reload, a dump of the ledger, stop. If that life ends before
+Standard input has a job a line, standard output its result, both JSON: [plan, descriptors at rest]. A job is a life of PROGRAM
+with one plan (kind, call, n, lasting, result; nth-server.h): start, 100 connections, rotation, reload, a dump of the ledger, stop. If that life ends before
 it should, another one without any plan follows, as a supervisor would have it.
 """
 import json
@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pipeline
 import tap
@@ -25,7 +26,8 @@ CONNECTIONS = 100
 USERS = {"capture": 60801, "enrich": 60802, "sink": 60803}
 KINDS = {"none": 0, "malloc": 1, "call": 2, "uring": 3}
 QUIET = 0.25  # a program that has stood still so long under a lasting failure does all it can
-PATIENCE = 20
+STOP = 60  # a hang, and no busy machine
+PATIENCE = 20  # to do the work; then to recover, or for the next life
 FIELDS = ("cured", "fired", "live", "mallocs", "uring", "ended", "last")
 N_CALLS = 512
 
@@ -93,6 +95,7 @@ class Lane:
   user: "{USERS['capture']}"
 enrich:
   ring: 1MiB
+  tap: {"off" if self.program == "sink" else "full"}
   user: "{USERS['enrich']}"
 output:
   flush: 2ms
@@ -186,8 +189,8 @@ limits:
 
     def wait(self, cond):
         """Until the condition holds, this life ends, or all stands still under a lasting failure. Whether it holds."""
-        seen, since, end = None, time.monotonic(), time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        seen, since = None, time.monotonic()
+        while time.monotonic() < self.patience:
             if cond():
                 return True
             if self.ended():
@@ -204,20 +207,19 @@ limits:
     def written(self):
         """All that was connected so far has ended, and is in the output."""
         c = self.counters()
-        done = c["sink_records_written"] + c["sink_records_lost"] + c["enrich_records_lost"]
-        return (c["enrich_flows_ended"] + c["capture_packets_ring_full"] + c["capture_packets_dropped"] - self.at_start >=
-                len(self.ports) and done >= self.seq(c) and
-                c["capture_packets_published"] == c["enrich_packets_read"])
+        # A program's ledger is read after its successor's has moved on, or before: only a sum at rest is zero.
+        return self.settled(c) - self.at_start >= len(self.ports) and not c["enrich_packets_open"] and not any(self.rest_of(c))
+
+    @staticmethod
+    def settled(c):
+        """Connections that have ended, and packets that no connection will have."""
+        return (c.get("enrich_flows_ended", 0) + c.get("capture_packets_ring_full", 0) + c.get("capture_packets_dropped", 0))
 
     @staticmethod
     def lost(c):
         return sum(c.get(k, 0) for k in (
             "capture_packets_dropped", "capture_packets_ring_full", "enrich_packets_lost", "enrich_records_lost",
             "enrich_packets_orphaned", "sink_records_lost", "sink_records_invalid"))
-
-    @staticmethod
-    def seq(c):
-        return c["enrich_records_published"] + c["enrich_records_lost"]
 
     # --- the workload
 
@@ -236,6 +238,7 @@ limits:
         self.worked = self.wait(self.ready)
         if not self.worked:
             return False
+        self.start = {**{k: self.shared.get(k) for k in ("mallocs", "uring")}, "calls": self.shared.calls()}
         self.connect(1)
         self.wait(self.written)
         self.connect(CONNECTIONS // 2)
@@ -263,61 +266,64 @@ limits:
         return [matched - accounts - lost, c["enrich_packets_logged"] - written]
 
     def descriptors(self):
-        """Descriptors while nothing happens, once there is a number that stays."""
-        seen = None
-        for _ in range(50):
+        """How many there are while nothing happens: at most as many as usual, or as many as there are after a while."""
+        seen, end = None, time.monotonic() + 2
+        while time.monotonic() < end:
             try:
                 now = len(os.listdir(f"/proc/{self.pid}/fd"))
             except OSError:
                 return 0
-            if now == seen:
-                break
+            if now <= self.usual or (now == seen and not self.usual):
+                return now
             seen = now
-            time.sleep(0.01)
+            time.sleep(0.05)
         return seen
 
-    def job(self, plan):
+    def job(self, plan, usual):
         self.number += 1
         name = f"{self.number:06}"
         self.configure(name, 0)
-        self.lasting = plan[3]
-        self.ports = []
+        self.lasting, self.usual = plan[3], usual
+        self.ports, self.start = [], None
         c = self.counters()
         self.lost_at_start = self.lost(c)
-        self.at_start = c.get("enrich_flows_ended", 0) + c.get("capture_packets_ring_full", 0) + c.get("capture_packets_dropped", 0)
+        self.at_start = self.settled(c)
         self.lane_size = os.path.getsize(f"{self.out}/lane.ndjson") if os.path.exists(f"{self.out}/lane.ndjson") else 0
         log_at = os.path.getsize(self.log_path)
         began = time.monotonic()
+        self.patience = began + PATIENCE
         self.begin(plan)
         done = self.work()
         fds = 0
         if not self.ended():
             self.shared.cure()
             self.lasting = False
+            self.patience = time.monotonic() + PATIENCE
             done = self.wait(self.written)
             fds = self.descriptors()
         early = self.ended()
         self.tell(signal.SIGTERM)
-        hung = not self.ended(PATIENCE)
+        hung = not self.ended(STOP)
         if hung:
             os.kill(self.pid, signal.SIGKILL)
-            self.ended(PATIENCE)
+            self.ended(STOP)
         result = {"plan": plan, "status": self.status, "early": early, "hung": hung, "done": done, "fds": fds,
-                  **{k: self.shared.get(k) for k in FIELDS}, "calls": self.shared.calls()}
+                  **{k: self.shared.get(k) for k in FIELDS}, "calls": self.shared.calls(), "start": self.start}
         with open(self.log_path, errors="replace") as f:
             f.seek(log_at)
             result["log"] = f.read()[-3000:]
         result["unready"] = early and not self.worked
         if (early or self.status) and self.worked:
             self.lasting = False
+            self.patience = time.monotonic() + PATIENCE
             self.begin(("none", 0, 0, False, 0))
             result["again"] = self.wait(self.ready)
             self.connect(1)
             result["done"] = self.wait(self.written)
             self.tell(signal.SIGTERM)
-            if not self.ended(PATIENCE):
+            if not self.ended(STOP):
                 os.kill(self.pid, signal.SIGKILL)
-                self.ended(PATIENCE)
+                self.ended(STOP)
             result["again"] &= self.status == 0
         result["seconds"] = time.monotonic() - began
         result.update({} if result["unready"] else self.check(name))
@@ -346,7 +352,7 @@ limits:
         for _ in range(200):
             found, torn = self.lines(name)
             ends = [r["source"]["port"] for r in found if "end" in r["event"]["type"] and "source" in r]
-            if not set(self.ports) - set(ends):
+            if not Counter(self.ports) - Counter(ends):
                 break
             if self.program == "sink":
                 break
@@ -358,8 +364,8 @@ limits:
                 numbers.setdefault(r.get("flowner", {}).get("epoch"), []).append(r["event"]["sequence"])
         twice = sum(len(x) - len(set(x)) for x in numbers.values())
         gaps = sum(max(x) - min(x) + 1 - len(set(x)) for x in numbers.values())
-        out = {"torn": torn, "twice": twice, "gaps": gaps, "missing": len(set(self.ports) - set(ends)),
-               "again_ends": len(ends) - len(set(ends)), "rest": self.rest_of(c),
+        out = {"torn": torn, "twice": twice, "gaps": gaps, "missing": (Counter(self.ports) - Counter(ends)).total(),
+               "more": (Counter(ends) - Counter(self.ports)).total(), "rest": self.rest_of(c),
                "lost": self.lost(c) - self.lost_at_start, "program": self.program}
         if self.program == "sink":
             for file in os.listdir(self.out):
@@ -370,7 +376,8 @@ limits:
 def main():
     lane = Lane(sys.argv[1])
     for line in sys.stdin:
-        print(json.dumps(lane.job(tuple(json.loads(line)))), flush=True)
+        plan, usual = json.loads(line)
+        print(json.dumps(lane.job(plan, usual)), flush=True)
     tap.stop(lane.server)
 
 
