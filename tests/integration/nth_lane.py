@@ -208,7 +208,8 @@ limits:
         """All that was connected so far has ended, and is in the output."""
         c = self.counters()
         # A program's ledger is read after its successor's has moved on, or before: only a sum at rest is zero.
-        return self.settled(c) - self.at_start >= len(self.ports) and not c["enrich_packets_open"] and not any(self.rest_of(c))
+        return self.settled(c) - self.at_start >= len(self.ports) and not any(self.rest_of(c)) and (
+            c["enrich_packets_open"] <= self.open_at_start)
 
     @staticmethod
     def settled(c):
@@ -286,7 +287,7 @@ limits:
         self.lasting, self.usual = plan[3], usual
         self.ports, self.start = [], None
         c = self.counters()
-        self.lost_at_start = self.lost(c)
+        self.lost_at_start, self.open_at_start = self.lost(c), c.get("enrich_packets_open", 0)
         self.at_start = self.settled(c)
         self.lane_size = os.path.getsize(f"{self.out}/lane.ndjson") if os.path.exists(f"{self.out}/lane.ndjson") else 0
         log_at = os.path.getsize(self.log_path)
