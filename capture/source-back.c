@@ -3,6 +3,7 @@
  * An interface that goes, and comes back: its packet socket, with buffer and filter, is bound to
  * the new one of that name. That takes no privilege, and the other sources do not notice.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -16,7 +17,7 @@ bool source_is_there(const struct source *s)
 {
 	struct ifreq ifr = {.ifr_ifindex = (int)s->head.ifindex};
 
-	return ioctl(pcap_fileno(s->pcap), SIOCGIFNAME, &ifr) == 0;
+	return ioctl(source_fd(s), SIOCGIFNAME, &ifr) == 0;
 }
 
 int source_kind(const struct source *s, const char *name)
@@ -24,8 +25,7 @@ int source_kind(const struct source *s, const char *name)
 	struct ifreq ifr = {0};
 
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	return ioctl(pcap_fileno(s->pcap), SIOCGIFHWADDR, &ifr) < 0 ? -errno
-								    : ifr.ifr_hwaddr.sa_family;
+	return ioctl(source_fd(s), SIOCGIFHWADDR, &ifr) < 0 ? -errno : ifr.ifr_hwaddr.sa_family;
 }
 
 static int bind_to(const struct source *s, uint32_t ifindex, uint16_t protocol)
@@ -36,7 +36,7 @@ static int bind_to(const struct source *s, uint32_t ifindex, uint16_t protocol)
 		.sll_protocol = htons(protocol),
 	};
 
-	return bind(pcap_fileno(s->pcap), (struct sockaddr *)&sll, sizeof(sll)) < 0 ? -errno : 0;
+	return bind(source_fd(s), (struct sockaddr *)&sll, sizeof(sll)) < 0 ? -errno : 0;
 }
 
 bool source_gone(const struct source *s)
@@ -50,7 +50,7 @@ int source_come_back(struct source *s)
 	int r;
 
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", s->interface);
-	if (ioctl(pcap_fileno(s->pcap), SIOCGIFINDEX, &ifr) < 0)
+	if (ioctl(source_fd(s), SIOCGIFINDEX, &ifr) < 0)
 		return SOURCE_E_GONE;
 	/* The filter is one for links of the old kind, and locked. */
 	if (source_kind(s, s->interface) != s->kind)

@@ -3,15 +3,17 @@
 #pragma once
 
 #include <net/if.h>
-#include <pcap/pcap.h>
+#include <sys/types.h>
 
 #include "capture/program.h"
 #include "capture/source.h"
 
+struct pcap; /* libpcap's pcap_t, which source.c alone knows */
+
 struct source {
-	pcap_t *pcap;
-	pcap_t *ethernet, *raw; /* dead ones, to compile for */
-	pcap_t *compiler;       /* the one last used: it has the message */
+	struct pcap *pcap;
+	struct pcap *ethernet, *raw; /* dead ones, to compile for */
+	struct pcap *compiler;       /* the one last used: it has the message */
 	bool file;
 	bool gone; /* an interface that there is no more */
 	int kind;  /* of its link, ARPHRD_* */
