@@ -388,13 +388,14 @@ static bool makes_way(
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
 	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id)
 {
-	uint64_t now = owners_now_ns();
-
 	if (!makes_way(answer, method, confidence))
 		return;
 	/* The same one, only surer: it has been known all the while. */
-	if (!p || answer->process != p)
+	if (!p || answer->process != p) {
+		uint64_t now = owners_now_ns();
+
 		answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
+	}
 	process_ref(p);
 	process_unref(answer->process);
 	answer->process = p;

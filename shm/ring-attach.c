@@ -15,6 +15,8 @@
 #include "shm/ring-internal.h"
 #include "shm/segment.h"
 
+#define POPULATE_MAX (UINT64_C(16) << 20)
+
 DEFINE_CLEANUP(producer, struct ring_producer, ring_producer_free)
 DEFINE_CLEANUP(consumer, struct ring_consumer, ring_consumer_free)
 
@@ -50,9 +52,14 @@ static struct ring_producer *producer_alloc(size_t data_size, enum ring_loss_sta
 	return p;
 }
 
+/*
+ * A ring goes through all of its pages anyway, again and again: they are there from the start on,
+ * unless somebody wants a very large one. What the kernel cannot populate is faulted in as ever.
+ */
 static int map(int fd, size_t len, int prot, void **ret)
 {
-	void *m = mmap(NULL, len, prot, MAP_SHARED, fd, 0);
+	const int populate = len <= POPULATE_MAX ? MAP_POPULATE : 0;
+	void *m = mmap(NULL, len, prot, MAP_SHARED | populate, fd, 0);
 
 	if (m == MAP_FAILED)
 		return -errno;

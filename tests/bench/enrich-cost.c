@@ -32,6 +32,7 @@
 #define PORT       443u
 #define FIRST_PORT 32768u
 #define PORTS      28232u
+#define STEP_NS    UINT64_C(2000) /* less than one takes: packets are from a moment ago */
 #define ID_LIFE    1u
 #define ID_STATE   2u
 
@@ -212,7 +213,7 @@ int main(int argc, char **argv)
 	unsigned batch = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
 	size_t thrash = (argc > 3 ? (size_t)atoi(argv[3]) : 0) << 10, counted = 0;
 	struct packet *packets;
-	uint64_t now = steady_now_ns() - total * UINT64_C(10000), spent = 0, begin;
+	uint64_t now = steady_now_ns(), spent = 0, begin;
 	uint8_t *others = calloc(1, thrash + 1);
 
 	if (!batch || !(packets = calloc(batch, 4 * sizeof(*packets))) || !others)
@@ -220,17 +221,21 @@ int main(int argc, char **argv)
 	setup();
 	tell(SERVER, now, TCP_CLOSE, TCP_LISTEN, PORT, 0);
 	for (unsigned n = 0; n < total; n += batch) {
+		steady_look();
+		if (steady_now_ns() > now + batch * STEP_NS)
+			now = steady_now_ns() - batch * STEP_NS;
 		for (unsigned i = 0; i < batch; i++) {
 			uint16_t port = (uint16_t)(FIRST_PORT + (n + i) % PORTS);
 			struct packet *p = packets + (size_t)4 * i;
 
 			tell(CLIENT, now + 1, TCP_CLOSE, TCP_SYN_SENT, port, PORT);
-			tell(SERVER, now + 8000, TCP_CLOSE_WAIT, TCP_LAST_ACK, PORT, port);
+			tell(SERVER, now + STEP_NS * 8 / 10, TCP_CLOSE_WAIT, TCP_LAST_ACK, PORT,
+				port);
 			make(p, false, port, 2, n + i);
 			make(p + 1, true, port, 0x12, n + i);
 			make(p + 2, false, port, 0x11, n + i);
 			make(p + 3, true, port, 0x11, n + i);
-			now += 10000;
+			now += STEP_NS;
 		}
 		for (size_t i = 0; i < thrash; i += 64)
 			others[i]++;
@@ -238,8 +243,8 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < 4 * batch; i++) {
 			struct ring_frame f = {.type = RING_FRAME_PACKET,
 				.len = sizeof(struct packet_head) + packets[i].head.caplen,
-				.t_ns = now - (uint64_t)(batch - i / 4) * 10000 + i % 4 * 2000 +
-					3000};
+				.t_ns = now - (batch - i / 4) * STEP_NS +
+					(i % 4 * 2 + 3) * STEP_NS / 10};
 
 			if (pipeline_frame(pipeline, &f, &packets[i]) != 0)
 				die("a frame was refused");
