@@ -75,8 +75,12 @@ static void take(struct keeper *k, char *const names[], int at, int n)
 		else
 			close(FIRST_FD + i);
 	}
-	if (k->n < KEEPER_RINGS && orphan_new(fds, &ring) == 0) {
+	if (orphan_new(fds, &ring) == 0) {
 		add(k, ring, name);
+		if (k->n > KEEPER_RINGS) {
+			k->given_up += orphan_waiting(k->kept[0].ring);
+			let_go(k, 0);
+		}
 		return;
 	}
 	for (int i = 0; i < RING_FDS; i++)

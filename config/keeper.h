@@ -22,7 +22,7 @@
 #include "shm/orphan.h"
 #include "shm/ring.h"
 
-#define KEEPER_RINGS    16u /* older ones that are taken over; a supervisor holds 3 fds for each */
+#define KEEPER_RINGS    16u /* the youngest are taken over; a supervisor holds 3 fds for each */
 #define KEEPER_TRIES    10u /* hand-overs without progress until a ring is given up */
 #define KEEPER_NAME_MAX 64u
 
@@ -30,7 +30,7 @@ struct keeper {
 	struct {
 		struct orphan *ring;
 		char name[KEEPER_NAME_MAX];
-	} kept[KEEPER_RINGS]; /* by epoch */
+	} kept[KEEPER_RINGS + 1]; /* by epoch */
 	size_t n;
 	uint64_t tail; /* of the first, when it was handed over last */
 	unsigned tries;

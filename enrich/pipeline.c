@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "enrich/books.h"
 #include "enrich/decode.h"
 #include "enrich/flow-query.h"
 #include "enrich/flow-slots.h"
@@ -173,36 +174,6 @@ static void on_flow_free(void *arg, struct flow *f)
 	hints_free(f);
 }
 
-/*
- * Packets that a killed run had read but not accounted for were in open flows: they are lost, and
- * this says so with the first commit. (Those of a batch it did not commit are read again.)
- */
-static void settle_ledger(struct pipeline *p)
-{
-	static const enum ledger_enrich accounts[] = {
-		LEDGER_enrich_packets_logged,
-		LEDGER_enrich_packets_duplicate,
-		LEDGER_enrich_packets_late,
-		LEDGER_enrich_packets_fragment,
-		LEDGER_enrich_packets_other,
-		LEDGER_enrich_packets_malformed,
-		LEDGER_enrich_packets_lost,
-		LEDGER_enrich_packets_filtered,
-		LEDGER_enrich_packets_orphaned,
-	};
-	uint64_t read = ledger_get(p->ledger, LEDGER_enrich_packets_read), spent = 0;
-	struct ring_loss loss = {.stage = RING_LOSS_FLOWS, .first_ns = p->emit.epoch * 1000000};
-
-	for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++)
-		spent += ledger_get(p->ledger, accounts[i]);
-	loss.count = loss.packets = read > spent ? read - spent : 0;
-	loss.last_ns = loss.first_ns;
-	if (!loss.count)
-		return;
-	note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
-	emit_count(&p->emit, LEDGER_enrich_packets_orphaned, loss.count);
-}
-
 /* What the aggregate holds is in no record yet. */
 static uint64_t open_packets(void *arg)
 {
@@ -306,7 +277,7 @@ int pipeline_new(const struct config *config, struct ledger *ledger, struct owne
 			.hears_closed = config->enrich.tcp_info,
 		};
 	}
-	settle_ledger(p);
+	note_error(p, books_settle(&p->emit));
 	*ret = p;
 	return 0;
 }
@@ -324,19 +295,16 @@ void pipeline_free(struct pipeline *p)
 
 void pipeline_attach(struct pipeline *p, struct ring_consumer *ring)
 {
-	struct ledger_place *from = &p->emit.from;
+	int r = books_attach(&p->emit, ring);
 
-	/* Epochs are numbers: the tail says that it is the same ring, and not its namesake. */
-	if (from->epoch == ring_consumer_epoch(ring) && from->tail == ring_consumer_pos(ring))
-		ring_skip_to(ring, from->pos);
-	from->epoch = ring_consumer_epoch(ring);
-	from->tail = from->pos = ring_consumer_pos(ring);
+	if (r > 0)
+		flow_table_loss(p->flows);
+	note_error(p, r);
 }
 
 void pipeline_release(struct pipeline *p, struct ring_consumer *ring)
 {
-	ring_release(ring);
-	p->emit.from.tail = p->emit.from.pos = ring_consumer_pos(ring);
+	books_release(&p->emit, ring);
 }
 
 void pipeline_only_tree(struct pipeline *p)
@@ -394,6 +362,7 @@ static void on_packet(
 	struct decoded d, quoted;
 
 	emit_count(&p->emit, LEDGER_enrich_packets_read, 1);
+	p->emit.from.packets++;
 	result = decode_packet(head->dlt, bytes, head->caplen, head->len, &d);
 	if (result != DECODE_OK) {
 		emit_count(&p->emit, counter_of(result), 1);
@@ -535,54 +504,16 @@ int pipeline_finish(struct pipeline *p, uint64_t now_ns)
 	return pipeline_commit(p);
 }
 
-/* What may be lost here beside packets: the counters that say so, and how much has been told. */
-static const struct own_loss {
-	enum ring_loss_stage stage;
-	enum ledger_enrich told, counter[3]; /* LEDGER_ENRICH_N = none */
-} own_losses[] = {
-	{RING_LOSS_TAP, LEDGER_enrich_told_tap,
-		{LEDGER_enrich_tap_lost, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
-	{RING_LOSS_NETLINK, LEDGER_enrich_told_netlink,
-		{LEDGER_enrich_diag_errors, LEDGER_enrich_closed_overruns,
-			LEDGER_enrich_connector_overruns}},
-	{RING_LOSS_FLOW_TABLE, LEDGER_enrich_told_flow_table,
-		{LEDGER_enrich_flows_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
-	{RING_LOSS_PROCESS_CACHE, LEDGER_enrich_told_process_cache,
-		{LEDGER_enrich_processes_lost, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
-	{RING_LOSS_NAME_CACHE, LEDGER_enrich_told_name_cache,
-		{LEDGER_enrich_names_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
-	{RING_LOSS_AGGREGATES, LEDGER_enrich_told_aggregates,
-		{LEDGER_enrich_aggregates_evicted, LEDGER_ENRICH_N, LEDGER_ENRICH_N}},
-};
-
-#define OWN_LOSSES (sizeof(own_losses) / sizeof(own_losses[0]))
-
 int pipeline_losses(struct pipeline *p, uint64_t now_ns)
 {
 	const uint64_t ahead = p->owners ? steady_to_real(now_ns) - now_ns : 0;
-	bool any = false;
+	uint64_t since_ns = p->losses_ns ? p->losses_ns : now_ns;
+	int r = books_losses(&p->emit, since_ns + ahead, now_ns + ahead);
 
-	for (size_t i = 0; i < OWN_LOSSES; i++) {
-		const struct own_loss *o = &own_losses[i];
-		struct ring_loss loss = {.stage = o->stage,
-			.first_ns = (p->losses_ns ? p->losses_ns : now_ns) + ahead,
-			.last_ns = now_ns + ahead};
-		uint64_t total = 0;
-
-		for (size_t c = 0; c < 3; c++)
-			if (o->counter[c] != LEDGER_ENRICH_N)
-				total += ledger_get(p->ledger, o->counter[c]);
-		/* With a commit on the way some may be told, but not marked so yet. */
-		loss.count = total - ledger_get(p->ledger, o->told) - p->emit.add[o->told];
-		if (!loss.count)
-			continue;
-		note_error(p, emit_loss(&p->emit, &loss, loss.last_ns));
-		emit_count(&p->emit, o->told, loss.count);
-		any = true;
-	}
 	p->losses_ns = now_ns;
-	if (any)
-		note_error(p, emit_commit(&p->emit));
+	if (r > 0)
+		r = emit_commit(&p->emit);
+	note_error(p, r);
 	return p->error;
 }
 

@@ -189,7 +189,7 @@
 	X(enrich_tiers, TIERS_LIVE, "",                                                            \
 		"live owner tiers, a bit mask: 1 tap, 2 sock_diag, 4 seed, 8 procfs")              \
 	X(enrich_packets_orphaned, DROPPED, LEDGER_LABELS(stage, flows, reason, killed),           \
-		"packets of flows that were open when enrich was killed")                          \
+		"packets of open flows, or in rings nobody kept, at a kill")                       \
 	X(enrich_owners_kernel, OWNERS, LEDGER_LABEL(method, kernel),                              \
 		"sockets of the kernel itself")                                                    \
 	X(enrich_owners_tap_connect, OWNERS, LEDGER_LABEL(method, tap_connect),                    \

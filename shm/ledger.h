@@ -72,9 +72,12 @@ struct ledger_output {
 	char path[112]; /* the end of a longer one */
 };
 
-/* How far the ring of another program is read: its epoch, what was released, what was used. */
+/* How far the ring of another program is read. */
 struct ledger_place {
-	uint64_t epoch, tail, pos;
+	uint64_t epoch;     /* which ring; 0 = none yet */
+	uint64_t tail, pos; /* what was released, what was used */
+	uint64_t before;    /* packets that earlier rings held */
+	uint64_t packets;   /* used of this one */
 };
 
 /* A batch on its way: shm/journal.h. */

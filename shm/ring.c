@@ -274,6 +274,11 @@ uint64_t ring_producer_pending_loss(const struct ring_producer *p)
 	return count;
 }
 
+void ring_producer_set_before(struct ring_producer *p, uint64_t packets)
+{
+	p->a->before = packets;
+}
+
 void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS])
 {
 	memcpy(ret_fds, p->fds, sizeof(p->fds));
@@ -456,6 +461,11 @@ uint64_t ring_consumer_size(const struct ring_consumer *c)
 uint64_t ring_consumer_epoch(const struct ring_consumer *c)
 {
 	return c->epoch;
+}
+
+uint64_t ring_consumer_before(const struct ring_consumer *c)
+{
+	return c->before;
 }
 
 int ring_consumer_wake_fd(const struct ring_consumer *c)
