@@ -67,6 +67,7 @@ struct ring_producer {
 	uint64_t pending_size; /* of the frames they will be, bytes */
 	int fds[RING_FDS];
 	int ring_fd;      /* our end of the doorbell */
+	bool unrung;      /* the consumer was to be woken, and the kernel could not */
 	size_t b_map_len; /* 0: B is part of the mapping of A (ring_pair_on_memory) */
 };
 

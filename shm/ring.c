@@ -232,17 +232,21 @@ bool ring_publish(struct ring_producer *p)
 	uint64_t old = p->published, wake_at;
 
 	if (p->pos == old)
-		return false;
+		return p->unrung;
 	p->published = p->pos;
 	__atomic_store_n(&p->a->head, p->pos, ORDER_A);              /* A, partners B and G */
 	wake_at = __atomic_load_n(&p->b->wake_at, __ATOMIC_SEQ_CST); /* F, partner E */
 	/* old < wake_at <= head; RING_WAKE_NEVER, 0 and nonsense are outside. */
-	return wake_at - old - 1 < p->pos - old;
+	return p->unrung || wake_at - old - 1 < p->pos - old;
 }
 
 int ring_wake(struct ring_producer *p)
 {
-	return doorbell_ring(p->ring_fd);
+	bool rung = doorbell_ring(p->ring_fd);
+
+	/* Nobody would ring for these frames again: whoever waits for them sleeps on. */
+	p->unrung = !rung && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM);
+	return rung;
 }
 
 int ring_commit(struct ring_producer *p)

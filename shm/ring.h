@@ -132,7 +132,8 @@ int ring_commit(struct ring_producer *p);
 
 /*
  * ring_commit() in three steps, for whoever has something to do with them. Prepare: what will be
- * the head. Publish: one store; true = the consumer wants to be woken. Wake: 1 if it was.
+ * the head. Publish: one store; true = the consumer is to be woken. Wake: 1 if it was; if the
+ * kernel could not, the next publish asks for it again, new frames or none.
  */
 int ring_prepare(struct ring_producer *p, uint64_t *ret_head);
 bool ring_publish(struct ring_producer *p);

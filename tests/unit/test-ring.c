@@ -171,6 +171,21 @@ static void test_wake(void)
 	tap_is_int(ring_commit(t.p), 1, "a full ring wakes all the same");
 }
 
+static void test_wake_fails(void)
+{
+	_cleanup_(pair_free) struct pair t = pair_new();
+	unsigned n = 0;
+
+	while (n < 100000 && ring_wake(t.p) > 0)
+		n++;
+	tap_ok(n > 0 && n < 100000, "at some time the kernel takes no more");
+	while (rung(t.c))
+		ring_awake(t.c);
+	tap_is_int(ring_commit(t.p), 1, "a wake-up that failed is made up for, frames or none");
+	tap_ok(rung(t.c), "it arrives");
+	tap_is_int(ring_commit(t.p), 0, "once");
+}
+
 static void test_restart(void)
 {
 	_cleanup_(pair_free) struct pair t = pair_new();
@@ -209,6 +224,7 @@ int main(void)
 	test_full();
 	test_loss_on_commit();
 	test_wake();
+	test_wake_fails();
 	test_restart();
 	return tap_done();
 }
