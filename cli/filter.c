@@ -146,8 +146,10 @@ static int link_of(const char *name)
 
 	if (!strcmp(name, "any"))
 		return LINK_SLL2;
+	if (strchr(name, '/'))
+		return -ENODEV;
 	snprintf(path, sizeof(path), "/sys/class/net/%s/type", name);
-	f = strchr(name, '/') ? NULL : fopen(path, "re");
+	f = fopen(path, "re");
 	if (!f || fscanf(f, "%d", &type) != 1)
 		return -ENODEV;
 	switch (type) {

@@ -29,6 +29,11 @@ def counter_names():
 NAMES = counter_names()
 
 
+def balances(text):
+    """Whether `flowner status` or `run --stats` says so of the packets and of the output."""
+    return text.count(": balances\n") == 2
+
+
 def cpu_ns(pid):
     """CPU time of a process's threads so far, by the scheduler's own count (not sampled at ticks); threads that have
     ended, as io_uring's workers do, are in it."""

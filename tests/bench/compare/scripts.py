@@ -11,7 +11,7 @@ NAME = "scripts"
 TITLE = "Formatting, sink, files, the filter: tests/bench/*.py, tables above"
 COLUMNS = {"met": "of what is promised met"}
 FIRST = None
-SCRIPTS = {7: ("format.py", "stall.py"), 8: ("offline.py",), 9: ("filter.py",)}
+SCRIPTS = {7: ("format.py", "stall.py"), 8: ("offline.py",), 9: ("filter.py",), 10: ("scaling.py",)}
 
 
 def run(samples, world, quick):
