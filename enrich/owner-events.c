@@ -283,6 +283,7 @@ void owners_lost(struct owners *o, uint64_t t_ns)
 {
 	if (t_ns > o->lost_ns)
 		o->lost_ns = t_ns;
+	o->losses++;
 	process_cache_lost(o->processes, t_ns);
 	sockets_lost(o->sockets);
 }

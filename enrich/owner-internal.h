@@ -120,6 +120,7 @@ struct owners {
 	uint64_t netns, pidns, userns; /* our own: packets are seen in this one */
 	uint64_t tap_ns;               /* since when events come */
 	uint64_t lost_ns;              /* the latest loss of events */
+	uint32_t losses;               /* how many there were */
 	uint64_t sweep_ns;             /* no search of /proc before then */
 	uint32_t tree_pid;             /* 0 = none, or gone */
 	size_t n_poll, n_poll_tap;     /* the tap's come first */

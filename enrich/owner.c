@@ -443,8 +443,10 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 	const struct netns *home = owners_home(o, q);
 	bool local = home && links_is_local(home->links, q->local_addr);
 
-	if (!answer->process && answer->confidence == RECORD_CONFIDENCE_UNKNOWN)
+	if (!answer->process && answer->confidence == RECORD_CONFIDENCE_UNKNOWN) {
 		answer->uid = UINT32_MAX;
+		answer->losses = o->losses;
+	}
 	if (owners_try_tables(o, q, answer))
 		return true;
 	if (!owners_can_ask(o, q, local)) {
@@ -496,9 +498,13 @@ bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner
 	struct owner fresh = {.uid = UINT32_MAX};
 	bool replaced;
 
+	if (!was->process)
+		return false;
+	if (was->losses != o->losses) /* who took it over may not have been told */
+		return true;
 	if (!o->tap)
-		return was->process && may_have_ended(o, was->process, q);
-	if (!was->process || was->takeovers == takeovers)
+		return may_have_ended(o, was->process, q);
+	if (was->takeovers == takeovers)
 		return false;
 	was->takeovers = takeovers;
 	if (!owners_try_tables(o, q, &fresh))

@@ -32,6 +32,7 @@ struct owner {
 	uint64_t cookie;         /* socket cookie, 0 = unknown */
 	uint64_t latency_ns;     /* packet -> known */
 	uint64_t takeovers;      /* owners_replaced() has looked up to here */
+	uint32_t losses;         /* of events, before it was asked for */
 	uint32_t uid;            /* UINT32_MAX = unknown */
 	enum record_method method;
 	enum record_confidence confidence;
@@ -141,7 +142,8 @@ void owners_forget(struct owners *o, const struct owner *answer);
  * Whether the end that @was owned belongs to another process by now: the kernel names one for the
  * same 5-tuple that neither shares the socket by kinship nor coexists with it. Datagram sockets
  * show no other sign of reuse. Makes no system call with a tap; nearly always it is one
- * comparison. Without one it is whoever sends after the end of @was's process.
+ * comparison. After a loss of events nobody knows: then it may be another's, once. Without a tap it
+ * is whoever sends after the end of @was's process.
  */
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
 

@@ -319,12 +319,25 @@ static void test_raw_several(void)
 
 static void test_loss(void)
 {
+	struct owner_query udp = {.family = 4,
+		.proto = IPPROTO_UDP,
+		.responder = true,
+		.local_port = 53,
+		.remote_port = 5000};
+
 	begin();
+	udp.netns = o->netns;
+	udp.start_ns = t0 + 2 * S;
+	udp.t_ns = t0 + 4 * S;
+	put_addr(udp.local_addr, HERE);
+	put_addr(udp.remote_addr, FAR);
 	forks(1, 61, S);
 	runs(61, "server", S);
 	looks_up(61, IPPROTO_UDP, 0, false, 53, FAR, 5000, 2 * S);
 	tap_is_int(ask(RESP, IPPROTO_UDP, 53, 5000, 2 * S, 2 * S + 1), 61, "who sends");
+	tap_ok(!owners_replaced(o, &udp, &asked), "a later datagram is its, too");
 	loses(3 * S);
+	tap_ok(owners_replaced(o, &udp, &asked), "after a loss it may be another's");
 	tap_is_int(ask(RESP, IPPROTO_UDP, 53, 5000, 4 * S, 4 * S), 0,
 		"events were lost: the port may be another's");
 	looks_up(61, IPPROTO_UDP, 0, false, 53, FAR, 5000, 5 * S);
