@@ -154,9 +154,9 @@ const struct schema_key schema_keys[] = {
 			"host 5 %."},
 	{KEY(enrich, start_after, start_after_ns), .type = SCHEMA_DURATION, .max = H,
 		.initial = "0s",
-		.help = "Write the start record of a connection when it has lasted so long: what "
-			"ends "
-			"before is one record; 0s means at once."},
+		.help = "Write the start record only once a connection has lasted so long; 0s "
+			"means at "
+			"once."},
 	{KEY(enrich, first_info, first_info_ns), .type = SCHEMA_DURATION, .max = H, .initial = "0s",
 		.help = "Write a first record of a connection still open after this time; 0s means "
 			"none."},

@@ -75,6 +75,14 @@ static void build(uint64_t t_ns)
 	pb_comm(&b, (uint32_t)t_ns, (uint32_t)t_ns, name, 0, t_ns);
 }
 
+static uint64_t clock_ns;
+
+static uint64_t test_clock(clockid_t id)
+{
+	(void)id;
+	return clock_ns;
+}
+
 static struct tap_reader *open_rings(void)
 {
 	struct tap_layout l = pb_layout();
@@ -84,6 +92,7 @@ static struct tap_reader *open_rings(void)
 	l.data_pages = PAGES;
 	if (tap_reader_new(&l, &t))
 		tap_bail("no reader");
+	tap_reader_set_clock(t, test_clock);
 	for (int i = 0; i < RINGS; i++) {
 		/* An odd start: indices are free-running, records wrap anywhere. */
 		page[i]->data_head = page[i]->data_tail = 8 * rnd(100000);
@@ -100,6 +109,7 @@ static void run(const char *name, unsigned eager)
 	uint64_t written = 0, dropped = 0, peeked = 0;
 
 	for (uint64_t now = 1; now < 20000; now++) {
+		clock_ns = now;
 		build(now);
 		if (write_ring((int)rnd(RINGS)))
 			written++;
