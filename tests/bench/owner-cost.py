@@ -31,7 +31,7 @@ SLICE_MS = 50
 PORT = 19000
 OFF = ("--set", "enrich.tap=off", "--set", "enrich.sock_diag=false", "--set", "enrich.procfs=off")
 VARIANTS = {"off": OFF, "tap": ()}
-BATCH_TIMEOUT_MS = 10  # capture.batch_timeout unless configured
+BATCH_TIMEOUT_MS = 40  # capture.batch_timeout unless configured
 
 
 def pairs(line):

@@ -14,7 +14,8 @@ FAST = "flowner, 20,000/s"
 def cast(quick):
     if quick:
         return [subjects.Flowner(), subjects.text()]
-    return [subjects.Flowner(), subjects.Flowner("flowner, owners off", "enrich.tap=off", "enrich.sock_diag=false",
+    return [subjects.Flowner(), subjects.Flowner("flowner, start_after 200 ms", "enrich.start_after=200ms"),
+            subjects.Flowner("flowner, owners off", "enrich.tap=off", "enrich.sock_diag=false",
                                                  "enrich.procfs=off"),
             subjects.limit(), subjects.raw(), subjects.dumpcap(), subjects.text(), subjects.Nethogs(),
             subjects.Bpftrace(), subjects.tshark()]
@@ -48,8 +49,8 @@ def by_program(f, world, rate, seconds):
 def run(samples, world, quick):
     rate, seconds = (500, 1) if quick else (6000, 3)
     for s in subjects.opened(samples, NAME, subjects.turned(cast(quick), samples, NAME), world):
-        if not quick:  # first touch of rings and tables: a page fault each
-            world.load(rate, 1)
+        if not quick:
+            subjects.warm(s, world)
         samples.add(NAME, s.name, **paced(s, world, rate, seconds), calls=calls(s, world, rate))
         if s.name == OURS and not quick:
             found, reached = by_program(s, world, rate, 2)

@@ -40,9 +40,11 @@ def window(watched, rate, world, seconds):
 
 
 def run(samples, world, quick):
-    there = list(subjects.opened(samples, NAME, cast(quick), world))
-    watched = {}
-    for s in there:
+    there, watched = [], {}
+    for s in subjects.opened(samples, NAME, cast(quick), world):
+        there.append(s)
+        if not quick:
+            subjects.warm(s, world)
         watched[s.name] = s.pids()
         if s.name == OURS:
             watched[s.name] = list(s.programs.values())

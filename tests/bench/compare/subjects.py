@@ -160,6 +160,15 @@ class Flowner(observers.Flowner):
         return ()
 
 
+def warm(s, world):
+    """A service's first touch of its rings and tables, a page fault each, is no part of how it goes on."""
+    if isinstance(s, Flowner):
+        world.load(20000, 5)
+        s.settle()
+    else:
+        world.load(6000, 1)
+
+
 def limit():
     """The same packets read and thrown away: no program that logs can be cheaper."""
     return Subject("limit: tcpdump -w /dev/null, filter",
