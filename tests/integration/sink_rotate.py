@@ -89,8 +89,9 @@ def under_load():
     pair, folder = pair_of(", rotate_size: 1MiB", ", rotate_interval: 1s")
     pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 23, "--wait")
     p = pair.start("--exit-at-end")
+    tap.wait_for(lambda: os.path.exists(pair.path("sink/ledger")))  # before that a signal would end it
     moved = 0
-    while pair.feeder.poll() is None:
+    while pair.feeder.poll() is None and p.poll() is None:
         sink_feed.sleep(random.uniform(0.02, 0.1))
         if random.random() < 0.5:
             path = os.path.join(folder, "a.ndjson")
