@@ -17,9 +17,13 @@ found = int(re.search(r"version (\d+)", subprocess.check_output([program, "--ver
 if found != VERSION:
     tap.skip_all(f"needs clang-format {VERSION}, here is {found}")
 
-for path in source.sources(".c", ".h"):
-    r = subprocess.run([program, "--dry-run", "--Werror", "--style=file", path], cwd=source.ROOT,
-                       capture_output=True, text=True, check=False)
-    tap.ok(r.returncode == 0, path, "\n".join(r.stderr.splitlines()[:12]))
+# All at once: starting the program costs more than most files.
+paths = list(source.sources(".c", ".h"))
+r = subprocess.run([program, "--dry-run", "--Werror", "--style=file", *paths], cwd=source.ROOT,
+                   capture_output=True, text=True, check=False)
+told = re.findall(r"^(.*?):\d+:\d+: error:", r.stderr, re.M)
+for path in paths:
+    tap.ok(str(path) not in told, path, "\n".join(x for x in r.stderr.splitlines() if x.startswith(f"{path}:"))[:2000])
+tap.ok(told or r.returncode == 0, "clang-format says nothing else", r.stderr[:2000])
 
 tap.done()
