@@ -153,7 +153,7 @@ const struct schema_key schema_keys[] = {
 			"busy "
 			"host 5 %."},
 	{KEY(enrich, start_after, start_after_ns), .type = SCHEMA_DURATION, .max = H,
-		.initial = "0s",
+		.initial = "200ms",
 		.help = "Write the start record only once a connection has lasted so long; 0s "
 			"means at "
 			"once."},

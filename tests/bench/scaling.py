@@ -135,7 +135,7 @@ class Bench:
 
     def start(self, *args):
         """A flowner whose tap is live and whose rings and tables have been touched once: a page fault each."""
-        f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", *args, prefix=tap.inside(self.ns))
+        f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", *args, prefix=tap.inside(self.ns), starts=())
         if not tap.wait_for(lambda: f.ledger("enrich")["enrich_tier_tap"] == TIER_LIVE):
             tap.bail("the tap does not become live")
         if self.warm:

@@ -101,7 +101,7 @@ class Daemons(pipeline.Flowner):
         os.mkdir(out)
         os.chown(out, USERS["sink"], -1)
         self.out_path = os.path.join(out, f"out.{output}")
-        settings = [f"output.files=[{output}:{self.out_path}]", *settings, *(f"{KEYS[p]}={USERS[p]}" for p in USERS)]
+        settings = ["enrich.start_after=0s", f"output.files=[{output}:{self.out_path}]", *settings, *(f"{KEYS[p]}={USERS[p]}" for p in USERS)]
         self.programs = {}
         for p in pipeline.PROGRAMS:
             argv = [tap.program(f"flowner-{p}"), "-c", "/dev/null", "--runtime-dir", self.dir]

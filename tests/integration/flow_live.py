@@ -68,7 +68,7 @@ for n, (proto, _, script, _) in enumerate(rows):
     packets += part
 packets.sort(key=lambda p: p[0])
 SET = ["--set", "capture.mode=headers", "--set", "limits.tcp_timeout=2s", "--set", "limits.tcp_attempt_timeout=2s",
-       "--set", "limits.udp_timeout=800ms"]
+       "--set", "limits.udp_timeout=800ms", *pipeline.TWO_RECORDS]
 
 
 # When, numbers by which records are told apart, this host, and what only it knows: its owners and whose packets these are.

@@ -95,6 +95,7 @@ class Lane:
   user: "{USERS['capture']}"
 enrich:
   ring: 1MiB
+  start_after: 0s
   tap: {"off" if self.program == "sink" else "full"}
   user: "{USERS['enrich']}"
 output:

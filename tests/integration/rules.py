@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 
+import pipeline
 import sessions
 import tap
 
@@ -29,6 +30,8 @@ def records(name):
 
 
 def read(*args, file="read.pcap"):
+    if not any("start_after" in a for a in args):
+        args = (*pipeline.TWO_RECORDS, *args)
     r = tap.run([FLOWNER, "run", "-r", path(file), *args], text=True)
     tap.is_(r.returncode, 0, f"the file is read with {' '.join(args).replace(folder, '')}") or tap.note(r.stderr)
     return r

@@ -14,7 +14,7 @@ FAST = "flowner, 20,000/s"
 def cast(quick):
     if quick:
         return [subjects.Flowner(), subjects.text()]
-    return [subjects.Flowner(), subjects.Flowner("flowner, start_after 200 ms", "enrich.start_after=200ms"),
+    return [subjects.Flowner(), subjects.Flowner("flowner, start_after 0", "enrich.start_after=0s"),
             subjects.Flowner("flowner, owners off", "enrich.tap=off", "enrich.sock_diag=false",
                                                  "enrich.procfs=off"),
             subjects.limit(), subjects.raw(), subjects.dumpcap(), subjects.text(), subjects.Nethogs(),

@@ -146,7 +146,7 @@ class Flowner(observers.Flowner):
     def open(self, world):
         self.dir = tap.tmpdir()
         self.f = pipeline.Flowner("-i", "v0", "-o", f"ecs:{self.dir}/out", *self.settings,
-                                  prefix=tap.inside(world.servers))
+                                  prefix=tap.inside(world.servers), starts=())
         self.programs = {p: self.f.pid(p) for p in pipeline.PROGRAMS}
 
     def pids(self):
