@@ -66,11 +66,14 @@ def mount(folder, *options):
 
 
 def rests(case):
-    """It tries again now and then, and takes two per cent of a CPU at most for that, however long this takes."""
-    begin, cpu = time.monotonic(), cpu_ms(case.sink.pid)
-    sink_feed.sleep(1)
-    cpu, took = cpu_ms(case.sink.pid) - cpu, time.monotonic() - begin
-    tap.ok(cpu <= 20 * took, f"{case.name}: meanwhile it rests", f"{cpu} ms of CPU in {took:.2f} s")
+    """It takes in what it has room for; then it tries again now and then, for half a per cent of a CPU at most. That is the
+    least of several windows: in the first ones it still formats, and a busy machine makes each step dearer."""
+    took = []
+    while not took or (took[-1] > 0.5 and len(took) < 10):
+        begin, cpu = time.monotonic(), cpu_ms(case.sink.pid)
+        sink_feed.sleep(0.5)
+        took.append((cpu_ms(case.sink.pid) - cpu) / (time.monotonic() - begin) / 10)
+    tap.ok(took[-1] <= 0.5, f"{case.name}: meanwhile it rests", f"per cent of a CPU: {took}")
 
 
 def full():
@@ -121,7 +124,7 @@ def read_only():
 def folder_removed():
     c = Case(13, "log directory removed")
     c.start()
-    shutil.rmtree(c.folder)
+    sink_feed.remove_tree(c.folder)
     c.says("cannot be rotated: ")
     rests(c)
     os.mkdir(c.folder)

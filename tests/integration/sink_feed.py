@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import time
@@ -146,6 +147,15 @@ def check_complete(name, path, n):
 
 def wait_size(path, size, timeout=20):
     return tap.wait_for(lambda: os.path.exists(path) and os.path.getsize(path) >= size, timeout)
+
+
+def remove_tree(folder):
+    """rm -rf, again until it is gone: the sink makes new files meanwhile."""
+    def gone():
+        shutil.rmtree(folder, ignore_errors=True)
+        return not os.path.exists(folder)
+
+    tap.wait_for(gone, step=0)
 
 
 def sleep(seconds):

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 
@@ -201,7 +200,7 @@ def folder_gone():
     pair.feed("--count", count, "--rate", RATE, "--ring", 1 << 22, "--wait", "--late-end")
     p = pair.start("--exit-at-end")
     tap.wait_for(lambda: "writing text" in pair.messages())
-    shutil.rmtree(folder)
+    sink_feed.remove_tree(folder)
     p.send_signal(signal.SIGUSR1)
     tap.ok(tap.wait_for(lambda: "cannot be rotated: " in pair.messages()), "no folder: it is told", pair.messages())
     os.mkdir(folder)
