@@ -25,6 +25,7 @@ struct source {
 	struct filter_program program;
 	struct program_layout layout;
 	uint64_t file_size;
+	char *ahead;                /* what is read of the file in one go */
 	struct packet_head head;    /* what all its packets share */
 	uint64_t matched, dropped;  /* since source_start() */
 	u_int last_recv, last_drop; /* libpcap's 32-bit counters at the last look */

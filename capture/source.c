@@ -3,6 +3,7 @@
 #include "capture/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -10,12 +11,14 @@
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "capture/filter.h"
 #include "capture/netns.h"
@@ -30,9 +33,10 @@
 #define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
 #define FILLED                                                                                     \
 	256 /* bytes a filter may look at: link header, tags, IP and TCP with all options, 6 */
-#define SHOWN     160 /* bytes of an expression in a message */
-#define TRIAL_MS  500 /* for finding the place of an error */
-#define MARGIN_MS 5   /* beyond the batch timeout, for the kernel's timer */
+#define SHOWN     160          /* bytes of an expression in a message */
+#define TRIAL_MS  500          /* for finding the place of an error */
+#define MARGIN_MS 5            /* beyond the batch timeout, for the kernel's timer */
+#define AHEAD     (128u << 10) /* bytes of a file that are read at once */
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
 _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
@@ -277,6 +281,20 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	return 0;
 }
 
+/* Standard input by a stream of its own: its buffer ends with us. */
+static FILE *open_file(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	FILE *f;
+
+	fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC)
+			       : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (f)
+		fd = -1;
+	return f;
+}
+
 int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err)
 {
 	_cleanup_(cleanup_source) struct source *s = source_new(o);
@@ -288,13 +306,17 @@ int source_open_file(const struct source_options *o, struct source **ret, struct
 	if (!s)
 		return fail(err, SOURCE_FAILED, "out of memory");
 	s->file = true;
-	f = strcmp(o->name, "-") ? fopen(o->name, "re") : stdin;
+	f = open_file(o->name);
 	if (!f || fstat(fileno(f), &st) < 0)
 		return fail(err, errno == EACCES ? SOURCE_NO_PERMISSION : SOURCE_NO_INPUT,
 			"cannot read %s: %s", o->name, strerror(errno));
 	if (S_ISDIR(st.st_mode))
 		return fail(err, SOURCE_NO_INPUT, "cannot read %s: it is a directory", o->name);
 	s->file_size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	s->ahead = malloc(AHEAD);
+	if (!s->ahead || setvbuf(f, s->ahead, _IOFBF, AHEAD) != 0)
+		return fail(err, SOURCE_FAILED, "out of memory");
+	__fsetlocking(f, FSETLOCKING_BYCALLER); /* libpcap asks for the parts of each packet */
 	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
 	if (!s->pcap)
 		return fail(err, SOURCE_BAD_FILE, "cannot read %s: not a pcap or pcapng file: %s",
@@ -320,6 +342,7 @@ void source_free(struct source *s)
 		pcap_close(s->raw);
 	if (s->pcap)
 		pcap_close(s->pcap);
+	free(s->ahead);
 	free(s);
 }
 
