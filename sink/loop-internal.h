@@ -16,7 +16,7 @@
 #include "sink/upkeep.h"
 
 #define MS               UINT64_C(1000000)
-#define LOOP_CONNECT_NS  (20 * MS) /* first pause between two tries */
+#define LOOP_CONNECT_NS  (8 * MS) /* first pause between two tries */
 #define LOOP_COMPLAIN_NS (10000 * MS)
 
 struct loop {
