@@ -47,6 +47,8 @@ uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
 	return (uint32_t)(v[0] ^ v[0] >> 32);
 }
 
+#define USED_AT_FIRST 64u
+
 int flow_slots_init(struct flow_slots *s, uint64_t n)
 {
 	uint64_t size = 16;
@@ -58,7 +60,9 @@ int flow_slots_init(struct flow_slots *s, uint64_t n)
 	s->slot = calloc(size, sizeof(*s->slot));
 	if (!s->slot)
 		return -ENOMEM;
-	s->mask = (uint32_t)(size - 1);
+	s->mask_max = (uint32_t)(size - 1);
+	s->mask = size < USED_AT_FIRST ? s->mask_max : USED_AT_FIRST - 1;
+	s->used = 0;
 	return 0;
 }
 
@@ -68,13 +72,44 @@ void flow_slots_deinit(struct flow_slots *s)
 	s->slot = NULL;
 }
 
-void flow_slots_add(struct flow_slots *s, uint32_t hash, uint32_t number)
+static void put(struct flow_slots *s, uint64_t v)
 {
-	uint32_t at = hash & s->mask;
+	uint32_t at = (uint32_t)(v >> 32) & s->mask;
 
 	while (s->slot[at])
 		at = (at + 1) & s->mask;
-	s->slot[at] = (uint64_t)hash << 32 | (number + 1);
+	s->slot[at] = v;
+}
+
+/*
+ * Twice the part in use. Each entry's home stays or moves up by the former size. From an empty slot
+ * on, one after the other: none is put behind where it was in its run, so no later one leaves a
+ * hole before it.
+ */
+static void grow(struct flow_slots *s)
+{
+	const uint32_t size = s->mask + 1;
+	uint32_t from = 0;
+
+	while (s->slot[from]) /* half of them are empty */
+		from++;
+	s->mask = 2 * size - 1;
+	for (uint32_t i = 1; i < size; i++) {
+		uint32_t at = (from + i) & (size - 1);
+		uint64_t v = s->slot[at];
+
+		s->slot[at] = 0;
+		if (v)
+			put(s, v);
+	}
+}
+
+void flow_slots_add(struct flow_slots *s, uint32_t hash, uint32_t number)
+{
+	if (2 * (s->used + 1) > s->mask + 1 && s->mask < s->mask_max)
+		grow(s);
+	s->used++;
+	put(s, (uint64_t)hash << 32 | (number + 1));
 }
 
 void flow_slots_remove(struct flow_slots *s, uint32_t hash, uint32_t number)
@@ -97,4 +132,5 @@ void flow_slots_remove(struct flow_slots *s, uint32_t hash, uint32_t number)
 		}
 	}
 	s->slot[hole] = 0;
+	s->used--;
 }

@@ -4,8 +4,9 @@
  * {hash, entry number}.
  *
  * Linear probing at half load, deletion by shifting back (no tombstones, so lookups never get
- * slower with age). SipHash-1-3 because peers choose the keys: without the seed nobody can make
- * two flows meet. Source: Aumasson, Bernstein: SipHash; Knuth 6.4 algorithm R.
+ * slower with age). It grows with its entries, in place, and stays as large as it once had to be.
+ * SipHash-1-3 because peers choose the keys: without the seed nobody can make two flows meet.
+ * Source: Aumasson, Bernstein: SipHash; Knuth 6.4 algorithm R.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
@@ -58,8 +59,10 @@ static inline bool flow_id_equal(const struct flow_id *a, const struct flow_id *
 uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2]);
 
 struct flow_slots {
-	uint64_t *slot; /* hash << 32 | number + 1; 0 = empty */
-	uint32_t mask;
+	uint64_t *slot;    /* hash << 32 | number + 1; 0 = empty */
+	uint32_t mask;     /* of the part in use: what few entries need stays in the cache */
+	uint32_t mask_max; /* of all there is */
+	uint32_t used;
 };
 
 /* Room for @n entries at half load. */
@@ -70,6 +73,12 @@ void flow_slots_add(struct flow_slots *s, uint32_t hash, uint32_t number);
 void flow_slots_remove(struct flow_slots *s, uint32_t hash, uint32_t number);
 
 #define FLOW_SLOTS_NONE UINT32_MAX
+
+/* What is stored under @hash is looked for in a moment. */
+static inline void flow_slots_foresee(const struct flow_slots *s, uint32_t hash)
+{
+	__builtin_prefetch(&s->slot[hash & s->mask], 1);
+}
 
 /*
  * The numbers stored under @hash, one a call: start with *at = @hash, until FLOW_SLOTS_NONE. The

@@ -115,6 +115,8 @@ void flow_store_arm(
 		s->queue[q].tail = n;
 	}
 	l->deadline_ns = clock_ns < UINT64_MAX - timeout ? clock_ns + timeout : UINT64_MAX;
+	if (l->deadline_ns < s->due_ns && q < FLOW_QUEUES_TIME)
+		s->due_ns = l->deadline_ns;
 }
 
 bool flow_store_retime(struct flow_store *s, enum flow_queue q, uint64_t timeout_ns)
@@ -132,6 +134,7 @@ bool flow_store_retime(struct flow_store *s, enum flow_queue q, uint64_t timeout
 		n = l->next;
 	}
 	s->queue[q].timeout_ns = timeout_ns;
+	s->due_ns = 0;
 	return true;
 }
 

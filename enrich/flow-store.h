@@ -67,11 +67,12 @@ struct flow_entry {
 struct flow_store {
 	struct flow_entry *entry;
 	struct flow_slots slots;
-	uint32_t size;  /* entries there are */
-	uint32_t fresh; /* of these, never used from here on */
-	uint32_t free;  /* list of used and freed ones */
-	uint32_t ended; /* list of ended ones */
-	uint32_t open;  /* number of open ones */
+	uint32_t size;   /* entries there are */
+	uint32_t fresh;  /* of these, never used from here on */
+	uint32_t free;   /* list of used and freed ones */
+	uint32_t ended;  /* list of ended ones */
+	uint32_t open;   /* number of open ones */
+	uint64_t due_ns; /* no queue's deadline is earlier; they may be later */
 	struct {
 		uint64_t timeout_ns; /* 0 = nobody is armed here */
 		uint32_t head, tail;

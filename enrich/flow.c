@@ -219,10 +219,12 @@ static void time_out(struct flow_table *t, struct flow_entry *e, uint64_t due_ns
 }
 
 /* A straggler of a closed flow? false: @d starts a new one. */
-static bool is_late(struct flow_table *t, const struct flow_id *id, uint32_t hash, bool swapped,
-	const struct decoded *d, uint32_t ifindex, enum flow_packet *ret)
+static bool is_late(struct flow_table *t, const struct flow_place *place, const struct decoded *d,
+	uint32_t ifindex, enum flow_packet *ret)
 {
-	struct flow_linger_entry *l = flow_linger_find(&t->linger, id, hash, t->clock_ns);
+	struct flow_linger_entry *l =
+		flow_linger_find(&t->linger, &place->id, place->hash, t->clock_ns);
+	const bool swapped = place->swapped;
 
 	if (!l)
 		return false;
@@ -280,8 +282,8 @@ static void set_key(struct flow_key *k, const struct decoded *d, bool from_orig)
 	k->netns = d->netns;
 }
 
-static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *id, uint32_t hash,
-	bool swapped, const struct decoded *d, uint64_t t_ns)
+static struct flow_entry *open_flow(struct flow_table *t, const struct flow_place *place,
+	const struct decoded *d, uint64_t t_ns)
 {
 	struct flow_store *s = &t->store;
 	bool from_orig = is_from_originator(d);
@@ -291,13 +293,14 @@ static struct flow_entry *open_flow(struct flow_table *t, const struct flow_id *
 		t->evicted++;
 		end(t, flow_store_oldest(s), RECORD_END_EVICTED, t_ns);
 	}
-	e = flow_store_open(s, id, hash);
+	e = flow_store_open(s, &place->id, place->hash);
 	if (!e) {
 		flow_table_reap(t);
-		e = flow_store_open(s, id, hash); /* all entries that are not open are free now */
+		e = flow_store_open(s, &place->id,
+			place->hash); /* all entries that are not open are free now */
 	}
 	set_key(&e->pub.key, d, from_orig);
-	e->swapped = swapped == from_orig;
+	e->swapped = place->swapped == from_orig;
 	e->pub.id = t->next_id++;
 	if (!e->pub.id)
 		e->pub.id = t->next_id++;
@@ -384,13 +387,30 @@ static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side sid
 	return over;
 }
 
+void flow_table_foresee(const struct flow_table *t, const struct decoded *d, struct flow_place *ret)
+{
+	ret->id = flow_id_pack(d, id_kind(d), &ret->swapped);
+	ret->hash = flow_id_hash(&ret->id, t->hash_seed);
+	flow_slots_foresee(&t->store.slots, ret->hash);
+	if (d->tcp_flags & DECODE_TCP_SYN)
+		flow_slots_foresee(&t->linger.slots, ret->hash);
+}
+
 enum flow_packet flow_table_packet(
 	struct flow_table *t, const struct decoded *d, uint32_t ifindex, uint64_t t_ns)
 {
-	bool swapped, is_new = false, over;
-	struct flow_id id = flow_id_pack(d, id_kind(d), &swapped);
-	uint32_t hash = flow_id_hash(&id, t->hash_seed);
-	struct flow_entry *e = flow_store_find(&t->store, &id, hash);
+	struct flow_place place;
+
+	flow_table_foresee(t, d, &place);
+	return flow_table_foreseen(t, d, &place, ifindex, t_ns);
+}
+
+enum flow_packet flow_table_foreseen(struct flow_table *t, const struct decoded *d,
+	const struct flow_place *place, uint32_t ifindex, uint64_t t_ns)
+{
+	bool is_new = false, over;
+	const bool swapped = place->swapped;
+	struct flow_entry *e = flow_store_find(&t->store, &place->id, place->hash);
 	enum flow_packet late;
 	enum flow_side side;
 
@@ -412,9 +432,9 @@ enum flow_packet flow_table_packet(
 		e = NULL;
 	}
 	if (!e) {
-		if (d->proto == IPPROTO_TCP && is_late(t, &id, hash, swapped, d, ifindex, &late))
+		if (d->proto == IPPROTO_TCP && is_late(t, place, d, ifindex, &late))
 			return late;
-		e = open_flow(t, &id, hash, swapped, d, t_ns);
+		e = open_flow(t, place, d, t_ns);
 		is_new = true;
 	}
 	side = swapped != e->swapped ? FLOW_RESP : FLOW_ORIG;
@@ -517,6 +537,14 @@ void flow_table_expire(struct flow_table *t, uint64_t now_ns)
 		flow_store_arm(s, e, FLOW_QUEUE_ACTIVE, t->clock_ns);
 		fire(t, e, FLOW_EVENT_INFO, due_ns > e->pub.last_ns ? due_ns : e->pub.last_ns);
 	}
+}
+
+bool flow_table_is_due(struct flow_table *t, uint64_t now_ns)
+{
+	if (now_ns < t->store.due_ns)
+		return false;
+	flow_store_due(&t->store, &t->store.due_ns);
+	return now_ns >= t->store.due_ns;
 }
 
 uint64_t flow_table_next_ns(const struct flow_table *t)

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "enrich/decode.h"
+#include "enrich/flow-slots.h"
 #include "enrich/owner.h"
 #include "shm/record.h"
 
@@ -184,9 +185,24 @@ enum flow_packet {
 	FLOW_PACKET_OTHER,     /* a protocol without flows */
 };
 
+/* Where a packet's flow is looked for. */
+struct flow_place {
+	struct flow_id id;
+	uint32_t hash;
+	bool swapped;
+};
+
+/* Beforehand, for packets to come in a moment: where their flows are looked for comes into the
+ * cache, so that one waits for memory while others are decoded. */
+void flow_table_foresee(
+	const struct flow_table *t, const struct decoded *d, struct flow_place *ret);
+
 /* Feeds one packet that decoded as DECODE_OK. Events fire from inside, in order. */
 enum flow_packet flow_table_packet(
 	struct flow_table *t, const struct decoded *d, uint32_t ifindex, uint64_t t_ns);
+/* The same for one that was foreseen. */
+enum flow_packet flow_table_foreseen(struct flow_table *t, const struct decoded *d,
+	const struct flow_place *place, uint32_t ifindex, uint64_t t_ns);
 
 /*
  * The flow that the last FLOW_PACKET_COUNTED packet was counted in, and its sender. Valid until the
@@ -202,6 +218,8 @@ void flow_table_refused(struct flow_table *t, const struct decoded *d);
 
 /* Fires the INFO and END events due at @now_ns. Cost is that of what is due, not of the table. */
 void flow_table_expire(struct flow_table *t, uint64_t now_ns);
+/* Whether any may be due at @now_ns. Cost: none, mostly. */
+bool flow_table_is_due(struct flow_table *t, uint64_t now_ns);
 /* When the next event may be due, UINT64_MAX = never. */
 uint64_t flow_table_next_ns(const struct flow_table *t);
 /* Ends every flow: reason FORCED. */

@@ -20,6 +20,7 @@
 #define MS UINT64_C(1000000)
 
 #define LOOP_BATCH        512u         /* frames between two commits */
+#define LOOP_AHEAD        16u          /* of these, looked at before their turn */
 #define LOOP_RETRY_NS     (200 * MS)   /* capture is not there: try again */
 #define LOOP_HOUSE_NS     (1000 * MS)  /* owners' housekeeping without packets */
 #define LOOP_TIMER_MIN_NS (50 * MS)    /* flow timers are rounded up to this */
@@ -54,7 +55,9 @@ struct loop {
 	size_t n_poll;
 	size_t n_tap; /* of these, from SLOT_TAP on, the tap's */
 	struct handover_message message;
-	_Alignas(8) uint8_t body[RING_BODY_MAX];
+	/* Frames taken out of the ring together. */
+	struct pipeline_seen seen[LOOP_AHEAD];
+	_Alignas(8) uint8_t bodies[2 * RING_BODY_MAX];
 };
 
 static void detach(struct loop *l)
@@ -262,21 +265,47 @@ static void look_at_clock(struct loop *l)
 	log_warning("the clock was set by %+.6f s", (double)steady_step_ns() / 1e9);
 }
 
+/* Takes as many frames as are looked at together. Returns ring_get()'s last result. */
+static int take_frames(struct loop *l, unsigned *ret_n)
+{
+	uint8_t *body = l->bodies;
+	unsigned n = 0;
+	int r = 0;
+
+	while (n < LOOP_AHEAD && body <= l->bodies + sizeof(l->bodies) - RING_BODY_MAX) {
+		struct pipeline_seen *s = &l->seen[n];
+
+		r = ring_get(l->ring, body, &s->frame);
+		if (r != 0)
+			break;
+		if (s->frame.type == RING_FRAME_END)
+			l->capture_ended = true;
+		s->body = body;
+		body += (s->frame.len + 7) & ~7u;
+		pipeline_foresee(l->s->pipeline, s);
+		n++;
+	}
+	*ret_n = n;
+	return r;
+}
+
 /* Reads at most one batch. Returns 1 if there may be more, 0 if the ring is empty, -errno fatal. */
 static int read_batch(struct loop *l)
 {
-	struct ring_frame frame;
-	unsigned n = 0;
+	unsigned n = 0, taken;
 	int r = 0, result;
 
 	look_at_clock(l);
-	while (n < LOOP_BATCH && (r = ring_get(l->ring, l->body, &frame)) == 0) {
-		if (frame.type == RING_FRAME_END)
-			l->capture_ended = true;
-		r = pipeline_frame(l->s->pipeline, &frame, l->body);
-		if (r != 0)
-			break;
-		n++;
+	while (n < LOOP_BATCH && r == 0) {
+		r = take_frames(l, &taken);
+		n += taken;
+		for (unsigned i = 0; i < taken; i++) {
+			result = pipeline_feed(l->s->pipeline, &l->seen[i]);
+			if (result != 0) {
+				r = result;
+				break;
+			}
+		}
 	}
 	result = pipeline_commit(l->s->pipeline);
 	if (result < 0)
@@ -290,7 +319,7 @@ static int read_batch(struct loop *l)
 		return r;
 	/* Released only now: what this batch led to is already published to sink. */
 	pipeline_release(l->s->pipeline, l->ring);
-	return n == LOOP_BATCH;
+	return n >= LOOP_BATCH;
 }
 
 static int drain(struct loop *l)

@@ -355,25 +355,24 @@ static void pass_packet(
 	memcpy(p->packets + (w - p->waiting) * PIPELINE_PACKET_MAX, bytes, packet.caplen);
 }
 
-static void on_packet(
-	struct pipeline *p, const struct packet_head *head, const uint8_t *bytes, uint64_t t_ns)
+static void on_packet(struct pipeline *p, const struct pipeline_seen *s, uint64_t t_ns)
 {
-	enum decode_result result;
-	struct decoded d, quoted;
+	const struct decoded *d = &s->decoded;
+	const uint8_t *bytes = s->body + sizeof(s->head);
+	struct decoded quoted;
 
 	emit_count(&p->emit, LEDGER_enrich_packets_read, 1);
 	p->emit.from.packets++;
-	result = decode_packet(head->dlt, bytes, head->caplen, head->len, &d);
-	if (result != DECODE_OK) {
-		emit_count(&p->emit, counter_of(result), 1);
+	if (s->result != DECODE_OK) {
+		emit_count(&p->emit, counter_of(s->result), 1);
 		return;
 	}
-	d.netns = (uint8_t)head->netns;
 	p->bytes = bytes;
-	switch (flow_table_packet(p->flows, &d, d.ifindex ? d.ifindex : head->ifindex, t_ns)) {
+	switch (flow_table_foreseen(
+		p->flows, d, &s->place, d->ifindex ? d->ifindex : s->head.ifindex, t_ns)) {
 	case FLOW_PACKET_COUNTED:
 		if (p->packets)
-			pass_packet(p, head, bytes, t_ns);
+			pass_packet(p, &s->head, bytes, t_ns);
 		break;
 	case FLOW_PACKET_DUPLICATE:
 		emit_count(&p->emit, LEDGER_enrich_packets_duplicate, 1);
@@ -385,7 +384,7 @@ static void on_packet(
 		emit_count(&p->emit, LEDGER_enrich_packets_other, 1);
 		break;
 	}
-	if (quote_refused(&d, bytes, &quoted))
+	if (quote_refused(d, bytes, &quoted))
 		flow_table_refused(p->flows, &quoted);
 }
 
@@ -396,7 +395,7 @@ static void advance(struct pipeline *p, uint64_t t_ns)
 		p->last_ns = t_ns;
 	if (p->owners)
 		owners_advance(p->owners, t_ns);
-	if (flow_table_next_ns(p->flows) <= t_ns)
+	if (flow_table_is_due(p->flows, t_ns))
 		flow_table_expire(p->flows, t_ns);
 	if (p->aggregate)
 		note_error(p, aggregate_expire(p->aggregate, t_ns));
@@ -408,30 +407,58 @@ static uint64_t time_of(const struct pipeline *p, const struct ring_frame *frame
 	return p->owners ? steady_of_packet(frame->t_ns) : frame->t_ns;
 }
 
+void pipeline_foresee(const struct pipeline *p, struct pipeline_seen *s)
+{
+	const struct ring_frame *f = &s->frame;
+	struct packet_head *head = &s->head;
+
+	s->impossible = f->type == RING_FRAME_RECORD ||
+			(f->type == RING_FRAME_PACKET && f->len < sizeof(*head)) ||
+			(f->type == RING_FRAME_LOSS && f->len != sizeof(struct ring_loss));
+	if (f->type != RING_FRAME_PACKET || s->impossible)
+		return;
+	memcpy(head, s->body, sizeof(*head));
+	if (head->caplen != f->len - sizeof(*head) || head->caplen > head->len ||
+		head->netns > PACKET_NETNS_MAX) {
+		s->impossible = true;
+		return;
+	}
+	s->result = decode_packet(
+		head->dlt, s->body + sizeof(*head), head->caplen, head->len, &s->decoded);
+	if (s->result != DECODE_OK)
+		return;
+	s->decoded.netns = (uint8_t)head->netns;
+	flow_table_foresee(p->flows, &s->decoded, &s->place);
+}
+
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body)
 {
-	struct packet_head head;
+	struct pipeline_seen s;
+
+	s.frame = *frame;
+	s.body = body;
+	pipeline_foresee(p, &s);
+	return pipeline_feed(p, &s);
+}
+
+int pipeline_feed(struct pipeline *p, const struct pipeline_seen *s)
+{
+	const struct ring_frame *frame = &s->frame;
 	struct ring_loss loss;
 	uint64_t t_ns;
 
+	if (s->impossible)
+		return PIPELINE_E_BAD_FRAME;
 	switch (frame->type) {
 	case RING_FRAME_PACKET:
-		if (frame->len < sizeof(head))
-			return PIPELINE_E_BAD_FRAME;
-		memcpy(&head, body, sizeof(head));
-		if (head.caplen != frame->len - sizeof(head) || head.caplen > head.len ||
-			head.netns > PACKET_NETNS_MAX)
-			return PIPELINE_E_BAD_FRAME;
 		/* Records of it may be published before all are there: then it has been read. */
 		p->emit.from.pos = frame->pos;
 		t_ns = time_of(p, frame);
 		advance(p, t_ns);
-		on_packet(p, &head, (const uint8_t *)body + sizeof(head), t_ns);
+		on_packet(p, s, t_ns);
 		break;
 	case RING_FRAME_LOSS:
-		if (frame->len != sizeof(loss))
-			return PIPELINE_E_BAD_FRAME;
-		memcpy(&loss, body, sizeof(loss));
+		memcpy(&loss, s->body, sizeof(loss));
 		flow_table_loss(p->flows);
 		note_error(p, emit_loss(&p->emit, &loss, frame->t_ns));
 		p->emit.from.pos = frame->pos; /* only now: it is told once it is put */

@@ -13,10 +13,12 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "enrich/decode.h"
 #include "enrich/emit.h"
 #include "enrich/flow.h"
 #include "enrich/owner.h"
 #include "shm/ledger.h"
+#include "shm/packet.h"
 #include "shm/ring.h"
 
 enum {
@@ -47,7 +49,23 @@ void pipeline_release(struct pipeline *p, struct ring_consumer *ring);
 /* Only records of the command's process tree are wanted. */
 void pipeline_only_tree(struct pipeline *p);
 
-/* Feeds one PACKET, LOSS or TIME frame whose body is @body. */
+/* A frame, and what can be known of a packet before its turn. */
+struct pipeline_seen {
+	struct ring_frame frame;
+	const uint8_t *body; /* the caller's, valid until it was fed */
+	/* Filled in by pipeline_foresee(). */
+	bool impossible;
+	enum decode_result result;
+	struct packet_head head;
+	struct decoded decoded;
+	struct flow_place place;
+};
+
+/* Looks at a frame whose turn comes a few frames later; changes nothing. */
+void pipeline_foresee(const struct pipeline *p, struct pipeline_seen *s);
+/* Feeds one PACKET, LOSS, TIME or END frame that was foreseen. */
+int pipeline_feed(struct pipeline *p, const struct pipeline_seen *s);
+/* Both. */
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body);
 
 /* Ends a batch: settles waiting owners, emits what waited, publishes it, frees ended flows.
