@@ -43,7 +43,10 @@ static void look_at_traffic(struct watch *w, uint64_t now_ns)
 
 bool watch_figures(struct watch *w, struct flow *f, bool ended, struct flow_figures *ret)
 {
-	if (ended && f->last_ns > w->looked_ns + WATCH_STALE_NS + w->interfaces * WATCH_EACH_NS)
+	const uint64_t stale_ns = WATCH_STALE_NS + w->interfaces * WATCH_EACH_NS;
+
+	/* What no look could be too old for was too short to move as much. */
+	if (ended && f->last_ns > f->start_ns + stale_ns && f->last_ns > w->looked_ns + stale_ns)
 		look_at_traffic(w, f->last_ns);
 	if (ended) {
 		if (!w->hears_closed)
