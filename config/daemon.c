@@ -3,6 +3,7 @@
 #include "config/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -178,6 +179,9 @@ int daemon_start(struct daemon *d, int argc, char **argv, const struct daemon_op
 	int r;
 
 	hold_signals();
+	/* Without memory malloc() looks for it in another arena, by calls that no sandbox allows.
+	 */
+	mallopt(M_ARENA_MAX, 1);
 	log_init(d->name, LOG_LEVEL_INFO);
 	if (options_parse(&o, argc, argv, options, own, arg))
 		return EXIT_USAGE;
@@ -342,11 +346,16 @@ int daemon_signals(int *ret_fd)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
-		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
+	if (fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+		sigaction(SIGPIPE, &ignore, NULL) < 0) {
+		int e = errno;
+
+		log_error("signals cannot be received: %s", strerror(e));
+		if (fd >= 0)
+			close(fd);
+		return -e;
+	}
 	*ret_fd = fd;
 	return 0;
 }

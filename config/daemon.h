@@ -96,7 +96,7 @@ int daemon_confine(const struct sandbox *s);
 
 /*
  * Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and returns a signalfd for them; ignores
- * SIGPIPE. read_signal returns the next signal number or 0.
+ * SIGPIPE. An error is logged. read_signal returns the next signal number or 0.
  */
 int daemon_signals(int *ret_fd);
 int daemon_read_signal(int fd);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "config/privileges.h"
 #include "shm/cleanup.h"
 #include "shm/ring.h"
 #include "shm/tap.h"
@@ -197,18 +197,17 @@ static int give_to(const char *path, uid_t uid)
  */
 static bool folder_gives_to(const char *path, uid_t peer_uid)
 {
-	const struct passwd *peer;
 	const char *slash = strrchr(path, '/');
 	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct stat st;
+	gid_t gid;
 
 	if (!slash || slash == path || geteuid() == 0 || peer_uid == geteuid())
 		return false;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
 	if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode) || !(st.st_mode & S_ISGID))
 		return false;
-	peer = getpwuid(peer_uid);
-	return peer && peer->pw_gid == st.st_gid && peer->pw_gid != 0;
+	return privileges_group_of(peer_uid, &gid) == 0 && gid == st.st_gid && gid != 0;
 }
 
 int handover_listen(const char *path, uid_t peer_uid, int *ret_fd)

@@ -25,6 +25,46 @@
 		SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                          \
 		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
+/*
+ * The line of /etc/passwd with this name or, without one, this number. The C library's other
+ * sources are not asked: without memory they crash (glibc 2.36), and services have their users
+ * here. NULL with errno 0: there is none.
+ */
+static const struct passwd *find_line(const char *name, uid_t uid)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	const struct passwd *entry;
+	int e;
+
+	if (!file) {
+		if (errno == ENOENT)
+			errno = 0;
+		return NULL;
+	}
+	do {
+		errno = 0;
+		entry = fgetpwent(file);
+	} while (entry && (name ? strcmp(entry->pw_name, name) != 0 : entry->pw_uid != uid));
+	e = entry || errno == ENOENT ? 0 : errno; /* ENOENT is what its end says */
+	fclose(file);
+	errno = e;
+	return entry;
+}
+
+int privileges_group_of(uid_t uid, gid_t *ret_gid)
+{
+	const struct passwd *entry = find_line(NULL, uid);
+
+	if (!entry && errno)
+		return -errno;
+	if (!entry)
+		entry = getpwuid(uid);
+	if (!entry)
+		return -ENOENT;
+	*ret_gid = entry->pw_gid;
+	return 0;
+}
+
 int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *entry;
@@ -40,11 +80,13 @@ int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 		id = len <= 10 ? strtoul(user, NULL, 10) : 0;
 		if (id == 0 || id >= UINT32_MAX)
 			return -EINVAL;
-		entry = getpwuid((uid_t)id);
+		entry = find_line(NULL, (uid_t)id);
 	} else {
-		entry = getpwnam(user);
+		entry = find_line(user, 0);
+		if (!entry && !errno)
+			entry = getpwnam(user);
 	}
-	if (!entry && !number)
+	if (!entry && (!number || errno))
 		return errno && errno != ENOENT && errno != ESRCH ? -errno : -ENOENT;
 	/* A bare number needs no account: its group has the same number. */
 	if (entry && (entry->pw_uid == 0 || (!number && entry->pw_gid == 0)))

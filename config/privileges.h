@@ -17,9 +17,14 @@
 
 /*
  * Resolves "name" or "1234" to ids. -ENOENT: no such user; -EINVAL: not a name nor a number, or
- * the number is 0 (flowner's programs never run as root).
+ * the number is 0 (flowner's programs never run as root). A name that is not in /etc/passwd is
+ * looked for wherever nsswitch.conf(5) says; a number that is not there has the group of the same
+ * number.
  */
 int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
+
+/* The group that the account of @uid has; -ENOENT: there is no account. */
+int privileges_group_of(uid_t uid, gid_t *ret_gid);
 
 /* Whether this process has root's uid or any of the capabilities given (CAP_* numbers). */
 bool privileges_is_root(void);

@@ -147,12 +147,12 @@ static int run(struct daemon *d, struct loop_options *o)
 		goto out;
 	status = 1;
 	r = daemon_path(d, "enrich", "ring.sock", path, sizeof(path));
-	if (r == 0)
-		r = daemon_signals(&o->signal_fd);
-	if (r < 0) {
+	if (r < 0)
 		log_error("start: %s", strerror(-r));
+	else
+		r = daemon_signals(&o->signal_fd);
+	if (r < 0)
 		goto out;
-	}
 	o->socket_path = path;
 	o->daemon = d;
 	o->spool = &spool;

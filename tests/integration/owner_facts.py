@@ -238,7 +238,8 @@ def environment():
     for port in ports:
         wait_for_end(port)
     found = ends()
-    tap.ok(all(found.get(p, {}).get("process", {}).get("args") for p in ports), "every command line is known")
+    missing = [(i, found.get(p)) for i, p in enumerate(ports) if not found.get(p, {}).get("process", {}).get("args")]
+    tap.ok(not missing, "every command line is known", missing)
     with open(f"/proc/{os.getpid()}/environ", "rb") as f:
         tap.ok(SECRET.encode() not in f.read(), "the secret is in no environment but the clients'")
 

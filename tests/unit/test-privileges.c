@@ -187,7 +187,7 @@ static void drop_with_parent_death_signal(void)
 static void test_users(void)
 {
 	uid_t uid = 7;
-	gid_t gid = 7;
+	gid_t gid = 7, other;
 
 	tap_is_int(privileges_user("nobody", &uid, &gid), 0, "a user by name");
 	tap_ok(uid == 65534 && gid != 0, "has its numbers (%u, %u)", uid, gid);
@@ -208,6 +208,10 @@ static void test_users(void)
 	tap_is_int(
 		privileges_user("99999999999999999999999", &uid, &gid), -EINVAL, "a huge number");
 	tap_is_int(privileges_user("-1", &uid, &gid), -ENOENT, "a negative number");
+	tap_is_int(privileges_group_of(1, &other), 0, "an account's group");
+	tap_is_int(other, 1, "which it is");
+	tap_is_int(privileges_group_of(54321, &other), -ENOENT,
+		"a number without an account: no group");
 	tap_ok(uid == 7 && gid == 7, "outputs are untouched by errors");
 	tap_is_int(privileges_drop(0, USER, 0), -EINVAL, "user 0 is refused");
 	tap_is_int(privileges_drop(USER, 0, 0), -EINVAL, "group 0 is refused");
