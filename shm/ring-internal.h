@@ -52,13 +52,15 @@ struct ring_pending {
 };
 
 #define RING_STAGES RING_LOSS_STAGES
+#define RING_GATHER 16384u /* bytes of frames that go over to the ring in one piece */
 
 struct ring_producer {
 	struct ring_page_a *a;
 	uint8_t *data;
 	const struct ring_page_b *b;
 	uint64_t size;
-	uint64_t pos;       /* written up to here */
+	uint64_t pos;       /* frames end here, those still gathered included */
+	uint64_t over;      /* gone over to the ring up to here: gathered begins with this byte */
 	uint64_t published; /* == a->head, which is never read back */
 	uint64_t tail;      /* last good look at b->tail */
 	bool broken;        /* the consumer wrote an impossible index: -EPROTO from now on */
@@ -69,6 +71,7 @@ struct ring_producer {
 	int ring_fd;      /* our end of the doorbell */
 	bool unrung;      /* the consumer was to be woken, and the kernel could not */
 	size_t b_map_len; /* 0: B is part of the mapping of A (ring_pair_on_memory) */
+	_Alignas(8) uint8_t gathered[RING_GATHER + RING_HEADER + RING_BODY_MAX];
 };
 
 struct ring_consumer {

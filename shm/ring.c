@@ -8,9 +8,10 @@
  *   --------                                   --------
  *   ring_put:                                  ring_get:
  *     tail = load(B.tail)           D <------    ... copies of the frames' bytes
- *     write frame bytes at pos                 ring_release:
- *                                     ------ C   store(B.tail, cursor)
+ *     gather frames                            ring_release:
+ *     write their bytes               ------ C   store(B.tail, cursor)
  *   ring_commit:
+ *     write what is still gathered
  *     store(A.head, pos)            A ------>  ring_get:
  *                                            B   head = load(A.head)
  *                                                header words: one relaxed load each
@@ -99,26 +100,20 @@ static int producer_room(struct ring_producer *p, uint64_t need)
 	return p->pos - p->tail + need <= p->size ? 0 : RING_E_FULL;
 }
 
-static void producer_word(struct ring_producer *p, uint64_t pos, uint64_t word)
+/*
+ * What is gathered goes over in one piece: stores into lines that the consumer's CPU has wait for
+ * each of them, and many small ones fill the store buffer long before enough lines are asked for.
+ */
+__attribute__((noinline)) static void producer_over(struct ring_producer *p)
 {
-	uint64_t *at = (uint64_t *)(p->data + (pos & (p->size - 1)));
+	uint64_t at = p->over & (p->size - 1), len = p->pos - p->over;
+	size_t first = p->size - at < len ? p->size - at : len;
 
-	__atomic_store_n(at, word, __ATOMIC_RELAXED); /* ordered by A */
-}
-
-static void producer_bytes(struct ring_producer *p, uint64_t pos, const void *bytes, size_t len)
-{
-	uint64_t at = pos & (p->size - 1);
-	size_t first = p->size - at;
-
-	if (!len)
-		return;
-	if (len <= first) {
-		memcpy(p->data + at, bytes, len);
-		return;
-	}
-	memcpy(p->data + at, bytes, first);
-	memcpy(p->data, (const uint8_t *)bytes + first, len - first);
+	if (MUTANT_HEAD_FIRST)
+		__atomic_store_n(&p->a->head, p->pos, __ATOMIC_RELEASE);
+	memcpy(p->data + at, p->gathered, first);
+	memcpy(p->data, p->gathered + first, len - first);
+	p->over = p->pos;
 }
 
 /* Room has been checked. Inlined into ring_put(): most of its cost was passing the arguments on. */
@@ -126,15 +121,18 @@ __attribute__((always_inline)) static inline void producer_write(struct ring_pro
 	enum ring_frame_type type, uint16_t flags, uint64_t t_ns, const void *head, size_t head_len,
 	const void *tail, size_t tail_len)
 {
-	uint64_t pos = p->pos;
+	uint8_t *to = p->gathered + (p->pos - p->over);
+	uint64_t *words = (uint64_t *)to;
 
+	words[0] = frame_word((uint32_t)(head_len + tail_len), (uint16_t)type, flags);
+	words[1] = t_ns;
+	if (head_len)
+		memcpy(to + RING_HEADER, head, head_len);
+	if (tail_len)
+		memcpy(to + RING_HEADER + head_len, tail, tail_len);
 	p->pos += ring_frame_size(head_len + tail_len);
-	producer_word(p, pos, frame_word((uint32_t)(head_len + tail_len), (uint16_t)type, flags));
-	producer_word(p, pos + 8, t_ns);
-	if (MUTANT_HEAD_FIRST)
-		__atomic_store_n(&p->a->head, p->pos, __ATOMIC_RELEASE);
-	producer_bytes(p, pos + RING_HEADER, head, head_len);
-	producer_bytes(p, pos + RING_HEADER + head_len, tail, tail_len);
+	if (p->pos - p->over >= RING_GATHER)
+		producer_over(p);
 }
 
 __attribute__((noinline)) static void pending_write(struct ring_producer *p)
@@ -223,6 +221,7 @@ int ring_prepare(struct ring_producer *p, uint64_t *ret_head)
 		return r;
 	if (r == 0 && need)
 		pending_write(p);
+	producer_over(p);
 	*ret_head = p->pos;
 	return 0;
 }
@@ -233,6 +232,7 @@ bool ring_publish(struct ring_producer *p)
 
 	if (p->pos == old)
 		return p->unrung;
+	producer_over(p);
 	p->published = p->pos;
 	__atomic_store_n(&p->a->head, p->pos, ORDER_A);              /* A, partners B and G */
 	wake_at = __atomic_load_n(&p->b->wake_at, __ATOMIC_SEQ_CST); /* F, partner E */
