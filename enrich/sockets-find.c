@@ -56,18 +56,33 @@ static const struct socket_claim *only(
 	return ambiguous ? NULL : best;
 }
 
+/*
+ * The claim of @l cannot be the answer to a question from @from on: a close before that; or it is
+ * older than the best one, whose mark is @best (0 = there is none yet), and of no other namespace.
+ */
+static bool is_past(const struct link *l, uint32_t from, uint32_t best)
+{
+	uint32_t time = l->mark & LINK_TIME;
+
+	return (l->mark & LINK_CLOSE && time < from) ||
+	       (l->mark & best & LINK_PLAIN && time < (best & LINK_TIME));
+}
+
+/* Is asked three times a connection: old claims of its tuple cost a cache miss each if read. */
 const struct socket_claim *sockets_connection(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t from_ns, uint64_t t_ns)
 {
 	const struct table *t = &s->table[CONNECTIONS];
 	const struct socket_claim *best = NULL;
-	uint32_t hash = sockets_hash_tuple(s, k);
+	uint32_t hash = sockets_hash_tuple(s, k), from = link_time(t, from_ns), mark = 0;
 	bool ambiguous = false;
 
-	for_each(e, t, hash)
-	{
-		const struct socket_claim *c = &e->claim;
+	for (uint32_t i = t->bucket[hash & (t->buckets - 1)]; i != NONE; i = t->link[i].next) {
+		const struct link *l = &t->link[i];
+		const struct socket_claim *c = &t->entries[i].claim;
 
+		if (l->hash != hash || is_past(l, from, mark))
+			continue;
 		if (c->key.proto != k->proto || c->key.local_port != k->local_port ||
 			c->key.remote_port != k->remote_port ||
 			memcmp(c->key.remote_addr, k->remote_addr, 16) != 0 || c->t_ns > t_ns)
@@ -81,8 +96,10 @@ const struct socket_claim *sockets_connection(const struct sockets *s, const str
 		if (c->method == RECORD_METHOD_SEED && t_ns > EXIT_CLOSES_NS &&
 			!process_alive_at(c->process, t_ns - EXIT_CLOSES_NS))
 			continue;
-		if (addr_fits(c, k) && in_scope(c, k, scope))
-			best = newer(best, c, &ambiguous);
+		if (!addr_fits(c, k) || !in_scope(c, k, scope))
+			continue;
+		best = newer(best, c, &ambiguous);
+		mark = best == c ? l->mark : mark;
 	}
 	return only(best, ambiguous, scope);
 }

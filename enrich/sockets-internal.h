@@ -15,20 +15,33 @@ struct entry {
 	_Alignas(128) struct socket_claim claim;
 };
 
-/* Apart from the entries and small: of those in a chain only the one that is meant is read. */
+/*
+ * Apart from the entries and small: of those in a chain only the one that is meant is read, unless
+ * its mark already says that it is not the answer.
+ */
 struct link {
 	uint32_t hash;
 	uint32_t next; /* in the bucket; younger entries first */
 	uint32_t prev; /* NONE = the bucket's first */
+	uint32_t mark; /* LINK_*, or 0, which says nothing */
 };
+
+_Static_assert(sizeof(struct link) == 16, "four in a cache line");
+
+#define LINK_CLOSE (UINT32_C(1) << 31) /* a claim by a close */
+#define LINK_PLAIN                                                                                 \
+	(UINT32_C(1) << 30)        /* of the table's first namespace, or of none that is known */
+#define LINK_TIME (LINK_PLAIN - 1) /* its t_ns, coarse */
 
 /* A ring of entries in order of arrival, and chains over them. */
 struct table {
 	size_t max;
-	size_t buckets; /* a power of two */
-	size_t at;      /* where the next entry goes: the oldest */
-	size_t alike;   /* entries of one hash at most, 0 = as many as there is room for */
-	bool forgot;    /* an entry went before its turn */
+	size_t buckets;    /* a power of two */
+	size_t at;         /* where the next entry goes: the oldest */
+	size_t alike;      /* entries of one hash at most, 0 = as many as there is room for */
+	bool forgot;       /* an entry went before its turn */
+	uint64_t home;     /* namespace of the first claim that said one */
+	uint64_t since_ns; /* time of the first claim */
 	uint64_t evicted;
 	uint32_t losses; /* of events, the same in all tables */
 	struct entry *entries;
@@ -36,6 +49,17 @@ struct table {
 	struct link *link; /* of the entry of the same number */
 	uint32_t *bucket;
 };
+
+/*
+ * Since the table's first claim, in units of 34 ms; earlier ones and those after 417 days are all
+ * alike, and looked at. Of two marks the smaller one is the older claim.
+ */
+static inline uint32_t link_time(const struct table *t, uint64_t t_ns)
+{
+	uint64_t since = t_ns > t->since_ns ? (t_ns - t->since_ns) >> 25 : 0;
+
+	return since < LINK_TIME ? (uint32_t)since : LINK_TIME;
+}
 
 enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, INODES, TABLES };
 

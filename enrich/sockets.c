@@ -118,6 +118,22 @@ static void foresee(const struct table *t)
 		__builtin_prefetch(&t->link[l->prev], 1);
 }
 
+static uint32_t mark_of(struct table *t, const struct socket_claim *c)
+{
+	uint32_t mark;
+
+	if (!t->home)
+		t->home = c->netns;
+	if (!t->since_ns)
+		t->since_ns = c->t_ns;
+	mark = link_time(t, c->t_ns);
+	if (c->method == RECORD_METHOD_TAP_CLOSE)
+		mark |= LINK_CLOSE;
+	if (!c->netns || c->netns == t->home)
+		mark |= LINK_PLAIN;
+	return mark;
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e;
@@ -134,7 +150,8 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	}
 	bucket = &t->bucket[hash & (t->buckets - 1)];
 	e->claim = *c;
-	t->link[t->at] = (struct link){.hash = hash, .next = *bucket, .prev = NONE};
+	t->link[t->at] =
+		(struct link){.hash = hash, .next = *bucket, .prev = NONE, .mark = mark_of(t, c)};
 	if (*bucket != NONE)
 		t->link[*bucket].prev = (uint32_t)t->at;
 	e->claim.seen_ns = c->t_ns;
@@ -287,12 +304,16 @@ void sockets_add_connection(struct sockets *s, const struct socket_claim *c)
 	/* Once the queue has come around, who had a tuple before may be forgotten. */
 	bool passed = t->entries[t->at].claim.process || t->forgot;
 
+	/* A close is an event of its own each time, whatever is known. */
+	if (c->method == RECORD_METHOD_TAP_CLOSE && c->key.proto != IPPROTO_UDP) {
+		table_add(t, hash, c);
+		return;
+	}
 	for_each(e, t, hash)
 	{
 		if (memcmp(&e->claim.key, &c->key, sizeof(c->key)) != 0)
 			continue;
-		/* The latest word on this key is the only one that may be repeated. A close is an
-		 * event of its own each time. */
+		/* The latest word on this key is the only one that may be repeated. */
 		if (c->method != RECORD_METHOD_TAP_CLOSE && same_source(e, c) && refresh(t, e, c))
 			return;
 		/* Without ports many may send to one place, none of them instead of another. */
