@@ -62,10 +62,12 @@ static struct process *actor(struct owners *o, const struct perf_record *r)
 	return p;
 }
 
-static struct socket_claim claim_of(
-	const struct perf_record *r, struct process *p, enum record_method method)
+static struct socket_claim claim_of(const struct perf_record *r, struct process *p,
+	enum record_method method, const struct socket_key *k, uint64_t number)
 {
 	return (struct socket_claim){
+		.key = *k,
+		.number = number,
 		.method = method,
 		.t_ns = r->t_ns,
 		.netns = p->netns,
@@ -91,6 +93,7 @@ static void on_route(struct owners *o, const struct perf_record *r)
 	bool udp = route->proto == IPPROTO_UDP, tcp = route->proto == IPPROTO_TCP;
 	struct process *p = r->softirq ? NULL : actor(o, r);
 	struct socket_claim c;
+	struct socket_key k;
 
 	o->any_sport |= route->flags & PERF_ROUTE_ANY_SPORT;
 	/* Where connect(2) is marked, no other lookup is one; its bound sockets come as on_state().
@@ -104,12 +107,11 @@ static void on_route(struct owners *o, const struct perf_record *r)
 			return;
 		p = o->kernel;
 	}
-	c = claim_of(r, p, tcp ? RECORD_METHOD_TAP_CONNECT : RECORD_METHOD_TAP_SEND);
-	c.key.proto = route->proto;
-	c.key.local_port = route->sport;
-	c.key.remote_port = route->dport;
-	memcpy(c.key.local_addr, route->src, sizeof(route->src));
-	memcpy(c.key.remote_addr, route->dst, sizeof(route->dst));
+	k = (struct socket_key){
+		.proto = route->proto, .local_port = route->sport, .remote_port = route->dport};
+	memcpy(k.local_addr, route->src, sizeof(route->src));
+	memcpy(k.remote_addr, route->dst, sizeof(route->dst));
+	c = claim_of(r, p, tcp ? RECORD_METHOD_TAP_CONNECT : RECORD_METHOD_TAP_SEND, &k, 0);
 	sockets_add_connection(o->sockets, &c);
 	if (!udp || !route->sport)
 		return;
@@ -142,7 +144,7 @@ static uint64_t netns_of(struct owners *o, const struct perf_record *r)
 static void on_state(struct owners *o, const struct perf_record *r)
 {
 	const struct perf_record_state *s = &r->state;
-	struct socket_claim c = {0};
+	struct socket_claim c;
 	struct process *p = NULL;
 	struct socket_key k = {
 		.proto = s->protocol == IPPROTO_SCTP ? IPPROTO_SCTP : IPPROTO_TCP,
@@ -165,44 +167,58 @@ static void on_state(struct owners *o, const struct perf_record *r)
 	if (!p)
 		return;
 	if (s->newstate == TCP_LISTEN) {
-		c = claim_of(r, p, RECORD_METHOD_TAP_LISTEN);
-		c.key = k;
-		c.number = s->skaddr;
+		c = claim_of(r, p, RECORD_METHOD_TAP_LISTEN, &k, s->skaddr);
 		sockets_add_listener(o->sockets, &c);
 		owners_filter_listener(o, k.local_port);
 	} else if (s->newstate == TCP_SYN_SENT) {
-		c = claim_of(r, p, RECORD_METHOD_TAP_CONNECT);
-		c.key = k;
-		c.number = s->skaddr;
+		c = claim_of(r, p, RECORD_METHOD_TAP_CONNECT, &k, s->skaddr);
 		sockets_add_connecting(o->sockets, &c);
 		if (s->sport)
 			sockets_add_connection(o->sockets, &c);
 	} else if (!(p->flags & PROCESS_KERNEL)) {
 		/* The kernel's threads close what others leave behind. */
-		c = claim_of(r, p, RECORD_METHOD_TAP_CLOSE);
-		c.key = k;
+		c = claim_of(r, p, RECORD_METHOD_TAP_CLOSE, &k, 0);
 		sockets_add_connection(o->sockets, &c);
 	}
+}
+
+/* How the claim will be found that @r leads to; false = it leads to none. */
+static bool tuple_of(const struct perf_record *r, struct socket_key *ret)
+{
+	if (r->kind == PERF_KIND_STATE) {
+		ret->proto = IPPROTO_TCP;
+		ret->local_port = r->state.sport;
+		ret->remote_port = r->state.dport;
+		memcpy(ret->remote_addr, r->state.dst, sizeof(r->state.dst));
+	} else if (r->kind == PERF_KIND_ROUTE) {
+		ret->proto = r->route.proto;
+		ret->local_port = r->route.sport;
+		ret->remote_port = r->route.dport;
+		memcpy(ret->remote_addr, r->route.dst, sizeof(r->route.dst));
+	} else {
+		return false;
+	}
+	return true;
 }
 
 void owners_foresee(void *owners, const struct perf_record *r)
 {
 	const struct owners *o = owners;
-	struct socket_key k = {.proto = IPPROTO_TCP};
+	struct socket_key k;
 
-	if (r->kind == PERF_KIND_STATE) {
-		k.local_port = r->state.sport;
-		k.remote_port = r->state.dport;
-		memcpy(k.remote_addr, r->state.dst, sizeof(r->state.dst));
-	} else if (r->kind == PERF_KIND_ROUTE) {
-		k.proto = r->route.proto;
-		k.local_port = r->route.sport;
-		k.remote_port = r->route.dport;
-		memcpy(k.remote_addr, r->route.dst, sizeof(r->route.dst));
-	} else {
-		return;
-	}
-	sockets_foresee(o->sockets, &k);
+	if (tuple_of(r, &k))
+		sockets_foresee(o->sockets, &k);
+}
+
+void owners_foresee_next(void *owners, const struct perf_record *r)
+{
+	const struct owners *o = owners;
+	struct socket_key k;
+
+	/* A close is put in front of what is there, unread. */
+	if (tuple_of(r, &k))
+		sockets_foresee_next(o->sockets, &k,
+			r->kind == PERF_KIND_ROUTE || r->state.newstate == TCP_SYN_SENT);
 }
 
 static void on_fork(struct owners *o, const struct perf_record *r)

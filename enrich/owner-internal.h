@@ -162,6 +162,8 @@ void owners_set_tier(struct owners *o, enum ledger_enrich counter, uint64_t stat
 void owners_apply(void *owners, const struct perf_record *r);
 /* The same event, a little earlier: the tables it will be put into come into the cache. */
 void owners_foresee(void *owners, const struct perf_record *r);
+/* And again before long: what these tables know of it. */
+void owners_foresee_next(void *owners, const struct perf_record *r);
 /* Events up to @t_ns may be missing. */
 void owners_lost(struct owners *o, uint64_t t_ns);
 

@@ -271,7 +271,7 @@ int owners_tap_begin(struct owners *o, const struct tap_layout *layout)
 		tap_reader_free(o->tap);
 	}
 	o->tap = tap;
-	tap_reader_foresee(tap, owners_foresee, o);
+	tap_reader_foresee(tap, owners_foresee, owners_foresee_next, o);
 	owners_watch_changes(o);
 	owners_set_tier(o, LEDGER_enrich_tier_connector, LEDGER_TIER_OFF);
 	o->tap_counted = (struct tap_reader_stats){0};

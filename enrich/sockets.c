@@ -207,6 +207,20 @@ void sockets_foresee(const struct sockets *s, const struct socket_key *k)
 	__builtin_prefetch(&t->bucket[sockets_hash_tuple(s, k) & (t->buckets - 1)]);
 }
 
+void sockets_foresee_next(const struct sockets *s, const struct socket_key *k, bool repeats)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+	uint32_t i = t->bucket[sockets_hash_tuple(s, k) & (t->buckets - 1)];
+
+	if (i == NONE)
+		return;
+	__builtin_prefetch(&t->link[i], 1);
+	if (!repeats)
+		return;
+	__builtin_prefetch(&t->entries[i], 1);
+	__builtin_prefetch((const uint8_t *)&t->entries[i] + 64, 1);
+}
+
 /* ---- life ---- */
 
 int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct sockets **ret)

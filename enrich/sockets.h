@@ -89,8 +89,13 @@ uint64_t sockets_takeovers(const struct sockets *s);
  * tables are allocated at their full size.
  */
 void sockets_add_connection(struct sockets *s, const struct socket_claim *c);
-/* One with @k comes in a moment: where it will be looked for comes into the cache. */
+/*
+ * One with @k comes in a moment: where it will be looked for comes into the cache. Only k's ports
+ * and remote end matter here.
+ */
 void sockets_foresee(const struct sockets *s, const struct socket_key *k);
+/* A little later: what is there; @repeats: it may be the same claim once more, which is read. */
+void sockets_foresee_next(const struct sockets *s, const struct socket_key *k, bool repeats);
 void sockets_add_port(struct sockets *s, const struct socket_claim *c);
 void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
 /* An IPv6 connect whose own port is not known yet; found again by c->number. */

@@ -28,19 +28,35 @@
 #define LOOK_AGAIN     64u    /* advances without a look at the rings' heads, at most */
 #define DATA_PAGES_MAX (1u << 16)
 
+/* Parsed before their turn, so that what they are about is in the cache by then. */
+#define AHEAD 4u /* of a ring; a power of two */
+#define NEAR  2u /* of these, how many are shown the second time */
+
+#define COPY_STEP 32u
+#define COPY_MIN  1024u
+
+struct ahead {
+	uint64_t at; /* where it starts */
+	struct perf_record record;
+};
+
 struct ring {
 	struct perf_event_mmap_page *page;
 	const uint8_t *data;
 	uint64_t size;      /* bytes, a power of two */
 	uint64_t head;      /* as last read */
+	uint64_t parsed;    /* what is before it has been looked at */
 	uint64_t tail;      /* start of the record in hand, else of the next one */
 	uint64_t previewed; /* tap_reader_preview() has shown what is before it */
 	uint64_t told;      /* data_tail as last stored */
-	size_t len;         /* bytes of the record in hand, 0 = none */
+	unsigned first;     /* of `ahead`: the record in hand */
+	unsigned n;         /* and those behind it, 0 = none is in hand */
+	unsigned shown;     /* of these, how many the second time */
+	bool points;        /* the last of them, into `copy`: no other is copied there */
 	bool mapped;
-	struct perf_record record; /* points into `copy` */
 	uint8_t *copy;
 	size_t copy_size;
+	struct ahead ahead[AHEAD];
 	uint64_t ids[TAP_IDS];
 };
 
@@ -57,8 +73,8 @@ struct tap_reader {
 	unsigned skipped;
 	int *fds;
 	struct ring *rings;
-	uint8_t *scratch;     /* for tap_reader_peek() */
-	tap_event_fn foresee; /* NULL = nobody */
+	uint8_t *scratch;        /* for tap_reader_peek() */
+	tap_event_fn soon, next; /* NULL = nobody */
 	void *foresee_arg;
 };
 
@@ -130,7 +146,7 @@ static int ring_init(struct tap_reader *t, void *page, const uint64_t ids[TAP_ID
 	memcpy(r->ids, ids, sizeof(r->ids));
 	/* Written by the reader alone: where the previous one stopped. */
 	r->tail = r->told = r->page->data_tail;
-	r->head = r->previewed = r->tail;
+	r->head = r->parsed = r->previewed = r->tail;
 	r->mapped = fd >= 0;
 	t->fds[t->n++] = fd;
 	t->looked_ns = 0;
@@ -167,23 +183,37 @@ int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[T
 	return ring_init(t, page, ids, -1);
 }
 
-static void copy_out(const struct ring *r, uint64_t from, void *to, size_t len)
+/* @to has room for whole steps. */
+static void copy_out(const struct ring *r, uint64_t from, uint8_t *to, size_t len)
 {
 	size_t at = from & (r->size - 1);
-	size_t first = r->size - at < len ? r->size - at : len;
+	size_t first = r->size - at;
 
+	if (first >= len + COPY_STEP) {
+		for (size_t i = 0; i < len; i += COPY_STEP)
+			memcpy(to + i, r->data + at + i, COPY_STEP);
+		return;
+	}
+	if (first > len)
+		first = len;
 	memcpy(to, r->data + at, first);
-	memcpy((uint8_t *)to + first, r->data, len - first);
+	memcpy(to + first, r->data, len - first);
 }
 
 /* Bytes of the record at @at, 0 = none that could be one. */
 static size_t record_len(const struct ring *r, uint64_t at, uint64_t head)
 {
 	struct perf_event_header h;
+	size_t start = at & (r->size - 1), first = r->size - start;
 
 	if (head - at < sizeof(h))
 		return 0;
-	copy_out(r, at, &h, sizeof(h));
+	if (first >= sizeof(h)) {
+		memcpy(&h, r->data + start, sizeof(h));
+	} else {
+		memcpy(&h, r->data + start, first);
+		memcpy((uint8_t *)&h + first, r->data, sizeof(h) - first);
+	}
 	if (h.size < sizeof(h) || h.size > head - at)
 		return 0;
 	return h.size;
@@ -199,49 +229,89 @@ static void give_back(struct ring *r)
 
 static bool grow_copy(struct ring *r, size_t len)
 {
+	size_t size = len < COPY_MIN ? COPY_MIN : RECORD_MAX;
 	uint8_t *bigger;
 
 	if (len <= r->copy_size)
 		return true;
-	bigger = realloc(r->copy, len < 1024 ? 1024 : RECORD_MAX);
+	bigger = realloc(r->copy, size);
 	if (!bigger)
 		return false;
 	r->copy = bigger;
-	r->copy_size = len < 1024 ? 1024 : RECORD_MAX;
+	r->copy_size = size;
 	return true;
 }
 
-/* Takes the next record that means something into hand. */
+static struct ahead *in_hand(struct ring *r, unsigned i)
+{
+	return &r->ahead[(r->first + i) % AHEAD];
+}
+
+/* Whether a record of this kind says all by itself. */
+static bool stands_alone(enum perf_record_kind kind)
+{
+	return kind == PERF_KIND_ROUTE || kind == PERF_KIND_STATE;
+}
+
+/* Takes one more record in hand, if the next one means something. */
+static void take(struct tap_reader *t, struct ring *r)
+{
+	struct ahead *a = in_hand(r, r->n);
+	size_t len = record_len(r, r->parsed, r->head);
+
+	if (!len) {
+		/* Nothing after it can be trusted either: start again behind it all. */
+		t->stats.malformed++;
+		r->parsed = r->head;
+		return;
+	}
+	t->stats.events++;
+	a->at = r->parsed;
+	r->parsed += len;
+	if (!grow_copy(r, len)) {
+		t->stats.lost++;
+		return;
+	}
+	copy_out(r, a->at, r->copy, len);
+	if (perf_record_parse(&t->layout, r->ids, r->copy, len, &a->record)) {
+		t->stats.malformed++;
+		return;
+	}
+	if (a->record.kind == PERF_KIND_IGNORED)
+		return;
+	a->record.t_ns += t->offset_ns;
+	r->points = !stands_alone(a->record.kind);
+	r->n++;
+	if (t->soon)
+		t->soon(t->foresee_arg, &a->record);
+}
+
+/* Takes the next records that mean something in hand. */
 static void fetch(struct tap_reader *t, struct ring *r)
 {
-	r->len = 0;
-	while (r->tail != r->head) {
-		size_t len = record_len(r, r->tail, r->head);
+	while (r->n < AHEAD && !r->points && r->parsed != r->head)
+		take(t, r);
+	for (; t->next && r->shown < NEAR && r->shown < r->n; r->shown++)
+		t->next(t->foresee_arg, &in_hand(r, r->shown)->record);
+	r->tail = r->n ? in_hand(r, 0)->at : r->parsed;
+	if (!r->n)
+		give_back(r);
+}
 
-		if (!len) {
-			/* Nothing after it can be trusted either: start again behind it all. */
-			t->stats.malformed++;
-			r->tail = r->head;
-			break;
-		}
-		t->stats.events++;
-		if (!grow_copy(r, len)) {
-			t->stats.lost++;
-		} else {
-			copy_out(r, r->tail, r->copy, len);
-			if (perf_record_parse(&t->layout, r->ids, r->copy, len, &r->record)) {
-				t->stats.malformed++;
-			} else if (r->record.kind != PERF_KIND_IGNORED) {
-				r->record.t_ns += t->offset_ns;
-				r->len = len;
-				if (t->foresee)
-					t->foresee(t->foresee_arg, &r->record);
-				return;
-			}
-		}
-		r->tail += len;
-	}
-	give_back(r);
+static void drop_all(struct ring *r)
+{
+	r->n = r->shown = 0;
+	r->points = false;
+}
+
+/* The first one in hand was used. */
+static void drop_first(struct ring *r)
+{
+	r->first = (r->first + 1) % AHEAD;
+	r->n--;
+	r->shown -= r->shown != 0;
+	if (!r->n)
+		r->points = false;
 }
 
 /*
@@ -268,30 +338,33 @@ static void look(struct tap_reader *t)
 			/* Impossible: the kernel never overruns its reader. Start anew from here.
 			 */
 			t->stats.malformed++;
-			r->tail = r->head = head;
-			r->len = 0;
+			r->tail = r->parsed = r->head = head;
+			drop_all(r);
 			give_back(r);
 			continue;
 		}
 		if (was_full(r, head))
 			t->full_ns = UINT64_MAX;
 		r->head = head;
-		if (!r->len)
-			fetch(t, r);
+		fetch(t, r);
 	}
 	t->looked_ns = now;
 	t->skipped = 0;
 }
 
-static struct ring *oldest(const struct tap_reader *t)
+/* Whose first record in hand is the oldest; NULL = none has one. */
+static struct ring *oldest(const struct tap_reader *t, struct perf_record **ret_record)
 {
 	struct ring *best = NULL;
 
 	for (size_t i = 0; i < t->n; i++) {
 		struct ring *r = &t->rings[i];
+		struct perf_record *record = &in_hand(r, 0)->record;
 
-		if (r->len && (!best || r->record.t_ns < best->record.t_ns))
-			best = r;
+		if (!r->n || (best && record->t_ns >= (*ret_record)->t_ns))
+			continue;
+		best = r;
+		*ret_record = record;
 	}
 	return best;
 }
@@ -310,6 +383,7 @@ static bool pressed(const struct tap_reader *t)
 
 void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, void *arg)
 {
+	struct perf_record *record = NULL;
 	struct ring *r;
 	bool forced;
 
@@ -318,13 +392,13 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 	else if (t_ns < t->oldest_ns && !t->full_ns)
 		return;
 	forced = pressed(t);
-	while ((r = oldest(t)) && (r->record.t_ns <= t_ns || forced)) {
-		if (r->record.kind == PERF_KIND_DROPPED)
-			t->stats.lost += r->record.lost;
-		if (r->record.t_ns > t_ns)
+	while ((r = oldest(t, &record)) && (record->t_ns <= t_ns || forced)) {
+		if (record->kind == PERF_KIND_DROPPED)
+			t->stats.lost += record->lost;
+		if (record->t_ns > t_ns)
 			t->stats.forced++;
-		fn(arg, &r->record);
-		r->tail += r->len;
+		fn(arg, record);
+		drop_first(r);
 		fetch(t, r);
 		if (r->tail - r->told > r->size / 4)
 			give_back(r);
@@ -333,7 +407,7 @@ void tap_reader_advance(struct tap_reader *t, uint64_t t_ns, tap_event_fn fn, vo
 	}
 	for (size_t i = 0; i < t->n; i++)
 		give_back(&t->rings[i]);
-	t->oldest_ns = r ? r->record.t_ns : UINT64_MAX;
+	t->oldest_ns = r ? record->t_ns : UINT64_MAX;
 	if (t->full_ns == UINT64_MAX)
 		t->full_ns = now_ns(t); /* all were given back just now */
 	if (t->full_ns)
@@ -380,9 +454,10 @@ void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg)
 	}
 }
 
-void tap_reader_foresee(struct tap_reader *t, tap_event_fn fn, void *arg)
+void tap_reader_foresee(struct tap_reader *t, tap_event_fn soon, tap_event_fn next, void *arg)
 {
-	t->foresee = fn;
+	t->soon = soon;
+	t->next = next;
 	t->foresee_arg = arg;
 }
 

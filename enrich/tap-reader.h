@@ -46,8 +46,11 @@ void tap_reader_peek(struct tap_reader *t, tap_event_fn fn, void *arg);
 /* The same, but each record only once. */
 void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg);
 
-/* Shows @fn each record as soon as it is the next of its CPU: what it is about can be got ready. */
-void tap_reader_foresee(struct tap_reader *t, tap_event_fn fn, void *arg);
+/*
+ * Shows @soon each record a few before its turn on its CPU, and @next those of them that are nearer
+ * to it: what a record is about can be got ready, in two steps. Some come by only shortly before.
+ */
+void tap_reader_foresee(struct tap_reader *t, tap_event_fn soon, tap_event_fn next, void *arg);
 
 const struct tap_layout *tap_reader_layout(const struct tap_reader *t);
 const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t);

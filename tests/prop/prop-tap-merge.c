@@ -43,14 +43,31 @@ static bool write_ring(int i)
 struct seen {
 	uint64_t events, disorder, wrong, late;
 	uint64_t last_ns, limit_ns;
+	uint64_t soon, next, unseen; /* shown before; used without that */
 	bool forced;
 };
+
+static void on_soon(void *arg, const struct perf_record *r)
+{
+	(void)r;
+	((struct seen *)arg)->soon++;
+}
+
+static void on_next(void *arg, const struct perf_record *r)
+{
+	struct seen *s = arg;
+
+	(void)r;
+	s->next++;
+	s->unseen += s->next > s->soon;
+}
 
 static void on_event(void *arg, const struct perf_record *r)
 {
 	struct seen *s = arg;
 
 	s->events++;
+	s->unseen += s->events > s->next;
 	s->disorder += r->t_ns < s->last_ns;
 	s->late += !s->forced && r->t_ns > s->limit_ns;
 	/* Each record says its own time in its port and pid as well. */
@@ -108,6 +125,7 @@ static void run(const char *name, unsigned eager)
 	struct seen s = {0};
 	uint64_t written = 0, dropped = 0, peeked = 0;
 
+	tap_reader_foresee(t, on_soon, on_next, &s);
 	for (uint64_t now = 1; now < 20000; now++) {
 		clock_ns = now;
 		build(now);
@@ -133,6 +151,8 @@ static void run(const char *name, unsigned eager)
 		name, (unsigned long long)written, (unsigned long long)dropped);
 	tap_is_int(s.disorder, 0, "%s: in time order", name);
 	tap_is_int(s.wrong, 0, "%s: whole", name);
+	tap_ok(!s.unseen && s.soon == s.events && s.next == s.events,
+		"%s: each shown twice before its turn", name);
 	tap_is_int(s.late, 0, "%s: none before its time while there was room", name);
 	tap_is_int(peeked, 0, "%s: none invented", name);
 	tap_is_int(tap_reader_stats(t)->malformed, 0, "%s: none malformed", name);
