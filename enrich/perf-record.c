@@ -197,32 +197,51 @@ static int parse_side_band(const struct tap_layout *l, const uint64_t ids[TAP_ID
 	}
 }
 
-/* Field @f of the raw data as a number; 0 when this kernel has no such field. */
-static uint64_t field_number(struct cursor raw, struct tap_field f)
+/* A number that ends near the end of the raw data, or is of an odd size. */
+static uint64_t number_of(const uint8_t *at, size_t size)
 {
 	uint64_t v = 0;
 
-	if (!f.size || f.size > sizeof(v) || f.offset > raw.left || raw.left - f.offset < f.size)
-		return 0;
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	memcpy((uint8_t *)&v + sizeof(v) - f.size, raw.at + f.offset, f.size);
+	memcpy((uint8_t *)&v + sizeof(v) - size, at, size);
 #else
-	memcpy(&v, raw.at + f.offset, f.size);
+	memcpy(&v, at, size);
 #endif
 	return v;
 }
 
-/* An address of 4 or 16 bytes as 16; false = no such field. */
-static bool field_addr(struct cursor raw, struct tap_field f, uint8_t ret[16])
+/*
+ * Field @f of the raw data as a number; 0 when this kernel has no such field. A dozen are read of
+ * each record: in one load wherever eight bytes are left.
+ */
+static inline uint64_t field_number(struct cursor raw, struct tap_field f)
 {
-	if (f.offset > raw.left || raw.left - f.offset < f.size)
+	uint64_t v;
+
+	if (!f.size || f.size > sizeof(v) || f.offset + (size_t)f.size > raw.left)
+		return 0;
+	if (f.offset + sizeof(v) > raw.left)
+		return number_of(raw.at + f.offset, f.size);
+	memcpy(&v, raw.at + f.offset, sizeof(v));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return v >> (64 - 8 * f.size);
+#else
+	return v & UINT64_MAX >> (64 - 8 * f.size);
+#endif
+}
+
+/* An address of 4 or 16 bytes as 16; false = no such field. */
+static inline bool field_addr(struct cursor raw, struct tap_field f, uint8_t ret[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (f.offset + (size_t)f.size > raw.left)
 		return false;
-	memset(ret, 0, 16);
 	if (f.size == 16) {
 		memcpy(ret, raw.at + f.offset, 16);
 	} else if (f.size == 4) {
-		ret[10] = ret[11] = 0xff;
-		memcpy(ret + 12, raw.at + f.offset, 4);
+		memcpy(ret, mapped, sizeof(mapped));
+		memcpy(ret + sizeof(mapped), raw.at + f.offset, 4);
 	} else {
 		return false;
 	}
@@ -232,47 +251,46 @@ static bool field_addr(struct cursor raw, struct tap_field f, uint8_t ret[16])
 static void parse_route(
 	const struct tap_field f[TAP_FIB_FIELDS], struct cursor raw, struct perf_record *r)
 {
-	struct perf_record_route route = {
-		.proto = (uint8_t)field_number(raw, f[TAP_FIB_PROTO]),
-		.flags = (uint8_t)field_number(raw, f[TAP_FIB_ROUTE_FLAGS]),
-		.sport = (uint16_t)field_number(raw, f[TAP_FIB_SPORT]),
-		.dport = (uint16_t)field_number(raw, f[TAP_FIB_DPORT]),
-	};
+	struct perf_record_route *route = &r->route;
+	uint8_t flags = (uint8_t)field_number(raw, f[TAP_FIB_FLAGS]);
 
-	r->softirq = field_number(raw, f[TAP_FIB_FLAGS]) & FLAGS_INTERRUPT;
-	r->bh_off = field_number(raw, f[TAP_FIB_FLAGS]) & FLAGS_BH_OFF;
+	r->softirq = flags & FLAGS_INTERRUPT;
+	r->bh_off = flags & FLAGS_BH_OFF;
+	route->proto = (uint8_t)field_number(raw, f[TAP_FIB_PROTO]);
+	route->flags = (uint8_t)field_number(raw, f[TAP_FIB_ROUTE_FLAGS]);
+	route->sport = (uint16_t)field_number(raw, f[TAP_FIB_SPORT]);
+	route->dport = (uint16_t)field_number(raw, f[TAP_FIB_DPORT]);
 	/* TCP without a port: connect's first try. */
-	if (!route.proto || (!route.sport && route.proto == IPPROTO_TCP) ||
-		!field_addr(raw, f[TAP_FIB_DST], route.dst))
+	if (!route->proto || (!route->sport && route->proto == IPPROTO_TCP) ||
+		!field_addr(raw, f[TAP_FIB_DST], route->dst))
 		return;
-	if (!field_addr(raw, f[TAP_FIB_SRC], route.src))
-		memset(route.src, 0, sizeof(route.src));
-	r->route = route;
+	if (!field_addr(raw, f[TAP_FIB_SRC], route->src))
+		memset(route->src, 0, sizeof(route->src));
 	r->kind = PERF_KIND_ROUTE;
 }
 
 static void parse_state(
 	const struct tap_field f[TAP_STATE_FIELDS], struct cursor raw, struct perf_record *r)
 {
-	struct perf_record_state s = {
-		.skaddr = field_number(raw, f[TAP_STATE_SKADDR]),
-		.protocol = f[TAP_STATE_PROTOCOL].size
-				    ? (uint16_t)field_number(raw, f[TAP_STATE_PROTOCOL])
-				    : IPPROTO_TCP, /* the event was TCP's alone before it had one */
-		.family = (uint16_t)field_number(raw, f[TAP_STATE_FAMILY]),
-		.oldstate = (int32_t)field_number(raw, f[TAP_STATE_OLDSTATE]),
-		.newstate = (int32_t)field_number(raw, f[TAP_STATE_NEWSTATE]),
-		.sport = (uint16_t)field_number(raw, f[TAP_STATE_SPORT]),
-		.dport = (uint16_t)field_number(raw, f[TAP_STATE_DPORT]),
-	};
-	bool v6 = s.family == AF_INET6;
+	struct perf_record_state *s = &r->state;
+	uint8_t flags = (uint8_t)field_number(raw, f[TAP_STATE_FLAGS]);
+	bool v6;
 
-	r->softirq = field_number(raw, f[TAP_STATE_FLAGS]) & FLAGS_INTERRUPT;
-	r->bh_off = field_number(raw, f[TAP_STATE_FLAGS]) & FLAGS_BH_OFF;
-	if (!field_addr(raw, f[v6 ? TAP_STATE_SADDR_V6 : TAP_STATE_SADDR], s.src) ||
-		!field_addr(raw, f[v6 ? TAP_STATE_DADDR_V6 : TAP_STATE_DADDR], s.dst))
+	r->softirq = flags & FLAGS_INTERRUPT;
+	r->bh_off = flags & FLAGS_BH_OFF;
+	s->skaddr = field_number(raw, f[TAP_STATE_SKADDR]);
+	s->protocol = f[TAP_STATE_PROTOCOL].size
+			      ? (uint16_t)field_number(raw, f[TAP_STATE_PROTOCOL])
+			      : IPPROTO_TCP; /* the event was TCP's alone before it had one */
+	s->family = (uint16_t)field_number(raw, f[TAP_STATE_FAMILY]);
+	s->oldstate = (int32_t)field_number(raw, f[TAP_STATE_OLDSTATE]);
+	s->newstate = (int32_t)field_number(raw, f[TAP_STATE_NEWSTATE]);
+	s->sport = (uint16_t)field_number(raw, f[TAP_STATE_SPORT]);
+	s->dport = (uint16_t)field_number(raw, f[TAP_STATE_DPORT]);
+	v6 = s->family == AF_INET6;
+	if (!field_addr(raw, f[v6 ? TAP_STATE_SADDR_V6 : TAP_STATE_SADDR], s->src) ||
+		!field_addr(raw, f[v6 ? TAP_STATE_DADDR_V6 : TAP_STATE_DADDR], s->dst))
 		return;
-	r->state = s;
 	r->kind = PERF_KIND_STATE;
 }
 
@@ -309,6 +327,18 @@ static int parse_exec(
 	return 0;
 }
 
+/* What may stand between the time and the raw data, 8 bytes each; usually nothing does. */
+static bool skip_parts(struct cursor *c, uint64_t type)
+{
+	const uint64_t parts = PERF_SAMPLE_ADDR | PERF_SAMPLE_ID | PERF_SAMPLE_STREAM_ID |
+			       PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD;
+
+	for (uint64_t left = type & parts; left; left &= left - 1)
+		if (!take(c, NULL, 8))
+			return false;
+	return true;
+}
+
 static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_IDS], struct cursor c,
 	struct perf_record *r)
 {
@@ -327,12 +357,7 @@ static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_IDS],
 		return PERF_RECORD_E_LAYOUT;
 	if ((type & PERF_SAMPLE_IP && !take(&c, NULL, 8)) ||
 		(type & PERF_SAMPLE_TID && (!take(&c, &r->pid, 4) || !take(&c, &r->tid, 4))) ||
-		(type & PERF_SAMPLE_TIME && !take(&c, &r->t_ns, 8)) ||
-		(type & PERF_SAMPLE_ADDR && !take(&c, NULL, 8)) ||
-		(type & PERF_SAMPLE_ID && !take(&c, NULL, 8)) ||
-		(type & PERF_SAMPLE_STREAM_ID && !take(&c, NULL, 8)) ||
-		(type & PERF_SAMPLE_CPU && !take(&c, NULL, 8)) ||
-		(type & PERF_SAMPLE_PERIOD && !take(&c, NULL, 8)))
+		(type & PERF_SAMPLE_TIME && !take(&c, &r->t_ns, 8)) || !skip_parts(&c, type))
 		return PERF_RECORD_E_SHORT;
 	if (type & PERF_SAMPLE_RAW) {
 		if (!take(&c, &raw_size, sizeof(raw_size)) || raw_size > c.left)
@@ -367,17 +392,15 @@ static int parse_sample(const struct tap_layout *l, const uint64_t ids[TAP_IDS],
 int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_IDS], const uint8_t *bytes,
 	size_t len, struct perf_record *ret)
 {
-	struct perf_record r = {.kind = PERF_KIND_IGNORED};
 	struct cursor c = {.at = bytes, .left = len};
 	struct perf_event_header h;
-	int e;
 
 	if (!take(&c, &h, sizeof(h)) || h.size != len)
 		return PERF_RECORD_E_SHORT;
-	e = h.type == PERF_RECORD_SAMPLE ? parse_sample(l, ids, c, &r)
-					 : parse_side_band(l, ids, &h, c, &r);
-	if (e)
-		return e;
-	*ret = r;
-	return 0;
+	ret->kind = PERF_KIND_IGNORED;
+	ret->t_ns = ret->cgroup_id = 0;
+	ret->pid = ret->tid = 0;
+	ret->softirq = ret->bh_off = false;
+	return h.type == PERF_RECORD_SAMPLE ? parse_sample(l, ids, c, ret)
+					    : parse_side_band(l, ids, &h, c, ret);
 }

@@ -103,7 +103,10 @@ enum {
 	PERF_RECORD_E_LAYOUT,    /* a sample_type this parser does not know */
 };
 
-/* @ids: PERF_EVENT_IOC_ID of each event on this CPU; 0 = not opened. */
+/*
+ * @ids: PERF_EVENT_IOC_ID of each event on this CPU; 0 = not opened. *@ret is filled in place: it
+ * means nothing after an error, and of its union only what belongs to its kind.
+ */
 int perf_record_parse(const struct tap_layout *l, const uint64_t ids[TAP_IDS], const uint8_t *bytes,
 	size_t len, struct perf_record *ret);
 
