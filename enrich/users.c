@@ -13,6 +13,7 @@
 #include "config/transfer.h"
 
 #define REFRESH_NS UINT64_C(1000000000)
+#define GUESSES    64u
 
 struct name {
 	uint32_t id;
@@ -25,6 +26,8 @@ struct names {
 	struct stat was; /* zeroed = there was none */
 	size_t n;
 	struct name *name; /* by id, then line */
+	/* By id: where one of its kind was found last. Few ids are asked for, all the time. */
+	size_t guess[GUESSES];
 };
 
 struct lines {
@@ -45,6 +48,7 @@ static void empty(struct names *t)
 	free(t->name);
 	t->name = NULL;
 	t->n = 0;
+	memset(t->guess, 0, sizeof(t->guess));
 }
 
 static int compare(const void *a, const void *b)
@@ -205,10 +209,15 @@ void users_refresh(struct users *u, uint64_t now_ns)
 	load(&u->groups);
 }
 
-static struct text *find(const struct names *t, uint32_t id)
+static struct text *find(struct names *t, uint32_t id)
 {
+	size_t *guess = &t->guess[id % GUESSES];
 	size_t low = 0, high = t->n;
 
+	if (id == UINT32_MAX)
+		return NULL;
+	if (*guess < high && t->name[*guess].id == id)
+		return t->name[*guess].text;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -217,15 +226,18 @@ static struct text *find(const struct names *t, uint32_t id)
 		else
 			high = middle;
 	}
-	return low < t->n && t->name[low].id == id ? t->name[low].text : NULL;
+	if (low == t->n || t->name[low].id != id)
+		return NULL;
+	*guess = low;
+	return t->name[low].text;
 }
 
-struct text *users_user(const struct users *u, uint32_t uid)
+struct text *users_user(struct users *u, uint32_t uid)
 {
 	return find(&u->users, uid);
 }
 
-struct text *users_group(const struct users *u, uint32_t gid)
+struct text *users_group(struct users *u, uint32_t gid)
 {
 	return find(&u->groups, gid);
 }

@@ -27,5 +27,5 @@ void users_free(struct users *u);
 /* Reads the files again if they are others by now, looking at most once a second of @now_ns. */
 void users_refresh(struct users *u, uint64_t now_ns);
 /* NULL = no name. The reference stays the table's, until the next users_refresh(). */
-struct text *users_user(const struct users *u, uint32_t uid);
-struct text *users_group(const struct users *u, uint32_t gid);
+struct text *users_user(struct users *u, uint32_t uid);
+struct text *users_group(struct users *u, uint32_t gid);
