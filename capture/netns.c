@@ -46,14 +46,18 @@ int netns_init(struct netns *s)
 	return 0;
 }
 
-unsigned netns_ifindex(int fd, const char *name)
+int netns_ifindex(int fd, const char *name, uint32_t *ret_index)
 {
 	struct ifreq r = {0};
 
+	*ret_index = 0;
 	if (strlen(name) >= sizeof(r.ifr_name))
 		return 0;
 	strcpy(r.ifr_name, name);
-	return ioctl(fd, SIOCGIFINDEX, &r) < 0 ? 0 : (unsigned)r.ifr_ifindex;
+	if (ioctl(fd, SIOCGIFINDEX, &r) < 0)
+		return errno == ENODEV ? 0 : -errno;
+	*ret_index = (uint32_t)r.ifr_ifindex;
+	return 0;
 }
 
 static void close_place(struct netns_place *p)

@@ -49,8 +49,8 @@ void netns_deinit(struct netns *s);
  * opened too. Go back with netns_leave(), also after an error. -EINVAL: not a namespace.
  */
 int netns_enter(struct netns *s, const char *name, uint16_t *ret_number);
-/* An interface's index in the namespace of the socket @fd; 0 = there is none. */
-unsigned netns_ifindex(int fd, const char *name);
+/* An interface's index in the namespace of the socket @fd; 0 = there is none. Returns 0, -errno. */
+int netns_ifindex(int fd, const char *name, uint32_t *ret_index);
 
 /* 0 also when we are at home. */
 int netns_leave(struct netns *s);

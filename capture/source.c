@@ -246,6 +246,7 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	char text[PCAP_ERRBUF_SIZE];
 	bool any = !strcmp(o->name, "any");
 	int r, one = 1;
+	uint32_t lo;
 
 	if (!s)
 		return fail(err, SOURCE_FAILED, "out of memory");
@@ -265,9 +266,15 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	if (pcap_setnonblock(s->pcap, 1, text) < 0)
 		return fail(err, SOURCE_FAILED, "%s: %s", s->name, text);
 	s->dlt = pcap_datalink(s->pcap);
-	s->loopback = (int)netns_ifindex(pcap_fileno(s->pcap), "lo");
 	s->head.dlt = (uint16_t)s->dlt;
-	s->head.ifindex = any ? 0 : netns_ifindex(pcap_fileno(s->pcap), o->name);
+	/* Without lo's number the filter would let both copies of its packets through. */
+	r = netns_ifindex(pcap_fileno(s->pcap), "lo", &lo);
+	if (r == 0 && !any)
+		r = netns_ifindex(pcap_fileno(s->pcap), o->name, &s->head.ifindex);
+	if (r < 0)
+		return fail(err, SOURCE_FAILED, "%s: its number cannot be asked for: %s", s->name,
+			strerror(-r));
+	s->loopback = (int)lo;
 	s->kind = any ? 0 : source_kind(s, o->name);
 	if (s->loopback && s->head.ifindex == (uint32_t)s->loopback)
 		/* Cheaper than the filter's rule; where the kernel is too old, that one still
