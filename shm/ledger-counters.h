@@ -231,7 +231,11 @@
 	X(enrich_latency_12ms, RESOLVE, LEDGER_LABEL(le, 0.012), "more than that, at most 12 ms")  \
 	X(enrich_latency_15ms, RESOLVE, LEDGER_LABEL(le, 0.015), "more than that, at most 15 ms")  \
 	X(enrich_latency_20ms, RESOLVE, LEDGER_LABEL(le, 0.02), "more than that, at most 20 ms")   \
+	X(enrich_latency_25ms, RESOLVE, LEDGER_LABEL(le, 0.025), "more than that, at most 25 ms")  \
+	X(enrich_latency_30ms, RESOLVE, LEDGER_LABEL(le, 0.03), "more than that, at most 30 ms")   \
+	X(enrich_latency_40ms, RESOLVE, LEDGER_LABEL(le, 0.04), "more than that, at most 40 ms")   \
 	X(enrich_latency_50ms, RESOLVE, LEDGER_LABEL(le, 0.05), "more than that, at most 50 ms")   \
+	X(enrich_latency_60ms, RESOLVE, LEDGER_LABEL(le, 0.06), "more than that, at most 60 ms")   \
 	X(enrich_latency_100ms, RESOLVE, LEDGER_LABEL(le, 0.1), "more than that, at most 100 ms")  \
 	X(enrich_latency_1s, RESOLVE, LEDGER_LABEL(le, 1), "more than that, at most 1 s")          \
 	X(enrich_latency_more, RESOLVE, LEDGER_LABEL(le, +Inf), "more than 1 s")                   \
