@@ -10,7 +10,7 @@
 
 #define CONNECT_MOST_NS (500 * MS)
 #define RING_PARTS      4  /* a batch is at most this part of the ring */
-#define BUSY_RECORDS    64 /* in one batch: do not wake for each single record */
+#define BUSY_RECORDS    16 /* in one batch: do not wake for each single record */
 
 static void complain_of_peer(struct loop *l, const char *what, int error)
 {
@@ -175,15 +175,15 @@ static void take_frame(struct loop *l, const struct ring_frame *f)
 }
 
 /*
- * A batch is due at output.buffer; while the ring has more, it may grow to half of the outputs'
- * queue, so that the other half is written meanwhile.
+ * A batch is due at output.buffer; while the ring has more, it may grow to almost half of the
+ * outputs' queue, so that the other half is written meanwhile.
  */
 static bool is_due(const struct loop *l)
 {
 	uint64_t enough = l->o->daemon->config.output.buffer;
 
 	if (!l->empty)
-		enough *= OUTPUT_QUEUE / 2;
+		enough *= OUTPUT_QUEUE / 2 - 1;
 	return l->spool->full || spool_unsealed(l->spool) >= enough ||
 	       l->spool->open.pos - l->sealed_pos >=
 		       ring_consumer_size(l->source.ring) / RING_PARTS;

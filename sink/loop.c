@@ -4,7 +4,7 @@
  *
  * Wake-ups: with nothing to write it sleeps until anything comes; with something to write it sleeps
  * until that is old enough, or half the ring is full. Under load it makes one system call per
- * write.
+ * write, and the end of a batch's last write wakes nobody: the next batch is soon enough.
  */
 #include "sink/loop.h"
 
@@ -17,7 +17,9 @@
 #include "sink/figures.h"
 #include "sink/loop-internal.h"
 
+#define LAZY_NS       (250 * MS)  /* at most: how long a write that has ended may go unnoticed */
 #define LOOK_NS       (50 * MS)   /* under load: how often signals and the peer are looked at */
+#define LAZY_PART     4           /* while this part of the ring, or less, is not released */
 #define STOP_READ_NS  (5000 * MS) /* to drain a producer that goes on */
 #define STOP_WRITE_NS (4000 * MS) /* then to get it written */
 
@@ -138,9 +140,21 @@ static void take_signals(struct loop *l)
 	}
 }
 
+/*
+ * Whether the ends of writes may wait until something else wakes us: that is due soon, nothing is
+ * to be started before, and most of the ring is free although they hold on to their part of it.
+ */
+static bool is_lazy(const struct loop *l)
+{
+	return l->flush_ns && l->flush_ns <= l->now_ns + LAZY_NS && spool_is_ending(l->spool) &&
+	       l->spool->open.pos - l->tail.released <=
+		       ring_consumer_size(l->source.ring) / LAZY_PART;
+}
+
 /* Waits for whatever can happen, at most @timeout ms; @ring: also for its doorbell. */
 static void wait_for(struct loop *l, int timeout, bool ring)
 {
+	unsigned n = FD_FIXED;
 	struct pollfd fds[FD_FIXED + CHECKPOINT_OUTPUTS] = {
 		[FD_SIGNAL] = {.fd = l->o->signal_fd, .events = POLLIN},
 		[FD_PEER] = {.fd = l->source.fd, .events = POLLIN},
@@ -148,8 +162,9 @@ static void wait_for(struct loop *l, int timeout, bool ring)
 			.events = POLLIN},
 	};
 
-	if (daemon_poll(fds, FD_FIXED + spool_poll(l->spool, fds + FD_FIXED),
-		    notify_alive(timeout)) <= 0)
+	if (!ring || !is_lazy(l))
+		n += spool_poll(l->spool, fds + FD_FIXED);
+	if (daemon_poll(fds, n, notify_alive(timeout)) <= 0)
 		return;
 	l->now_ns = daemon_monotonic_ns();
 	/* Woken otherwise, the request may stand: at worst one ring too many. */

@@ -18,7 +18,7 @@
 #include "sink/rules.h"
 #include "sink/writer.h"
 
-#define OUTPUT_QUEUE 8u /* output.buffer times this is the memory of an output */
+#define OUTPUT_QUEUE 16u /* output.buffer times this is the memory of an output */
 
 enum {
 	OUTPUT_E_INVALID = 1, /* no such format, a rule that is wrong: configuration errors */

@@ -416,6 +416,14 @@ bool spool_is_broken(const struct spool *s)
 	return s->n > 0;
 }
 
+bool spool_is_ending(const struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (!writer_is_ending(s->output[i].writer))
+			return false;
+	return true;
+}
+
 unsigned spool_poll(const struct spool *s, struct pollfd *fds)
 {
 	unsigned n = 0;

@@ -130,6 +130,8 @@ bool spool_is_clean(const struct spool *s);
 /* No output is left that could ever write again. */
 bool spool_is_broken(const struct spool *s);
 
+/* No writer has anything to start when what is under way ends. */
+bool spool_is_ending(const struct spool *s);
 /* Adds what to poll for; returns how many. */
 unsigned spool_poll(const struct spool *s, struct pollfd *fds);
 /* CLOCK_MONOTONIC of the next retry, or WRITER_NEVER. */

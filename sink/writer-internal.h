@@ -36,6 +36,7 @@ struct writer {
 
 	uint64_t offset; /* of the file, where byte 0 of the stream goes */
 	uint64_t appended, flush_to, written;
+	size_t started; /* bytes of the write under way */
 	uint64_t writes, errors;
 
 	bool writing, syncing, sync_wanted;

@@ -8,6 +8,13 @@
 
 #include "sink/writer-internal.h"
 
+/*
+ * Below 2 MiB, or ext4 asks for blocks of 2 MiB to hold it (large folios, Linux 6.16): of that size
+ * a virtual machine has given free memory back to its host (free page reporting), and each page of
+ * it costs a fault out there.
+ */
+#define WRITE_MAX ((2u << 20) - 4096u)
+
 int writer_alloc(
 	int fd, enum writer_target target, uint64_t offset, size_t size, struct writer **ret)
 {
@@ -185,7 +192,10 @@ static void start_writes(struct writer *w)
 
 		if (len > due)
 			len = (size_t)due;
+		if (len > WRITE_MAX)
+			len = WRITE_MAX;
 		w->writing = true;
+		w->started = len;
 		w->writes++;
 		r = w->backend->write(w, w->area + w->rd, len, w->offset + w->written);
 		if (r == -EINPROGRESS)
@@ -257,6 +267,14 @@ bool writer_is_uring(const struct writer *w)
 bool writer_is_syncing(const struct writer *w)
 {
 	return w->syncing || w->sync_wanted;
+}
+
+bool writer_is_ending(const struct writer *w)
+{
+	uint64_t started = w->writing ? w->started : 0;
+
+	return w->broken ||
+	       (!w->error && !w->syncing && !w->sync_wanted && w->written + started >= w->flush_to);
 }
 
 uint64_t writer_due_ns(const struct writer *w)

@@ -83,5 +83,7 @@ bool writer_is_syncing(const struct writer *w);
 
 /* What to poll for while something is under way: -1 = nothing to wait for. */
 int writer_poll_fd(const struct writer *w, short *ret_events);
+/* Nothing has to be started when what is under way ends, and nothing failed: that may wait. */
+bool writer_is_ending(const struct writer *w);
 /* When to call writer_progress() at the latest (CLOCK_MONOTONIC), or WRITER_NEVER. */
 uint64_t writer_due_ns(const struct writer *w);

@@ -288,8 +288,38 @@ static void test_restrictions(void)
 	close(fd);
 }
 
+/* Large writes are cut; whether the end of what is under way may wait. */
+static void test_ending(bool uring, const char *name)
+{
+	int fd = new_file(folder, name);
+	struct writer *w = new_writer(uring, fd, 0, 8u << 20);
+	bool last;
+
+	append(w, 2u << 20, 2u << 20);
+	tap_ok(writer_is_ending(w), "%s: what nobody wants written is not waited for", name);
+	writer_flush(w);
+	tap_ok(!writer_is_ending(w), "%s: what shall be written is to be started", name);
+	writer_progress(w, now());
+	tap_ok(writer_is_ending(w) == !uring, "%s: 2 MiB are two writes", name);
+	last = drain(w, 100);
+	tap_ok(last && writer_is_ending(w) && writer_writes(w) == 2, "%s: and no more", name);
+	append(w, 100, 100);
+	writer_flush(w);
+	writer_progress(w, now());
+	tap_ok(writer_is_ending(w), "%s: the end of the last write may wait", name);
+	append(w, 100, 100);
+	writer_flush(w);
+	tap_ok(!writer_is_ending(w), "%s: not if another follows", name);
+	tap_ok(drain(w, 100) && file_is(fd, 0, writer_appended(w)), "%s: all in place", name);
+	writer_sync(w);
+	tap_ok(!writer_is_ending(w), "%s: a sync is waited for", name);
+	writer_free(w);
+	close(fd);
+}
+
 static void all(bool uring)
 {
+	test_ending(uring, uring ? "io_uring ending" : "plain ending");
 	test_stream_of_pieces(uring, uring ? "io_uring pieces" : "plain pieces");
 	test_limit(uring, uring ? "io_uring limit" : "plain limit");
 	test_full(uring, uring ? "io_uring full" : "plain full");
