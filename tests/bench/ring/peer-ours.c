@@ -5,6 +5,7 @@
 #include "bench/ring/peer.h"
 #include "shm/ring.h"
 
+#define BATCH  256u /* frames published at once: capture has up to 2,048 in a batch */
 #define BEHIND 256u /* frames released at once, at most */
 
 static void *make(size_t size)
@@ -18,11 +19,11 @@ static void *make(size_t size)
 
 static void produce(void *ring, size_t size, uint64_t count)
 {
-	uint64_t used, sent = 0, room = PEER_SLOTS * size - (uint64_t)PEER_BATCH * (size + 16);
+	uint64_t used, sent = 0, room = PEER_SLOTS * size - (uint64_t)BATCH * (size + 16);
 	uint8_t frame[PEER_SIZE_MAX] = {0};
 
 	while (sent < count) {
-		uint64_t end = sent + PEER_BATCH < count ? sent + PEER_BATCH : count;
+		uint64_t end = sent + BATCH < count ? sent + BATCH : count;
 
 		while (ring_producer_used(ring, &used) == 0 && used > room)
 			peer_pause();

@@ -4,6 +4,8 @@
 
 #include "bench/ring/peer.h"
 
+#define BATCH_MAX 256u
+
 static void *make(size_t size)
 {
 	ssize_t len = rte_ring_get_memsize_elem((unsigned)size, PEER_SLOTS);
@@ -17,12 +19,12 @@ static void *make(size_t size)
 	return r;
 }
 
-static void produce(void *ring, size_t size, uint64_t count)
+static void produce_by(void *ring, size_t size, uint64_t count, unsigned batch)
 {
-	static uint8_t buf[PEER_BATCH * PEER_SIZE_MAX];
+	static uint8_t buf[BATCH_MAX * PEER_SIZE_MAX];
 
 	for (uint64_t sent = 0; sent < count;) {
-		unsigned n = count - sent < PEER_BATCH ? (unsigned)(count - sent) : PEER_BATCH;
+		unsigned n = count - sent < batch ? (unsigned)(count - sent) : batch;
 
 		for (unsigned i = 0; i < n; i++)
 			peer_fill(buf + i * size, size, sent++);
@@ -31,13 +33,13 @@ static void produce(void *ring, size_t size, uint64_t count)
 	}
 }
 
-static bool consume(void *ring, size_t size, uint64_t count)
+static bool consume_by(void *ring, size_t size, uint64_t count, unsigned batch)
 {
-	static uint8_t buf[PEER_BATCH * PEER_SIZE_MAX];
+	static uint8_t buf[BATCH_MAX * PEER_SIZE_MAX];
 	static uint64_t got;
 
 	for (uint64_t end = got + count; got < end;) {
-		unsigned most = end - got < PEER_BATCH ? (unsigned)(end - got) : PEER_BATCH;
+		unsigned most = end - got < batch ? (unsigned)(end - got) : batch;
 		unsigned n = rte_ring_sc_dequeue_burst_elem(ring, buf, (unsigned)size, most, NULL);
 
 		for (unsigned i = 0; i < n; i++)
@@ -49,4 +51,25 @@ static bool consume(void *ring, size_t size, uint64_t count)
 	return true;
 }
 
+static void produce(void *ring, size_t size, uint64_t count)
+{
+	produce_by(ring, size, count, PEER_BATCH);
+}
+
+static bool consume(void *ring, size_t size, uint64_t count)
+{
+	return consume_by(ring, size, count, PEER_BATCH);
+}
+
+static void produce_more(void *ring, size_t size, uint64_t count)
+{
+	produce_by(ring, size, count, BATCH_MAX);
+}
+
+static bool consume_more(void *ring, size_t size, uint64_t count)
+{
+	return consume_by(ring, size, count, BATCH_MAX);
+}
+
 const struct peer peer_rte = {"rte_ring,_bulk_32", make, produce, consume};
+const struct peer peer_rte_more = {"rte_ring,_bulk_256", make, produce_more, consume_more};

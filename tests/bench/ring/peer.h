@@ -35,7 +35,7 @@ struct peer {
 };
 
 extern const struct peer peer_ours, peer_pipe, peer_pipe_each, peer_socket, peer_memcpy;
-extern const struct peer peer_ck, peer_rte, peer_boost, peer_boost_in_place;
+extern const struct peer peer_ck, peer_rte, peer_rte_more, peer_boost, peer_boost_in_place;
 
 void peer_die(const char *what) __attribute__((noreturn));
 /* Memory that both processes share, zeroed. */

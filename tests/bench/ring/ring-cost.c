@@ -29,6 +29,7 @@ static const struct peer *const peers[] = {
 #endif
 #ifdef HAVE_RTE
 	&peer_rte,
+	&peer_rte_more,
 #endif
 #ifdef HAVE_BOOST
 	&peer_boost,
