@@ -55,6 +55,7 @@
 #define ORDER_B              (RING_MUTANT == 2 ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
 #define ORDER_C              (RING_MUTANT == 3 ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 #define ORDER_D              (RING_MUTANT == 4 ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
+#define COPY_MAX             256u
 #define MUTANT_HEAD_FIRST    (RING_MUTANT == 5) /* publishes a frame before its body is written */
 #define MUTANT_RELEASE_FIRST (RING_MUTANT == 6) /* releases a frame before it is copied */
 
@@ -69,6 +70,23 @@ static uint64_t frame_word(uint32_t len, uint16_t type, uint16_t flags)
 static bool index_possible(uint64_t now, uint64_t last, uint64_t room)
 {
 	return now - last <= room && now % RING_ALIGN == 0;
+}
+
+/* Short frames are not worth a call of memcpy(). Some bytes may be copied twice. */
+static inline void copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+	size_t i;
+
+	if (len < 16 || len > COPY_MAX) {
+		memcpy(to, from, len);
+	} else if (len < 32) {
+		memcpy(to, from, 16);
+		memcpy(to + len - 16, from + len - 16, 16);
+	} else {
+		for (i = 0; i + 32 < len; i += 32)
+			memcpy(to + i, from + i, 32);
+		memcpy(to + len - 32, from + len - 32, 32);
+	}
 }
 
 /* Producer ---------------------------------------------------------------------------------- */
@@ -127,9 +145,9 @@ __attribute__((always_inline)) static inline void producer_write(struct ring_pro
 	words[0] = frame_word((uint32_t)(head_len + tail_len), (uint16_t)type, flags);
 	words[1] = t_ns;
 	if (head_len)
-		memcpy(to + RING_HEADER, head, head_len);
+		copy(to + RING_HEADER, head, head_len);
 	if (tail_len)
-		memcpy(to + RING_HEADER + head_len, tail, tail_len);
+		copy(to + RING_HEADER + head_len, tail, tail_len);
 	p->pos += ring_frame_size(head_len + tail_len);
 	if (p->pos - p->over >= RING_GATHER)
 		producer_over(p);
@@ -319,7 +337,7 @@ static void consumer_bytes(const struct ring_consumer *c, uint64_t pos, void *bu
 	size_t first = c->size - at;
 
 	if (len <= first) {
-		memcpy(buf, c->data + at, len);
+		copy(buf, c->data + at, len);
 	} else {
 		memcpy(buf, c->data + at, first);
 		memcpy((uint8_t *)buf + first, c->data, len - first);
