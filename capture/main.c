@@ -38,6 +38,7 @@
 #include "shm/ring.h"
 
 #define WAIT_MS 200  /* between looks for an interface that is to come back */
+#define REST_MS 1000 /* for a namespace that is not there when --open looks */
 #define STOPPED (-1) /* no exit status: a signal came first */
 
 static struct given given; /* packet sockets by --open; large, and there is one */
@@ -463,6 +464,14 @@ static void log_start(const struct loop *l)
 			(unsigned long long)c->capture.ring / 1024, l->gift.tap->text, geteuid());
 }
 
+/* Whoever starts this again at once would look, and complain, ten times a second. */
+static void rest(const struct loop *l)
+{
+	struct pollfd fd = {.fd = l->signal_fd, .events = POLLIN};
+
+	(void)poll(&fd, 1, REST_MS);
+}
+
 static int run(struct loop *l, const struct options *o, struct tap *tap)
 {
 	const struct config *c = &l->daemon->config;
@@ -484,6 +493,8 @@ static int run(struct loop *l, const struct options *o, struct tap *tap)
 	if (l->daemon->opens) {
 		if (r == 0)
 			r = open_sources(l, o);
+		if (r == SOURCE_NO_INPUT)
+			rest(l);
 		return r ? r : give_opened(l, tap);
 	}
 	tell_tap(&l->daemon->ledger, tap);

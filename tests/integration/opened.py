@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pipeline
 import tap
@@ -129,6 +130,16 @@ for program in "capture", "enrich":
     r = tap.run([tap.program(f"flowner-{program}"), "--open", "/proc/self/ns/net", *USERS], text=True,
                 env={k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"})
     tap.ok(r.returncode and "service manager" in r.stderr, f"{program}: --open needs a service manager", r.stderr)
+
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nobody:
+    nobody.bind(os.path.join(home, "nobody"))
+    began = time.monotonic()
+    r = tap.run([tap.program("flowner-capture"), "--open", f"/run/netns/{ns}", *USERS, "--set", "capture.netns=[flowner-none]"],
+                text=True, env={**os.environ, "NOTIFY_SOCKET": nobody.getsockname()})
+    took = time.monotonic() - began
+    tap.ok(r.returncode and r.stderr.count("\n") == 1 and "no such network namespace" in r.stderr,
+           "a namespace that is not there: it is said once", r.stderr)
+    tap.ok(took >= 1, "and not ten times a second, when it is started again at once", took)
 
 services = capture, enrich, sink = [Service(p) for p in pipeline.PROGRAMS]
 sink.start(opens=False)
