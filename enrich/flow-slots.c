@@ -3,6 +3,7 @@
 #include "enrich/flow-slots.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 static inline uint64_t rotl(uint64_t x, unsigned n)
@@ -22,6 +23,24 @@ static inline void sip_round(uint64_t v[4])
 	v[1] = rotl(v[1], 17) ^ v[2];
 	v[3] = rotl(v[3], 21) ^ v[0];
 	v[2] = rotl(v[2], 32);
+}
+
+static uint8_t kind_of(const struct decoded *d)
+{
+	bool v4 = d->proto == IPPROTO_ICMP;
+
+	if (!v4 && d->proto != IPPROTO_ICMPV6)
+		return 0;
+	if (v4 ? d->icmp_type == 8 || d->icmp_type == 0
+	       : d->icmp_type == 128 || d->icmp_type == 129)
+		return FLOW_ID_ECHO;
+	/* One-way: the direction is part of the key, also where type and code are equal. */
+	return memcmp(d->src, d->dst, 16) > 0 ? FLOW_ID_BACK : 0;
+}
+
+struct flow_id flow_id_of(const struct decoded *d, bool *ret_swapped)
+{
+	return flow_id_pack(d, kind_of(d), ret_swapped);
 }
 
 uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])

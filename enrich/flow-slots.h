@@ -47,6 +47,9 @@ static inline struct flow_id flow_id_pack(const struct decoded *d, uint8_t kind,
 	return id;
 }
 
+/* Of @d: flow_id_pack() with its kind, what keeps apart flows with equal addresses and ports. */
+struct flow_id flow_id_of(const struct decoded *d, bool *ret_swapped);
+
 static inline bool flow_id_equal(const struct flow_id *a, const struct flow_id *b)
 {
 	uint64_t diff = 0;

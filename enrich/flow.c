@@ -340,20 +340,6 @@ static void announce(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
 	fire(t, e, FLOW_EVENT_OPEN, t_ns);
 }
 
-/* The kind of @d for flow_id_pack(): what keeps apart flows with equal addresses and ports. */
-static uint8_t id_kind(const struct decoded *d)
-{
-	bool v4 = d->proto == IPPROTO_ICMP;
-
-	if (!is_icmp(d->proto))
-		return 0;
-	if (v4 ? d->icmp_type == 8 || d->icmp_type == 0
-	       : d->icmp_type == 128 || d->icmp_type == 129)
-		return FLOW_ID_ECHO;
-	/* One-way: the direction is part of the key, also where type and code are equal. */
-	return memcmp(d->src, d->dst, 16) > 0 ? FLOW_ID_BACK : 0;
-}
-
 /* Counts @d in @e; true: the flow is over. */
 static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side side,
 	const struct decoded *d, uint64_t t_ns)
@@ -389,7 +375,7 @@ static bool count(struct flow_table *t, struct flow_entry *e, enum flow_side sid
 
 void flow_table_foresee(const struct flow_table *t, const struct decoded *d, struct flow_place *ret)
 {
-	ret->id = flow_id_pack(d, id_kind(d), &ret->swapped);
+	ret->id = flow_id_of(d, &ret->swapped);
 	ret->hash = flow_id_hash(&ret->id, t->hash_seed);
 	flow_slots_foresee(&t->store.slots, ret->hash);
 	if (d->tcp_flags & DECODE_TCP_SYN)
@@ -465,7 +451,7 @@ struct flow *flow_table_counted(const struct flow_table *t, enum flow_side *ret_
 void flow_table_refused(struct flow_table *t, const struct decoded *d)
 {
 	bool swapped;
-	struct flow_id id = flow_id_pack(d, id_kind(d), &swapped);
+	struct flow_id id = flow_id_of(d, &swapped);
 	struct flow_entry *e = flow_store_find(&t->store, &id, flow_id_hash(&id, t->hash_seed));
 
 	if (e && swapped == e->swapped)

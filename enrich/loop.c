@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "config/notify.h"
 #include "config/schedule.h"
+#include "enrich/ahead.h"
 #include "enrich/netns.h"
 #include "enrich/steady.h"
 #include "shm/cleanup.h"
@@ -20,7 +21,6 @@
 #define MS UINT64_C(1000000)
 
 #define LOOP_BATCH        512u         /* frames between two commits */
-#define LOOP_AHEAD        16u          /* of these, looked at before their turn */
 #define LOOP_RETRY_NS     (200 * MS)   /* capture is not there: try again */
 #define LOOP_HOUSE_NS     (1000 * MS)  /* owners' housekeeping without packets */
 #define LOOP_TIMER_MIN_NS (50 * MS)    /* flow timers are rounded up to this */
@@ -55,9 +55,7 @@ struct loop {
 	size_t n_poll;
 	size_t n_tap; /* of these, from SLOT_TAP on, the tap's */
 	struct handover_message message;
-	/* Frames taken out of the ring together. */
-	struct pipeline_seen seen[LOOP_AHEAD];
-	_Alignas(8) uint8_t bodies[2 * RING_BODY_MAX];
+	struct ahead ahead;
 };
 
 static void detach(struct loop *l)
@@ -265,47 +263,20 @@ static void look_at_clock(struct loop *l)
 	log_warning("the clock was set by %+.6f s", (double)steady_step_ns() / 1e9);
 }
 
-/* Takes as many frames as are looked at together. Returns ring_get()'s last result. */
-static int take_frames(struct loop *l, unsigned *ret_n)
-{
-	uint8_t *body = l->bodies;
-	unsigned n = 0;
-	int r = 0;
-
-	while (n < LOOP_AHEAD && body <= l->bodies + sizeof(l->bodies) - RING_BODY_MAX) {
-		struct pipeline_seen *s = &l->seen[n];
-
-		r = ring_get(l->ring, body, &s->frame);
-		if (r != 0)
-			break;
-		if (s->frame.type == RING_FRAME_END)
-			l->capture_ended = true;
-		s->body = body;
-		body += (s->frame.len + 7) & ~7u;
-		pipeline_foresee(l->s->pipeline, s);
-		n++;
-	}
-	*ret_n = n;
-	return r;
-}
-
 /* Reads at most one batch. Returns 1 if there may be more, 0 if the ring is empty, -errno fatal. */
 static int read_batch(struct loop *l)
 {
-	unsigned n = 0, taken;
+	unsigned n = 0;
 	int r = 0, result;
 
 	look_at_clock(l);
 	while (n < LOOP_BATCH && r == 0) {
-		r = take_frames(l, &taken);
-		n += taken;
-		for (unsigned i = 0; i < taken; i++) {
-			result = pipeline_feed(l->s->pipeline, &l->seen[i]);
-			if (result != 0) {
-				r = result;
-				break;
-			}
-		}
+		r = ahead_take(&l->ahead, l->ring, l->s->pipeline);
+		n += l->ahead.n;
+		l->capture_ended |= l->ahead.ended;
+		result = ahead_feed(&l->ahead, l->s->pipeline);
+		if (result != 0)
+			r = result;
 	}
 	result = pipeline_commit(l->s->pipeline);
 	if (result < 0)

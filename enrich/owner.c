@@ -492,6 +492,25 @@ static bool may_have_ended(struct owners *o, const struct process *p, const stru
 	       (q->start_ns < o->life_lost_ns && o->life_lost_ns <= q->t_ns);
 }
 
+bool owners_appeared(
+	struct owners *o, const struct owner_query *q, const struct owner *was, uint64_t before_ns)
+{
+	struct owner_query earlier = *q;
+	struct owner now = {.uid = UINT32_MAX}, then = {.uid = UINT32_MAX};
+	bool appeared;
+
+	/* Not asked about yet; or of another host, which no event will ever tell of. */
+	if (!o->tap || was->process || was->unknown == RECORD_UNKNOWN_NONE ||
+		was->unknown == RECORD_UNKNOWN_REMOTE)
+		return false;
+	earlier.t_ns = before_ns;
+	appeared = owners_try_tables(o, q, &now) && now.process &&
+		   !(owners_try_tables(o, &earlier, &then) && then.process == now.process);
+	process_unref(now.process);
+	process_unref(then.process);
+	return appeared;
+}
+
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was)
 {
 	uint64_t takeovers = sockets_takeovers(o->sockets);

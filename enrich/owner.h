@@ -146,6 +146,12 @@ void owners_forget(struct owners *o, const struct owner *answer);
  * is whoever sends after the end of @was's process.
  */
 bool owners_replaced(struct owners *o, const struct owner_query *q, struct owner *was);
+/*
+ * The same where @was is not known, though that end has sent: whether a process is known at q's
+ * time that was not at @before_ns, when it sent. What it was told of since is its own, not that.
+ */
+bool owners_appeared(
+	struct owners *o, const struct owner_query *q, const struct owner *was, uint64_t before_ns);
 
 /*
  * With enrich.tcp_info what the kernel counted on the connection of @q, now closed: of the socket

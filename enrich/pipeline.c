@@ -100,7 +100,11 @@ static bool on_flow_changed(void *arg, struct flow *f, enum flow_side side, uint
 	struct pipeline *p = arg;
 	struct owner_query q = flow_query(f, side, t_ns);
 
-	return owners_replaced(p->owners, &q, &f->owner[side]);
+	if (f->owner[side].process)
+		return owners_replaced(p->owners, &q, &f->owner[side]);
+	/* The originator has sent the first packet, the responder may have sent the last. */
+	return f->packets[side] && owners_appeared(p->owners, &q, &f->owner[side],
+					   side == FLOW_ORIG ? f->start_ns : f->last_ns);
 }
 
 static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figures *ret)

@@ -217,6 +217,7 @@ static void setup(void)
 
 	if (fd < 0 || config_init(&config) < 0 || ledger_open(&ledger, path, LEDGER_OF_ENRICH) < 0)
 		tap_bail("no ledger");
+	config.enrich.start_after_ns = 0; /* a record at once */
 	close(fd);
 	unlink(path);
 	if (ring_pair_on_memory(RING_DATA_MIN, 5, RING_LOSS_PACKET_RING, &in.p, &in.c) ||

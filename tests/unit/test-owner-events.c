@@ -346,6 +346,35 @@ static void test_loss(void)
 	end();
 }
 
+static void test_appeared(void)
+{
+	struct owner_query udp = {.family = 4,
+		.proto = IPPROTO_UDP,
+		.initiator = true,
+		.local_port = 5000,
+		.remote_port = 53};
+
+	begin();
+	udp.netns = o->netns;
+	udp.start_ns = t0 + 2 * S;
+	udp.t_ns = t0 + 4 * S;
+	put_addr(udp.local_addr, HERE);
+	put_addr(udp.remote_addr, FAR);
+	forks(1, 71, S);
+	runs(71, "second", S);
+	tap_is_int(ask(ORIG, IPPROTO_UDP, 5000, 53, 2 * S, 2 * S + 1), 0, "nobody was told of");
+	tap_ok(!owners_appeared(o, &udp, &asked, t0 + 2 * S),
+		"nor is anybody at the next datagram");
+	looks_up(71, IPPROTO_UDP, 0, false, 5000, FAR, 53, 3 * S);
+	tap_ok(owners_appeared(o, &udp, &asked, t0 + 2 * S),
+		"who sends by the same port since has not sent what came before");
+	tap_ok(!owners_appeared(o, &udp, &asked, t0 + 3 * S + 1),
+		"whoever was told of before it may have");
+	udp.t_ns = t0 + 2 * S + 1;
+	tap_ok(!owners_appeared(o, &udp, &asked, t0 + 2 * S), "nobody at a time before that");
+	end();
+}
+
 static void test_filter(void)
 {
 	struct tap_filter f = {0};
@@ -380,6 +409,7 @@ int main(void)
 	test_raw();
 	test_raw_several();
 	test_loss();
+	test_appeared();
 	test_filter();
 	owner_deinit(&asked);
 	return tap_done();
