@@ -99,18 +99,21 @@ static void rotate_all(struct upkeep *u, struct ring_consumer *ring, uint64_t no
 {
 	struct spool *s = u->tail->spool;
 	uint64_t real_ns = daemon_realtime_ns();
+	const bool told = u->told;
 
 	for (unsigned i = 0; i < s->n; i++) {
 		int r = spool_rotate(s, i, u->reopen, real_ns);
 
-		if (r < 0 && !u->homeless) /* said once */
+		if (r < 0 && !told)
 			complain(u, &s->output[i], "cannot be rotated", r);
 		else if (r > 0)
 			ledger_add(u->tail->ledger, LEDGER_sink_files_rotated, (uint64_t)r);
+		u->told |= r < 0;
 		u->restart |= u->homeless && (r == -EACCES || r == -EPERM);
 	}
 	tail_mark(u->tail, ring);
 	u->homeless = is_removed(s);
+	u->told &= u->homeless; /* otherwise each time */
 	u->place_ns = now_ns + (u->homeless ? HOME_NS : PLACE_NS);
 	u->reopen = u->rotating = u->homeless;
 	s->full = false;

@@ -22,6 +22,7 @@ struct upkeep {
 	uint64_t tidy_ns;  /* when to look for old files */
 	uint64_t place_ns; /* when to look whether files have been removed */
 	bool homeless;     /* one was, and none could be made in its place: nothing is read */
+	bool told;         /* of that */
 	bool restart;      /* only our next life can open what is there now */
 	bool compressing;  /* there may be files to compress */
 	struct compress job;
