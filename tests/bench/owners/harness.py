@@ -63,6 +63,7 @@ class Harness:
 
     def __init__(self, chosen, scale=1.0, n=0, ports=PORTS, long=False):
         self.chosen, self.scale, self.fixed, self.long = chosen, scale, n, long
+        self.looked_up = False  # nobody tells what processes run
         self.dir = tap.tmpdir()
         self.port_of = {s.name: ports + i for i, s in enumerate([*scenarios.SCENARIOS, scenarios.REUSE])}
         self.ports = {self.port_of[s.name] for s in chosen}
@@ -252,6 +253,8 @@ class Harness:
         p = reports.process(pid, r.t0) if s.how == "launch" else None
         number = str(p.number) if p else ""
         exes = {exe}
+        if self.looked_up:  # a moment after the connection, when it may run the next program
+            exes |= {self.fill(s, x) for x in s.end_exe or ()}
         if s.link:
             exes = {os.path.join(self.dir, f"link.{number}")}
         argv = [self.fill(s, a).replace("{pid}", str(pid)) for a in s.client]
