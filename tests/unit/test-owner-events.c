@@ -120,9 +120,9 @@ static uint32_t ask_again(enum end end, uint8_t proto, uint16_t local, uint16_t 
 		.proto = proto,
 		.initiator = end == ORIG,
 		.responder = end == RESP,
+		.netns = o->netns,
 		.local_port = local,
 		.remote_port = remote,
-		.netns = o->netns,
 		.start_ns = t0 + start_ns,
 		.t_ns = t0 + t_ns};
 
@@ -317,20 +317,30 @@ static void test_raw_several(void)
 	end();
 }
 
-static void test_loss(void)
+/* A datagram at second four of a flow that began at second two. */
+static struct owner_query datagram(enum end from, uint16_t local, uint16_t remote)
 {
 	struct owner_query udp = {.family = 4,
 		.proto = IPPROTO_UDP,
-		.responder = true,
-		.local_port = 53,
-		.remote_port = 5000};
+		.initiator = from == ORIG,
+		.responder = from == RESP,
+		.netns = o->netns,
+		.local_port = local,
+		.remote_port = remote,
+		.t_ns = t0 + 4 * S,
+		.start_ns = t0 + 2 * S};
 
-	begin();
-	udp.netns = o->netns;
-	udp.start_ns = t0 + 2 * S;
-	udp.t_ns = t0 + 4 * S;
 	put_addr(udp.local_addr, HERE);
 	put_addr(udp.remote_addr, FAR);
+	return udp;
+}
+
+static void test_loss(void)
+{
+	struct owner_query udp;
+
+	begin();
+	udp = datagram(RESP, 53, 5000);
 	forks(1, 61, S);
 	runs(61, "server", S);
 	looks_up(61, IPPROTO_UDP, 0, false, 53, FAR, 5000, 2 * S);
@@ -348,18 +358,10 @@ static void test_loss(void)
 
 static void test_appeared(void)
 {
-	struct owner_query udp = {.family = 4,
-		.proto = IPPROTO_UDP,
-		.initiator = true,
-		.local_port = 5000,
-		.remote_port = 53};
+	struct owner_query udp;
 
 	begin();
-	udp.netns = o->netns;
-	udp.start_ns = t0 + 2 * S;
-	udp.t_ns = t0 + 4 * S;
-	put_addr(udp.local_addr, HERE);
-	put_addr(udp.remote_addr, FAR);
+	udp = datagram(ORIG, 5000, 53);
 	forks(1, 71, S);
 	runs(71, "second", S);
 	tap_is_int(ask(ORIG, IPPROTO_UDP, 5000, 53, 2 * S, 2 * S + 1), 0, "nobody was told of");
