@@ -296,8 +296,8 @@ static struct flow_entry *open_flow(struct flow_table *t, const struct flow_plac
 	e = flow_store_open(s, &place->id, place->hash);
 	if (!e) {
 		flow_table_reap(t);
-		e = flow_store_open(s, &place->id,
-			place->hash); /* all entries that are not open are free now */
+		/* All entries that are not open are free now. */
+		e = flow_store_open(s, &place->id, place->hash);
 	}
 	set_key(&e->pub.key, d, from_orig);
 	e->swapped = place->swapped == from_orig;

@@ -192,8 +192,10 @@ struct flow_place {
 	bool swapped;
 };
 
-/* Beforehand, for packets to come in a moment: where their flows are looked for comes into the
- * cache, so that one waits for memory while others are decoded. */
+/*
+ * Beforehand, for packets to come in a moment: where their flows are looked for comes into the
+ * cache, so that one waits for memory while others are decoded.
+ */
 void flow_table_foresee(
 	const struct flow_table *t, const struct decoded *d, struct flow_place *ret);
 
