@@ -100,10 +100,10 @@ static const struct {
 };
 
 #define CLASSES_MAX COUNT(handshake_tls)
-#define TAGS_MAX    2u /* VLAN tags in the bytes a program sees */
 
 _Static_assert(CLASSES_MAX >= COUNT(handshake) && CLASSES_MAX >= COUNT(headers), "parts");
-_Static_assert(2u + CLASSES_MAX + TAGS_MAX * (1u + CLASSES_MAX) <= PROGRAM_PARTS_MAX, "parts");
+_Static_assert(
+	2u + CLASSES_MAX + PROGRAM_TAGS_MAX * (1u + CLASSES_MAX) <= PROGRAM_PARTS_MAX, "parts");
 
 const struct program_class *program_classes(enum config_mode mode, size_t *ret_n)
 {
@@ -204,7 +204,7 @@ static int parts_fill(struct parts *p, const struct program_spec *spec)
 {
 	static const struct {
 		const char *gate, *behind;
-	} tags[TAGS_MAX] = {
+	} tags[PROGRAM_TAGS_MAX] = {
 		{"vlan", "vlan and "},
 		{"vlan and vlan", "vlan and vlan and "},
 	};
@@ -223,7 +223,7 @@ static int parts_fill(struct parts *p, const struct program_spec *spec)
 			return r;
 	}
 	r = parts_add_classes(p, spec, "", 0);
-	for (unsigned i = 0; r == 0 && has_ethertype(spec) && i < TAGS_MAX; i++) {
+	for (unsigned i = 0; r == 0 && has_ethertype(spec) && i < PROGRAM_TAGS_MAX; i++) {
 		r = parts_add(
 			p, spec, (struct program_part){PROGRAM_TAG, i + 1, 0}, 0, tags[i].gate);
 		if (r == 0)

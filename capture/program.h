@@ -60,7 +60,7 @@ uint32_t program_snaplen(enum config_mode mode);
 enum program_link { PROGRAM_ETHERNET, PROGRAM_SLL, PROGRAM_SLL2, PROGRAM_RAW, PROGRAM_NULL };
 
 /* What an expression can be compiled for. */
-enum program_base { PROGRAM_BASE_SOURCE, PROGRAM_BASE_ETHERNET, PROGRAM_BASE_RAW };
+enum program_base { PROGRAM_BASE_SOURCE, PROGRAM_BASE_ETHERNET, PROGRAM_BASE_RAW, PROGRAM_BASES };
 
 struct program_spec {
 	enum config_mode mode;
@@ -68,7 +68,7 @@ struct program_spec {
 	const char *user; /* user's expression, NULL or "" = everything */
 	bool cooked;      /* for the filter of a SOCK_DGRAM packet socket */
 	uint32_t once_on; /* ifindex of loopback, 0 = no such rule; in the kernel only */
-	/* Compiles @expression. Returns 0 or -EINVAL, and keeps libpcap's message. */
+	/* Compiles @expression. 0; -EINVAL: libpcap's message is kept; -ENOMEM. */
 	int (*compile)(void *arg, enum program_base base, const char *expression,
 		struct filter_program *ret);
 	void *arg;
@@ -81,6 +81,7 @@ enum {
 };
 
 #define PROGRAM_PARTS_MAX 32u
+#define PROGRAM_TAGS_MAX  2u /* VLAN tags in the bytes a program sees */
 
 enum program_part_kind {
 	PROGRAM_ONCE, /* the gate against the loopback interface's second copies */

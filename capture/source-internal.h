@@ -12,8 +12,8 @@ struct pcap; /* libpcap's pcap_t, which source.c alone knows */
 
 struct source {
 	struct pcap *pcap;
-	struct pcap *ethernet, *raw; /* dead ones, to compile for */
-	struct pcap *compiler;       /* the one last used: it has the message */
+	struct pcap *compiler[PROGRAM_BASES]; /* only where filters are compiled */
+	enum program_base base;               /* the one last used: it has the message */
 	bool file;
 	bool gone; /* an interface that there is no more */
 	int kind;  /* of its link, ARPHRD_* */
@@ -35,7 +35,28 @@ struct source {
 	char name[128];
 };
 
+/* Fills @err. -EINVAL. */
+int source_fail(struct source_error *err, enum source_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Whether its interface is there, by its number: it may have got another name. */
 bool source_is_there(const struct source *s);
 /* What kind of link the interface @name has where @s captures; -errno. */
 int source_kind(const struct source *s, const char *name);
+
+/*
+ * The filter of @o for @s: as a live one attaches it (@kernel), or as a file's packets go through
+ * it. 0 or -EINVAL with @err.
+ */
+int source_build(
+	struct source *s, const struct source_options *o, bool kernel, struct source_error *err);
+
+/* For that: libpcap's compiler. What it opens lives as long as the process. */
+bool source_compilers_open(struct source *s);
+int source_compile(void *arg, enum program_base base, const char *expression,
+	struct filter_program *ret); /* of struct program_spec; @arg is the source */
+const char *source_complaint(const struct source *s);
+/* -EINVAL for a link type enrich does not know. */
+int source_link_of(const struct source *s, enum program_link *ret);
+/* Whether it only jumps forward, to what is there. */
+bool source_is_valid(const struct filter_program *p);

@@ -22,7 +22,6 @@
 
 #include "capture/filter.h"
 #include "capture/netns.h"
-#include "capture/place.h"
 #include "capture/source-internal.h"
 #include "shm/cleanup.h"
 
@@ -33,8 +32,6 @@
 #define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
 #define FILLED                                                                                     \
 	256 /* bytes a filter may look at: link header, tags, IP and TCP with all options, 6 */
-#define SHOWN     160          /* bytes of an expression in a message */
-#define TRIAL_MS  500          /* for finding the place of an error */
 #define MARGIN_MS 5            /* beyond the batch timeout, for the kernel's timer */
 #define AHEAD     (128u << 10) /* bytes of a file that are read at once */
 
@@ -43,10 +40,7 @@ _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap le
 
 DEFINE_CLEANUP(source, struct source, source_free)
 
-static int fail(struct source_error *err, enum source_status status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(struct source_error *err, enum source_status status, const char *format, ...)
+int source_fail(struct source_error *err, enum source_status status, const char *format, ...)
 {
 	va_list ap;
 
@@ -65,27 +59,25 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int compile(
+int source_compile(
 	void *arg, enum program_base base, const char *expression, struct filter_program *ret)
 {
 	struct source *s = arg;
 	struct bpf_program bpf;
 	int r;
 
-	s->compiler = base == PROGRAM_BASE_SOURCE     ? s->pcap
-		      : base == PROGRAM_BASE_ETHERNET ? s->ethernet
-						      : s->raw;
-	if (pcap_compile(s->compiler, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) != 0)
-		return -EINVAL;
+	s->base = base;
+	errno = 0; /* the message has many words for a lack of memory */
+	if (pcap_compile(s->compiler[base], &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) != 0)
+		return errno == ENOMEM ? -ENOMEM : -EINVAL;
 	r = filter_copy((const struct filter_insn *)bpf.bf_insns, bpf.bf_len, ret);
 	pcap_freecode(&bpf);
 	return r;
 }
 
-/* -EINVAL for a link type enrich does not know. */
-static int link_of(int dlt, enum program_link *ret)
+int source_link_of(const struct source *s, enum program_link *ret)
 {
-	switch (dlt) {
+	switch (s->dlt) {
 	case DLT_EN10MB:
 		*ret = PROGRAM_ETHERNET;
 		return 0;
@@ -109,75 +101,22 @@ static int link_of(int dlt, enum program_link *ret)
 	}
 }
 
-/* For place_find(). */
-struct trial {
-	pcap_t *compiler;
-	int64_t until_ms; /* names are asked for each time, which may take long */
-};
-
-static const char *try_compile(void *arg, const char *expression)
+bool source_compilers_open(struct source *s)
 {
-	struct trial *t = arg;
-	struct bpf_program bpf;
-
-	if (now_ms() > t->until_ms)
-		return "";
-	if (pcap_compile(t->compiler, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) != 0)
-		return pcap_geterr(t->compiler);
-	pcap_freecode(&bpf);
-	return NULL;
+	s->compiler[PROGRAM_BASE_SOURCE] = s->pcap;
+	s->compiler[PROGRAM_BASE_ETHERNET] = pcap_open_dead(DLT_EN10MB, 65535);
+	s->compiler[PROGRAM_BASE_RAW] = pcap_open_dead(DLT_RAW, 65535);
+	return s->compiler[PROGRAM_BASE_ETHERNET] && s->compiler[PROGRAM_BASE_RAW];
 }
 
-static int bad_filter(struct source *s, const char *filter, struct source_error *err)
+const char *source_complaint(const struct source *s)
 {
-	struct trial trial = {s->compiler, now_ms() + TRIAL_MS};
-	char what[PCAP_ERRBUF_SIZE], where[128] = "";
-	size_t at, len;
-
-	snprintf(what, sizeof(what), "%s", pcap_geterr(s->compiler));
-	if (place_find(filter, try_compile, &trial, &at, &len) == 0 && now_ms() <= trial.until_ms)
-		snprintf(where, sizeof(where),
-			len ? ", at character %zu, \"%.*s\"" : ", at its end", at + 1,
-			(int)(len < 64 ? len : 64), filter + at);
-	return fail(err, SOURCE_BAD_FILTER,
-		"bad filter expression \"%.*s%s\": %s%s (see pcap-filter(7))", SHOWN, filter,
-		strlen(filter) > SHOWN ? "..." : "", what, where);
+	return pcap_geterr(s->compiler[s->base]);
 }
 
-static int build(struct source *s, bool kernel, enum config_mode mode, const char *filter,
-	struct source_error *err)
+bool source_is_valid(const struct filter_program *p)
 {
-	struct program_spec spec = {.mode = mode, .user = filter, .compile = compile, .arg = s};
-	int r;
-
-	if (link_of(s->dlt, &spec.link) < 0) {
-		const char *name = pcap_datalink_val_to_name(s->dlt);
-
-		return fail(err, SOURCE_BAD_FILE,
-			"%s: link type %s (%d) is not one of EN10MB, LINUX_SLL, LINUX_SLL2, RAW, "
-			"IPV4, IPV6, NULL, LOOP",
-			s->name, name ? name : "unknown", s->dlt);
-	}
-	if (kernel) {
-		spec.cooked = spec.link == PROGRAM_SLL || spec.link == PROGRAM_SLL2;
-		spec.once_on = (uint32_t)s->loopback;
-	}
-	s->ethernet = pcap_open_dead(DLT_EN10MB, 65535);
-	s->raw = pcap_open_dead(DLT_RAW, 65535);
-	if (!s->ethernet || !s->raw)
-		return fail(err, SOURCE_FAILED, "out of memory");
-	r = program_build(&spec, &s->program, &s->layout);
-	if (r == PROGRAM_E_USER)
-		return bad_filter(s, filter, err);
-	if (r == PROGRAM_E_COOKED)
-		return fail(err, SOURCE_BAD_FILTER,
-			"filter expression \"%s\" looks at link-layer bytes that are not there on "
-			"%s: name an interface, or leave that part out",
-			filter, s->name);
-	if (r < 0)
-		return fail(err, SOURCE_FAILED, "%s: cannot build the packet filter: %s", s->name,
-			r == -EINVAL ? pcap_geterr(s->compiler) : strerror(-r));
-	return 0;
+	return bpf_validate((const struct bpf_insn *)p->insn, (int)p->n);
 }
 
 /* NULL: out of memory. */
@@ -211,20 +150,20 @@ static int activate(struct source *s, const struct source_options *o, struct sou
 	r = pcap_activate(s->pcap);
 	switch (r) {
 	case PCAP_ERROR_NO_SUCH_DEVICE:
-		return fail(err, SOURCE_NO_INPUT,
+		return source_fail(err, SOURCE_NO_INPUT,
 			"no such interface: %s (`ip link` lists them, \"any\" is all of them)",
 			s->name);
 	case PCAP_ERROR_PERM_DENIED:
 	case PCAP_ERROR_PROMISC_PERM_DENIED:
-		return fail(err, SOURCE_NO_PERMISSION,
+		return source_fail(err, SOURCE_NO_PERMISSION,
 			"not allowed to capture on %s: start as root or with CAP_NET_RAW", s->name);
 	case PCAP_ERROR_IFACE_NOT_UP:
-		return fail(err, SOURCE_NO_INPUT, "interface %s is down: `ip link set %s up` first",
-			s->name, o->name);
+		return source_fail(err, SOURCE_NO_INPUT,
+			"interface %s is down: `ip link set %s up` first", s->name, o->name);
 	default:
 		/* Positive values are warnings, e.g. that "any" has no promiscuous mode. */
 		if (r < 0)
-			return fail(err, SOURCE_FAILED, "cannot capture on %s: %s", s->name,
+			return source_fail(err, SOURCE_FAILED, "cannot capture on %s: %s", s->name,
 				pcap_geterr(s->pcap));
 	}
 	return 0;
@@ -249,22 +188,22 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	uint32_t lo;
 
 	if (!s)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return source_fail(err, SOURCE_FAILED, "out of memory");
 	s->pcap = pcap_create(o->name, text);
 	if (!s->pcap)
-		return fail(err, SOURCE_NO_INPUT, "cannot capture on %s: %s", s->name, text);
+		return source_fail(err, SOURCE_NO_INPUT, "cannot capture on %s: %s", s->name, text);
 	r = activate(s, o, err);
 	if (r < 0)
 		return r;
 	r = attach(s, &shut, 1);
 	if (r < 0)
-		return fail(err, SOURCE_FAILED, "%s: cannot attach a filter: %s", s->name,
+		return source_fail(err, SOURCE_FAILED, "%s: cannot attach a filter: %s", s->name,
 			strerror(-r));
 	s->shut_ms = now_ms();
 	if (any && pcap_set_datalink(s->pcap, DLT_LINUX_SLL2) < 0)
-		return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
+		return source_fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
 	if (pcap_setnonblock(s->pcap, 1, text) < 0)
-		return fail(err, SOURCE_FAILED, "%s: %s", s->name, text);
+		return source_fail(err, SOURCE_FAILED, "%s: %s", s->name, text);
 	s->dlt = pcap_datalink(s->pcap);
 	s->head.dlt = (uint16_t)s->dlt;
 	/* Without lo's number the filter would let both copies of its packets through. */
@@ -272,8 +211,8 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	if (r == 0 && !any)
 		r = netns_ifindex(pcap_fileno(s->pcap), o->name, &s->head.ifindex);
 	if (r < 0)
-		return fail(err, SOURCE_FAILED, "%s: its number cannot be asked for: %s", s->name,
-			strerror(-r));
+		return source_fail(err, SOURCE_FAILED, "%s: its number cannot be asked for: %s",
+			s->name, strerror(-r));
 	s->loopback = (int)lo;
 	s->kind = any ? 0 : source_kind(s, o->name);
 	if (s->loopback && s->head.ifindex == (uint32_t)s->loopback)
@@ -281,7 +220,7 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 		 * holds. */
 		(void)setsockopt(pcap_fileno(s->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
 			sizeof(one));
-	r = build(s, true, o->mode, o->filter, err);
+	r = source_build(s, o, true, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
@@ -311,27 +250,28 @@ int source_open_file(const struct source_options *o, struct source **ret, struct
 	int r;
 
 	if (!s)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return source_fail(err, SOURCE_FAILED, "out of memory");
 	s->file = true;
 	f = open_file(o->name);
 	if (!f || fstat(fileno(f), &st) < 0)
-		return fail(err, errno == EACCES ? SOURCE_NO_PERMISSION : SOURCE_NO_INPUT,
+		return source_fail(err, errno == EACCES ? SOURCE_NO_PERMISSION : SOURCE_NO_INPUT,
 			"cannot read %s: %s", o->name, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return fail(err, SOURCE_NO_INPUT, "cannot read %s: it is a directory", o->name);
+		return source_fail(
+			err, SOURCE_NO_INPUT, "cannot read %s: it is a directory", o->name);
 	s->file_size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	s->ahead = malloc(AHEAD);
 	if (!s->ahead || setvbuf(f, s->ahead, _IOFBF, AHEAD) != 0)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return source_fail(err, SOURCE_FAILED, "out of memory");
 	__fsetlocking(f, FSETLOCKING_BYCALLER); /* libpcap asks for the parts of each packet */
 	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
 	if (!s->pcap)
-		return fail(err, SOURCE_BAD_FILE, "cannot read %s: not a pcap or pcapng file: %s",
-			o->name, text);
+		return source_fail(err, SOURCE_BAD_FILE,
+			"cannot read %s: not a pcap or pcapng file: %s", o->name, text);
 	f = NULL; /* libpcap closes it now */
 	s->dlt = pcap_datalink(s->pcap);
 	s->head.dlt = (uint16_t)s->dlt;
-	r = build(s, false, o->mode, o->filter, err);
+	r = source_build(s, o, false, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
@@ -343,10 +283,6 @@ void source_free(struct source *s)
 	if (!s)
 		return;
 	filter_deinit(&s->program);
-	if (s->ethernet)
-		pcap_close(s->ethernet);
-	if (s->raw)
-		pcap_close(s->raw);
 	if (s->pcap)
 		pcap_close(s->pcap);
 	free(s->ahead);
@@ -377,7 +313,8 @@ int source_start(struct source *s, struct source_error *err)
 		left = until - now_ms();
 		if (poll(&p, 1, left > 0 ? (int)left : 0) > 0 &&
 			pcap_dispatch(s->pcap, -1, discard, NULL) < 0)
-			return fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
+			return source_fail(
+				err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
 	} while (left > 0);
 	r = source_count(s, &matched, &dropped);
 	if (r == 0)
@@ -386,7 +323,7 @@ int source_start(struct source *s, struct source_error *err)
 		setsockopt(pcap_fileno(s->pcap), SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof(one)) < 0)
 		r = -errno;
 	if (r < 0)
-		return fail(err, SOURCE_FAILED, "%s: cannot start the filter: %s", s->name,
+		return source_fail(err, SOURCE_FAILED, "%s: cannot start the filter: %s", s->name,
 			strerror(-r));
 	s->matched = s->dropped = 0;
 	return 0;
@@ -555,13 +492,13 @@ int source_open_dead(const struct source_options *o, int dlt, bool kernel, struc
 	int r;
 
 	if (!s)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return source_fail(err, SOURCE_FAILED, "out of memory");
 	s->dlt = dlt;
 	s->pcap = pcap_open_dead(dlt, 65535);
 	if (!s->pcap)
-		return fail(err, SOURCE_FAILED, "out of memory");
+		return source_fail(err, SOURCE_FAILED, "out of memory");
 	s->loopback = kernel ? (int)if_nametoindex("lo") : 0;
-	r = build(s, kernel, o->mode, o->filter, err);
+	r = source_build(s, o, kernel, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);

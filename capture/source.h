@@ -10,14 +10,18 @@
  *
  * File: never blocks on anything but the disk; the filter runs in user space.
  *
- * Threads: one per source. Blocks: source_start(), till two batch timeouts after opening. Logs: no;
- * complaints are a struct source_error, ready to print. No packet byte is looked at outside the
- * filter program.
+ * The expression is compiled by a process of its own (capture/apart.h): libpcap 1.10 crashes where
+ * there is no memory, and it reads what a person wrote.
+ *
+ * Threads: one per source, opening only where there is one at all. Blocks: source_start(), till two
+ * batch timeouts after opening. Logs: no; complaints are a struct source_error, ready to print. No
+ * packet byte is looked at outside the filter program.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 #include "shm/packet.h"
@@ -47,6 +51,8 @@ struct source_options {
 	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
 	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
 	bool immediate;            /* each packet is there at once, at a wake-up's price (live) */
+	uid_t uid;                 /* who compiles the filter; 0: as we are */
+	gid_t gid;
 };
 
 /* Each opens (live: in the calling thread's network namespace) and compiles; nothing is delivered
