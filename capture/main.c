@@ -3,11 +3,11 @@
  * flowner-capture: copies the packets that matter from the kernel into a ring, and looks at none.
  *
  * What it does, in this order:
- *  1. parse: command line, configuration, own user
+ *  1. parse: command line, configuration
  *  2. open tap: perf events of all CPUs		(root, or CAP_PERFMON and tracefs);
  *     and for enrich netlink sockets in the other network namespaces	(CAP_SYS_ADMIN)
  *  3. open sources: packet sockets with their filter, or a capture file	(CAP_NET_RAW;
- *     in other network namespaces CAP_SYS_ADMIN); a child without either compiles the filter
+ *     in other network namespaces CAP_SYS_ADMIN); a child with no privilege compiles the filter
  *  4. ring and socket: two sealed memfds, RUNTIME/capture/ring.sock	(CAP_CHOWN)
  *  5. drop: own user, no capability, for good
  *  6. start: the filters open and are locked
@@ -40,6 +40,7 @@
 #define WAIT_MS 200  /* between looks for an interface that is to come back */
 #define REST_MS 1000 /* for a namespace that is not there when --open looks */
 #define STOPPED (-1) /* no exit status: a signal came first */
+#define NOBODY  65534
 
 static struct given given; /* packet sockets by --open; large, and there is one */
 
@@ -51,8 +52,6 @@ struct options {
 	size_t n_netns;
 	const char *file;
 	const char *filter;
-	uid_t uid; /* whom we become */
-	gid_t gid;
 };
 
 static const struct daemon_option own_options[] = {
@@ -136,8 +135,9 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 	so->mode = c->capture.mode;
 	so->buffer = c->capture.buffer;
 	so->batch_timeout_ns = c->capture.batch_timeout_ns;
-	so->uid = o->uid;
-	so->gid = o->gid;
+	/* That there is no such user is told when we are to become it. */
+	if (privileges_user(c->capture.user, &so->uid, &so->gid) < 0)
+		so->uid = so->gid = NOBODY;
 	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)
 		    : source_open_live(so, &l->source[l->n_sources], &err);
 	if (r < 0 && l->again && err.status == SOURCE_NO_INPUT) {
@@ -419,10 +419,15 @@ static int open_ring(struct loop *l)
 }
 
 /* Step 5. */
-static int drop(const struct options *o)
+static int drop(const struct daemon *d)
 {
-	int r = privileges_drop(o->uid, o->gid, 0);
+	uid_t uid;
+	gid_t gid;
+	int r = daemon_own_user(d, &uid, &gid);
 
+	if (r)
+		return r;
+	r = privileges_drop(uid, gid, 0);
 	if (r < 0) {
 		log_error("cannot give up privileges: %s", strerror(-r));
 		return 1;
@@ -471,7 +476,7 @@ static void rest(const struct loop *l)
 	(void)poll(&fd, 1, REST_MS);
 }
 
-static int run(struct loop *l, struct options *o, struct tap *tap)
+static int run(struct loop *l, const struct options *o, struct tap *tap)
 {
 	const struct config *c = &l->daemon->config;
 	struct sandbox sandbox;
@@ -486,11 +491,6 @@ static int run(struct loop *l, struct options *o, struct tap *tap)
 	if (netns_init(l->netns) < 0) {
 		log_error("out of memory");
 		return SOURCE_FAILED;
-	}
-	if (!l->daemon->opens) {
-		r = daemon_own_user(l->daemon, &o->uid, &o->gid);
-		if (r)
-			return r;
 	}
 	r = l->daemon->keeper.opened_fd > 0 && !l->file ? take_opened(l, tap)
 							: open_for_owners(l, tap);
@@ -513,7 +513,7 @@ static int run(struct loop *l, struct options *o, struct tap *tap)
 	if (r == 0 && l->urgent)
 		(void)schedule_urgent();
 	if (r == 0)
-		r = drop(o);
+		r = drop(l->daemon);
 	if (r == 0)
 		r = start_sources(l);
 	if (r)

@@ -51,7 +51,7 @@ struct source_options {
 	uint64_t buffer;           /* bytes of the kernel's packet buffer (live) */
 	uint64_t batch_timeout_ns; /* longest time a packet waits in it (live) */
 	bool immediate;            /* each packet is there at once, at a wake-up's price (live) */
-	uid_t uid;                 /* who compiles the filter; 0: as we are */
+	uid_t uid;                 /* whom its compiler is run as, if we may; 0: as we are */
 	gid_t gid;
 };
 
