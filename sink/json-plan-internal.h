@@ -91,6 +91,60 @@ void json_parts_begin(struct json_parts *parts, struct json_plan *plan, unsigned
 void json_parts_end(struct json_parts *parts, struct json_plan *plan, unsigned role,
 	const struct known_end *end);
 
+/* The values of a line that is to be kept, as they are written. */
+struct json_trace {
+	const char *from; /* the line */
+	uint16_t values;
+	struct {
+		uint16_t step;
+		bool is_there;
+		uint32_t begin, end; /* in the line */
+	} value[JSON_PLAN_STEPS];
+};
+
+/* json-plan-line.c. Says which steps' values are not of the kind, and forgets all lines. */
+void json_line_mark(struct json_plan *plan);
+/* False: lines of this record are not kept. */
+bool json_line_kind(
+	const struct field_source *source, const struct known_ends *ends, struct json_kind *ret);
+/*
+ * The line, from one kept; NULL: it must be made. *ret_keep: this kind has been met twice, and is
+ * to be kept by json_line_keep(), whose line ends at @end.
+ */
+char *json_line_repeat(struct json_plan *plan, const struct json_kind *kind,
+	const struct field_source *source, char *p, bool *ret_keep);
+void json_line_keep(struct json_plan *plan, const struct json_kind *kind,
+	const struct json_trace *trace, const char *end);
+
+/* Bytes behind a value that are not part of it: the comma, the quote before it. */
+static inline unsigned json_op_behind(enum json_op op)
+{
+	switch (op) {
+	case JSON_OP_STRING:
+	case JSON_OP_QUOTED:
+	case JSON_OP_HEX:
+	case JSON_OP_ADDRESS:
+	case JSON_OP_TITLE:
+	case JSON_OP_RFC3339:
+	case JSON_OP_SPACED:
+	case JSON_OP_COMMAND:
+		return 2;
+	case JSON_OP_OPEN:
+	case JSON_OP_OPEN_LIST:
+	case JSON_OP_NUMBER:
+	case JSON_OP_BOOLEAN:
+	case JSON_OP_MILLISECONDS:
+	case JSON_OP_SECONDS:
+	case JSON_OP_LIST:
+	case JSON_OP_NUMBERS:
+	case JSON_OP_DATA:
+	case JSON_OP_ADDRESSES:
+	case JSON_OP_JSON:
+		break;
+	}
+	return 1;
+}
+
 /* What stands between the colon and the value; "[{" for JSON_OP_OPEN_LIST. */
 const char *json_op_begin(enum json_op op);
 

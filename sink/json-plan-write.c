@@ -351,8 +351,8 @@ static char *entity(char *p, const struct json_plan *plan, const struct json_ste
 	return text_lit(text_u64(p, o->start_ns), "\",");
 }
 
-static char *any(char *p, const struct json_plan *plan, const struct json_step *s,
-	const struct field_source *source)
+static inline __attribute__((always_inline)) char *any(char *p, const struct json_plan *plan,
+	const struct json_step *s, const struct field_source *source)
 {
 	struct field_value v;
 	enum field_kind kind = s->run == JSON_RUN_CALL ? s->field->call(s->field, source, &v)
@@ -430,23 +430,35 @@ static void part_ends(struct json_parts *parts, const char *p)
 	parts->n++;
 }
 
-char *json_plan_write(struct json_plan *plan, const struct record *r, const struct known_ends *ends,
-	const struct format_context *ctx, char *p)
+/* The value of @s, if there was one, is what stands between @before and @p. */
+static inline void trace_step(struct json_trace *t, const struct json_plan *plan,
+	const struct json_step *s, const char *before, const char *p)
+{
+	uint16_t i = (uint16_t)(s - plan->step);
+
+	if (!plan->anew[i])
+		return;
+	t->value[t->values].step = i;
+	t->value[t->values].is_there = p != before;
+	t->value[t->values].begin = (uint32_t)(before - t->from) + s->len;
+	t->value[t->values].end = (uint32_t)(p - t->from) - json_op_behind((enum json_op)s->op);
+	t->values++;
+}
+
+/* All steps; the place behind what they have written. Inlined for each of two callers. */
+static inline __attribute__((always_inline)) char *run_steps(const struct json_plan *plan,
+	const struct field_source *source, struct json_parts parts[2], struct json_trace *trace,
+	char *p)
 {
 	const struct json_step *s = plan->step;
 	char *opened[JSON_PLAN_DEPTH] = {NULL}, **top = opened;
-	const struct known_end *process, *responder = &ends->resp;
-	struct json_parts parts[2];
-	struct field_source source;
+	const struct record *r = source->record;
 	uint64_t state[FIELD_OFS];
 
-	field_source_init(&source, r, ctx);
-	states(&source, state);
-	process = source.base[FIELD_OF_PROCESS] == &r->orig ? &ends->orig : &ends->resp;
-	json_parts_begin(&parts[0], plan, 0, process);
-	json_parts_begin(&parts[1], plan, 1, responder);
-	*p++ = '{';
+	states(source, state);
 	for (;; s++) {
+		const char *before = p;
+
 		while (s->missing & state[s->of])
 			s = plan->step + s->next;
 		if (s->run > JSON_RUN_SECTION_END)
@@ -455,77 +467,122 @@ char *json_plan_write(struct json_plan *plan, const struct record *r, const stru
 		case JSON_RUN_OPEN:
 			*top++ = p;
 			p = key_of(p, plan, s);
-			continue;
+			break;
 		case JSON_RUN_COPY:
 			p = key_of(p, plan, s);
-			continue;
+			break;
 		case JSON_RUN_CLOSE:
 		case JSON_RUN_CLOSE_LIST:
 			p = close_object(p, *--top, s->run == JSON_RUN_CLOSE_LIST);
-			continue;
+			break;
 		case JSON_RUN_WORD:
-			p = word(p, plan, s, at_of(s, &source));
-			continue;
+			p = word(p, plan, s, at_of(s, source));
+			break;
 		case JSON_RUN_STR:
-			p = foreign(p, plan, s, r, at_of(s, &source));
-			continue;
+			p = foreign(p, plan, s, r, at_of(s, source));
+			break;
 		case JSON_RUN_ADDRESS:
-			p = text_address(key_of(p, plan, s), at_of(s, &source), r->family);
+			p = text_address(key_of(p, plan, s), at_of(s, source), r->family);
 			p = text_lit(p, "\",");
-			continue;
+			break;
 		case JSON_RUN_AGAIN:
 			p = again(p, plan, s);
-			continue;
+			break;
 		case JSON_RUN_U16:
-			p = decimal_known(p, plan, s, *(const uint16_t *)at_of(s, &source));
-			continue;
+			p = decimal_known(p, plan, s, *(const uint16_t *)at_of(s, source));
+			break;
 		case JSON_RUN_U32:
-			p = decimal_known(p, plan, s, *(const uint32_t *)at_of(s, &source));
-			continue;
+			p = decimal_known(p, plan, s, *(const uint32_t *)at_of(s, source));
+			break;
 		case JSON_RUN_U64:
-			p = decimal_known(p, plan, s, *(const uint64_t *)at_of(s, &source));
-			continue;
+			p = decimal_known(p, plan, s, *(const uint64_t *)at_of(s, source));
+			break;
 		case JSON_RUN_ALWAYS:
-			p = decimal(p, plan, s, *(const uint64_t *)at_of(s, &source));
-			continue;
+			p = decimal(p, plan, s, *(const uint64_t *)at_of(s, source));
+			break;
 		case JSON_RUN_READ:
-			p = number(p, plan, s, at_of(s, &source));
-			continue;
+			p = number(p, plan, s, at_of(s, source));
+			break;
 		case JSON_RUN_ENTITY:
-			p = entity(p, plan, s, source.base[s->of]);
-			continue;
+			p = entity(p, plan, s, source->base[s->of]);
+			break;
 		case JSON_RUN_CALL:
 		case JSON_RUN_GET:
-			p = any(p, plan, s, &source);
-			continue;
+			p = any(p, plan, s, source);
+			break;
 		case JSON_RUN_ABSENT:
-			p = value_or_absent(p, plan, s, &source);
-			continue;
+			p = value_or_absent(p, plan, s, source);
+			break;
 		case JSON_RUN_SECTION:
 			if (parts[s->op].text) {
-				p = section(p, plan, s, &parts[s->op], &source);
+				p = section(p, plan, s, &parts[s->op], source);
 				s = plan->step + s->next - 1;
 			} else {
 				part_begins(&parts[s->op], p);
 			}
-			continue;
+			break;
 		case JSON_RUN_HOLE:
 		case JSON_RUN_SECTION_END:
 			part_ends(&parts[s->op], p);
-			continue;
+			break;
 		case JSON_RUN_HOLE_END:
 			part_begins(&parts[s->op], p - 1);
-			continue;
-		case JSON_RUN_END:
 			break;
+		case JSON_RUN_END:
+			return p;
 		}
-		break;
+		if (trace)
+			trace_step(trace, plan, s, before, p);
 	}
+}
+
+static char *end_line(char *p)
+{
 	p[-1] = '}';
 	*p++ = '\n';
-	json_parts_end(&parts[0], plan, 0, process);
-	json_parts_end(&parts[1], plan, 1, responder);
 	return p;
+}
+
+/* A line that is to be kept is written step by step. */
+static __attribute__((noinline)) char *write_traced(struct json_plan *plan,
+	const struct json_kind *kind, const struct field_source *source, char *p)
+{
+	struct json_parts parts[2] = {{.n = JSON_PLAN_PARTS}, {.n = JSON_PLAN_PARTS}};
+	struct json_trace trace = {.from = p};
+
+	*p++ = '{';
+	p = end_line(run_steps(plan, source, parts, &trace, p));
+	json_line_keep(plan, kind, &trace, p);
+	return p;
+}
+
+char *json_plan_write(struct json_plan *plan, const struct record *r, const struct known_ends *ends,
+	const struct format_context *ctx, char *p)
+{
+	const struct known_end *process;
+	struct json_parts parts[2];
+	struct field_source source;
+	struct json_kind kind;
+	char *end;
+
+	field_source_init(&source, r, ctx);
+	if (json_line_kind(&source, ends, &kind)) {
+		bool keep;
+
+		end = json_line_repeat(plan, &kind, &source, p, &keep);
+		if (end)
+			return end;
+		if (keep)
+			return write_traced(plan, &kind, &source, p);
+	}
+	process = source.base[FIELD_OF_PROCESS] == &r->orig ? &ends->orig : &ends->resp;
+	json_parts_begin(&parts[0], plan, 0, process);
+	json_parts_begin(&parts[1], plan, 1, &ends->resp);
+	*p++ = '{';
+	end = end_line(run_steps(plan, &source, parts, NULL, p));
+	json_parts_end(&parts[0], plan, 0, process);
+	json_parts_end(&parts[1], plan, 1, &ends->resp);
+	return end;
 }
 
 static bool find_u64(const char *line, size_t len, const char *key, uint64_t *ret)

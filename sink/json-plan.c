@@ -386,4 +386,5 @@ void json_plan_compile(struct json_plan *plan, const struct json_plan_style *sty
 	if (!style->absent)
 		json_plan_mark(plan);
 	plan->step[plan->n] = (struct json_step){.run = JSON_RUN_END};
+	json_line_mark(plan);
 }

@@ -6,7 +6,9 @@
  * Values that a record does not have are left out, and objects without members with them (or, if
  * the format says so, a fixed text stands for them). The order of keys is that of the table.
  *
- * What a line says of a process is kept: it is copied into the next record of the same one.
+ * What a line says of a process is kept: it is copied into the next record of the same one. Of two
+ * lines with the same processes and of the same kind most else is the same, too: one of a kind that
+ * is met often is kept whole, and of the next only the values that differ are written anew.
  *
  * Threads: one at a time for each plan. Blocks: no. Logs: no. Never fails: the table is known at
  * build time and tests compile all of it.
@@ -24,6 +26,9 @@
 #define JSON_PLAN_BYTES 16384u
 #define JSON_PLAN_WORDS 256u
 #define JSON_PLAN_PARTS 12u /* of the texts of a process */
+#define JSON_LINE_SETS  256u
+#define JSON_LINE_WAYS  2u
+#define JSON_LINE_TIMES 4u /* a kind must be met to be worth keeping */
 
 enum json_plan_time {
 	JSON_PLAN_RFC3339,      /* times "2026-01-01T00:00:00.000000000Z", durations in ns */
@@ -69,6 +74,29 @@ struct json_made {
 	uint16_t len[JSON_PLAN_PARTS];
 };
 
+/* All that decides what a line says, but for the values that are written anew. */
+struct json_kind {
+	uint64_t orig, resp; /* known_ends' ids */
+	uint64_t head;       /* the record's first eight bytes: what it is, of what protocol, ... */
+	uint64_t epoch;
+	uint32_t have; /* struct field_source's, of the record */
+	uint32_t service;
+};
+
+/* A line kept: its text without those values, cut where they stand. */
+struct json_line {
+	struct json_kind kind;
+	uint64_t pos;
+	uint32_t values; /* struct json_value, in front of the text; 0: there is no line */
+	uint32_t rest;   /* bytes of text behind the last */
+};
+
+/* The last kind of a set that was not kept. */
+struct json_seen {
+	uint32_t hash;
+	uint32_t times;
+};
+
 struct json_plan {
 	struct json_plan_style style;
 	struct json_step step[JSON_PLAN_STEPS + 1]; /* the last ends them */
@@ -81,6 +109,11 @@ struct json_plan {
 	uint8_t parts[2]; /* how many there are, of the process and of the responder's */
 	struct json_made made[2][KNOWN_SLOTS];
 	struct known_bytes texts;
+	bool anew[JSON_PLAN_STEPS + 1]; /* steps whose value is not of the kind */
+	struct json_seen seen[JSON_LINE_SETS];
+	struct json_line line[JSON_LINE_SETS][JSON_LINE_WAYS];
+	struct known_bytes lines;
+	uint64_t repeated; /* lines made of kept ones */
 };
 
 /* What is constant for the host of @ctx is written into the plan. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that were met before: whatever comes in whatever order, lines are byte for byte those
- * that are written without knowing anybody, and no record passes that would not have passed so.
+ * Processes that were met before, and lines of a kind that was: whatever comes in whatever order,
+ * lines are byte for byte those that are written without knowing anybody, and no record passes that
+ * would not have passed so.
  */
 #include "sink/known.h"
 
 #include "sink-build.h"
+#include "sink/json-plan.h"
 #include "tap.h"
 
 #define LINES 8000u
@@ -72,6 +74,38 @@ static void put_process(struct record_process *p, uint32_t who)
 	put(&p->args, who, 9, true);
 }
 
+/* Now and then 0, else short or long. */
+static uint64_t some(void)
+{
+	return !below(30) ? 0 : UINT64_C(0x123456789abcdef) >> below(60);
+}
+
+/* Whatever may be there or not, long or short, without making it another kind. */
+static void vary(void)
+{
+	uint64_t *numbers[] = {&r.orig_bytes, &r.resp_bytes, &r.orig_packets, &r.resp_packets,
+		&r.orig_ip_bytes, &r.resp_ip_bytes, &r.delta_packets, &r.delta_orig_packets,
+		&r.delta_resp_packets, &r.delta_orig_bytes, &r.delta_resp_bytes, &r.name_age_ns};
+	uint32_t *shorts[] = {&r.ifindex, &r.rtt_ns, &r.srtt_ns, &r.retransmits, &r.connections};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		*numbers[i] = some();
+	for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++)
+		*shorts[i] = (uint32_t)some();
+	r.flow_id = some();
+	r.start_ns += some() % 1000000000000;
+	r.end_ns = r.start_ns + some() % 1000000000000;
+	r.t_ns = r.end_ns + below(1000);
+	r.orig_port = (uint16_t)some();
+	r.resp_port = (uint16_t)some();
+	r.vlan = (uint16_t)some();
+	r.orig_addr[12 + below(4)] = (uint8_t)below(256);
+	r.resp_addr[12 + below(4)] = (uint8_t)below(256);
+	memset(r.history, 0, sizeof(r.history));
+	memcpy(r.history, "ShADadFf", below(9));
+	put(&r.name, below(3), 11, false);
+}
+
 static void make(uint32_t processes)
 {
 	static const uint8_t events[] = {
@@ -89,6 +123,22 @@ static void make(uint32_t processes)
 	put_process(&r.orig, below(processes));
 	put_process(&r.resp, below(processes));
 	put(&r.ifname, below(4), 10, false);
+	vary();
+	if (below(4))
+		return;
+	r.flags = (uint16_t)below(RECORD_FLAG_UNANNOUNCED << 1);
+	r.state = (uint8_t)below(RECORD_STATES);
+	r.end_reason = (uint8_t)below(RECORD_END_REASONS);
+	r.proto = below(2) ? 6 : (uint8_t)below(256);
+	r.service = (uint8_t)below(RECORD_SERVICES);
+	r.dns_type = (uint16_t)below(70);
+	r.dns_rcode = (uint8_t)below(12);
+	r.epoch = below(3);
+	put(&r.netns, below(3), 12, false);
+	put(&r.server_name, below(3), 13, false);
+	put(&r.alpn, below(3), 14, false);
+	put(&r.dns_query, below(3), 15, false);
+	put(&r.dns_answers, below(3), 16, false);
 }
 
 static bool same_line(const struct format *f, const struct known_ends *ends)
@@ -116,6 +166,44 @@ static void test_lines(uint32_t processes)
 	tap_is_int(bad, 0, "%u processes: every line is the same", processes);
 	tap_ok(met > LINES / (processes < 100 ? 2 : 50), "%llu had been met before",
 		(unsigned long long)met);
+}
+
+/* Most lines of few kinds are made of others, whatever values they have. */
+static void test_kinds(void)
+{
+	static const struct json_plan_style style = {
+		.column = FIELD_ECS, .time = JSON_PLAN_RFC3339, .quoted_ids = true};
+	static struct json_plan plan;
+	uint64_t bad = 0, repeated, had;
+	struct known_ends ends;
+
+	json_plan_compile(&plan, &style, &ctx);
+	for (unsigned i = 0; i < LINES; i++) {
+		size_t n, k;
+
+		make(2);
+		bad += known_check(&known, &r, record_size(&r), &ends) != 0;
+		n = (size_t)(json_plan_write(&plan, &r, &KNOWN_NOBODY, &ctx, plain) - plain);
+		k = (size_t)(json_plan_write(&plan, &r, &ends, &ctx, kept) - kept);
+		bad += n != k || memcmp(plain, kept, n) != 0;
+	}
+	tap_is_int(bad, 0, "few kinds: every line is the same");
+	tap_ok(plan.repeated > LINES / 10, "%llu were made of others",
+		(unsigned long long)plan.repeated);
+
+	/* Only what comes anew into every line differs. */
+	had = plan.repeated;
+	for (unsigned i = 0; i < 100; i++) {
+		r.seq++;
+		r.orig_port ^= 1;
+		bad += known_check(&known, &r, record_size(&r), &ends) != 0;
+		json_plan_write(&plan, &r, &ends, &ctx, kept);
+	}
+	repeated = plan.repeated - had;
+	tap_ok(repeated >= 100 - JSON_LINE_TIMES - 1 && !bad, "%llu of 100 of one kind were",
+		(unsigned long long)repeated);
+	json_plan_compile(&plan, &style, &ctx);
+	tap_is_int(plan.repeated, 0, "a plan made anew has none");
 }
 
 /* One byte of what is known becomes another: then it is somebody else, or impossible. */
@@ -165,6 +253,7 @@ int main(void)
 	test_lines(4000);
 	tap_ok(known.evicted > 100, "%llu were forgotten for others",
 		(unsigned long long)known.evicted);
+	test_kinds();
 	test_checks();
 	/* Another host's lines say so: nothing written before is used again. */
 	strcpy(ctx.boot_id, "an0ther");
