@@ -80,14 +80,17 @@ static uint8_t *put_u16(uint8_t *p, uint16_t v)
 	return p;
 }
 
-static char *base64(char *p, uint32_t bits, int digits)
+/* The upper four times six bits of the lower 24. */
+static inline char *base64(char *p, uint32_t bits)
 {
 	static const char alphabet[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-	for (int i = 0; i < digits; i++)
-		*p++ = alphabet[bits >> (18 - 6 * i) & 63];
-	return p;
+	p[0] = alphabet[bits >> 18 & 63];
+	p[1] = alphabet[bits >> 12 & 63];
+	p[2] = alphabet[bits >> 6 & 63];
+	p[3] = alphabet[bits & 63];
+	return p + 4;
 }
 
 /*
@@ -108,14 +111,14 @@ static void hash(const uint8_t *in, size_t len, char buf[COMMUNITY_ID_MAX])
 	*p++ = '1';
 	*p++ = ':';
 	/* Three bytes at a time of the words in big-endian order: 3 + 1, 2 + 2, 1 + 3, ... */
-	p = base64(p, state[0] >> 8, 4);
-	p = base64(p, (state[0] & 0xff) << 16 | state[1] >> 16, 4);
-	p = base64(p, (state[1] & 0xffff) << 8 | state[2] >> 24, 4);
-	p = base64(p, state[2] & 0xffffff, 4);
-	p = base64(p, state[3] >> 8, 4);
-	p = base64(p, (state[3] & 0xff) << 16 | state[4] >> 16, 4);
-	p = base64(p, (state[4] & 0xffff) << 8, 3);
-	*p++ = '=';
+	p = base64(p, state[0] >> 8);
+	p = base64(p, (state[0] & 0xff) << 16 | state[1] >> 16);
+	p = base64(p, (state[1] & 0xffff) << 8 | state[2] >> 24);
+	p = base64(p, state[2] & 0xffffff);
+	p = base64(p, state[3] >> 8);
+	p = base64(p, (state[3] & 0xff) << 16 | state[4] >> 16);
+	p = base64(p, (state[4] & 0xffff) << 8);
+	p[-1] = '='; /* 20 bytes, not 21 */
 	*p = 0;
 }
 

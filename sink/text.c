@@ -192,25 +192,36 @@ char *text_time_of_day(char *p, uint64_t t_ns, int32_t offset_s)
 	return text_u64_padded(p, t_ns / 1000000 % 1000, 3);
 }
 
+#define OCTETS_ONES(h) h "0." h "1." h "2." h "3." h "4." h "5." h "6." h "7." h "8." h "9."
+#define OCTETS_PADDED(h, pad)                                                                      \
+	h "0." pad h "1." pad h "2." pad h "3." pad h "4." pad h "5." pad h "6." pad h "7." pad h  \
+	  "8." pad h "9." pad
+
+/* Four bytes each: the digits, a dot, and what is written over. */
+static const char OCTETS[] = OCTETS_PADDED("", "..") OCTETS_PADDED("1", ".") OCTETS_PADDED("2", ".")
+	OCTETS_PADDED("3", ".") OCTETS_PADDED("4", ".") OCTETS_PADDED("5", ".") OCTETS_PADDED(
+		"6", ".") OCTETS_PADDED("7", ".") OCTETS_PADDED("8", ".") OCTETS_PADDED("9", ".")
+		OCTETS_ONES("10") OCTETS_ONES("11") OCTETS_ONES("12") OCTETS_ONES("13")
+			OCTETS_ONES("14") OCTETS_ONES("15") OCTETS_ONES("16") OCTETS_ONES("17")
+				OCTETS_ONES("18") OCTETS_ONES("19") OCTETS_ONES("20")
+					OCTETS_ONES("21") OCTETS_ONES("22") OCTETS_ONES("23")
+						OCTETS_ONES("24") "250.251.252.253.254.255.";
+
+_Static_assert(sizeof(OCTETS) == 256 * 4 + 1, "all there are");
+
+/* With a dot behind it; two bytes more may be written. */
 static inline char *octet(char *p, unsigned v)
 {
-	if (v >= 100) {
-		*p++ = (char)('0' + v / 100);
-		return two(p, v % 100);
-	}
-	if (v >= 10)
-		return two(p, v);
-	*p++ = (char)('0' + v);
-	return p;
+	memcpy(p, OCTETS + v * 4, 4);
+	return p + 2 + (v >= 10) + (v >= 100);
 }
 
 static char *address4(char *p, const uint8_t a[4])
 {
-	for (int i = 0; i < 4; i++) {
-		p = octet(p, a[i]);
-		*p++ = '.';
-	}
-	return p - 1;
+	p = octet(p, a[0]);
+	p = octet(p, a[1]);
+	p = octet(p, a[2]);
+	return octet(p, a[3]) - 1;
 }
 
 static char *group(char *p, unsigned v)
