@@ -31,7 +31,7 @@ _Static_assert(STRINGS == 13 && offsetof(struct record_process, pod) ==
 struct key {
 	struct record_process process;
 	const char *strings;
-	uint32_t strings_len, hash;
+	uint32_t strings_len, hash, first;
 };
 
 static inline four lengths(four v)
@@ -80,6 +80,7 @@ static bool key_make(struct key *k, const struct record *r, const struct record_
 	memcpy(&k->process.name, v, 3 * sizeof(v[0]));
 	memcpy(&k->process.pod, &v[3], sizeof(k->process.pod));
 	k->process.latency_ns = p->latency_ns != 0;
+	k->first = first;
 	k->strings = r->strings + first;
 	k->strings_len = len;
 	return true;
@@ -146,6 +147,50 @@ static void add(struct known *k, const struct key *key, struct known_end *ret)
 	*ret = (struct known_end){.id = s->id, .slot = at};
 }
 
+/* The same bytes at the same places, latency_ns apart: 0 or not is all that counts of it. */
+static bool is_like(const struct record_process *a, const struct record_process *b)
+{
+	const size_t from = offsetof(struct record_process, netns);
+
+	_Static_assert(offsetof(struct record_process, latency_ns) + 8 ==
+			       offsetof(struct record_process, netns),
+		"nothing between");
+	return !((a->start_ns ^ b->start_ns) | (a->cgroup_id ^ b->cgroup_id)) &&
+	       !a->latency_ns == !b->latency_ns &&
+	       !memcmp((const char *)a + from, (const char *)b + from, sizeof(*a) - from);
+}
+
+static struct known_late *late_of(
+	struct known *k, const struct record *r, const struct record_process *p)
+{
+	return &k->late[(p->pid * 2 + (p == &r->resp)) % KNOWN_LATE];
+}
+
+/* The slot of a process that is as it was in its last record, strings and all. */
+static const struct known_slot *find_late(struct known *k, const struct record *r,
+	const struct record_process *p, struct known_end *ret)
+{
+	const struct known_late *l = late_of(k, r, p);
+	const struct known_slot *s = &k->slot[l->slot];
+	const char *bytes;
+
+	if (!l->id || s->id != l->id || !is_like(&l->process, p) ||
+		l->first + s->strings_len > r->strings_len)
+		return NULL;
+	bytes = known_bytes_get(&k->keys, s->pos);
+	if (!bytes || memcmp(bytes + sizeof(*p), r->strings + l->first, s->strings_len) != 0)
+		return NULL;
+	*ret = (struct known_end){.id = l->id, .slot = l->slot};
+	return s;
+}
+
+static void keep_late(struct known *k, const struct record *r, const struct record_process *p,
+	const struct key *key, const struct known_end *end)
+{
+	*late_of(k, r, p) = (struct known_late){
+		.process = *p, .id = end->id, .slot = end->slot, .first = key->first};
+}
+
 /* Checks ------------------------------------------------------------------------------------ */
 
 static size_t sum_of(const struct record_process *p)
@@ -159,15 +204,21 @@ static size_t sum_of(const struct record_process *p)
 static int check_process(struct known *k, const struct record *r, const struct record_process *p,
 	size_t *ret_sum, struct known_end *ret)
 {
-	const struct known_slot *s = NULL;
+	const struct known_slot *s;
 	struct key key;
 	int e;
 
 	*ret = (struct known_end){0};
+	s = k ? find_late(k, r, p, ret) : NULL;
+	if (s) {
+		*ret_sum += s->strings_len;
+		return 0;
+	}
 	if (k && key_make(&key, r, p)) {
 		key.hash = key_hash(&key);
 		s = find(k, &key, ret);
 		if (s) {
+			keep_late(k, r, p, &key, ret);
 			*ret_sum += s->strings_len;
 			return 0;
 		}

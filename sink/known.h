@@ -21,6 +21,7 @@
 #define KNOWN_SETS  128u
 #define KNOWN_WAYS  4u
 #define KNOWN_SLOTS (KNOWN_SETS * KNOWN_WAYS)
+#define KNOWN_LATE  32u
 #define KNOWN_BYTES (1u << 20) /* of keys, and of each format's texts */
 #define KNOWN_MOST  16384u     /* bytes of one of them */
 
@@ -46,8 +47,16 @@ struct known_slot {
 	uint32_t strings_len; /* of all strings together */
 };
 
+/* Where the strings of one met lately lay: a record like its last one needs no key. */
+struct known_late {
+	struct record_process process; /* as it was in that record */
+	uint64_t id;                   /* of its slot; 0: none */
+	uint32_t slot, first;          /* `first`: of its strings' bytes, in the area */
+};
+
 struct known {
 	uint64_t evicted;
+	struct known_late late[KNOWN_LATE];
 	struct known_slot slot[KNOWN_SLOTS];
 	struct known_bytes keys;
 };
