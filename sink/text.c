@@ -85,12 +85,15 @@ char *text_u64(char *p, uint64_t v)
 		return two(p, (unsigned)v % 100);
 	}
 	if (v < 100000000) {
-		uint64_t digits = eight((uint32_t)v);
-		unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
+		/*
+		 * Not by the digits' zeros: what is written next need not wait for them if it need
+		 * not to know where it goes.
+		 */
+		unsigned len = 5u + (v >= 100000) + (v >= 1000000) + (v >= 10000000);
+		uint64_t digits = htole64(eight((uint32_t)v) >> (64 - len * 8) | EACH('0'));
 
-		digits = htole64(digits >> zeros * 8 | EACH('0'));
 		memcpy(p, &digits, sizeof(digits));
-		return p + 8 - zeros;
+		return p + len;
 	}
 	p = text_u64(p, v / 100000000);
 	return eight_padded(p, (uint32_t)(v % 100000000));
