@@ -169,6 +169,10 @@ size_t community_id(const struct record *r, char buf[COMMUNITY_ID_MAX])
 		p = put_u16(put_u16(p, a.port), b.port);
 
 	len = (size_t)(p - in);
+	if (r->flags & RECORD_FLAG_UNANNOUNCED) {
+		hash(in, len, buf); /* the first record of its connection, and the last */
+		return ID_LEN;
+	}
 	kept = find_kept(in);
 	if (kept->len != len || memcmp(kept->in, in, sizeof(in)) != 0) {
 		memcpy(kept->in, in, sizeof(in));
