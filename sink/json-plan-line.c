@@ -112,7 +112,8 @@ void json_line_mark(struct json_plan *plan)
 	plan->anew[plan->n] = false;
 	plan->repeated = 0;
 	memset(plan->seen, 0, sizeof(plan->seen));
-	memset(plan->line, 0, sizeof(plan->line));
+	if (plan->lines.pos) /* else nothing has been kept: these pages need not be touched */
+		memset(plan->line, 0, sizeof(plan->line));
 }
 
 /* Kinds ------------------------------------------------------------------------------------- */
