@@ -6,16 +6,15 @@
 #include <stdlib.h>
 
 #define USED_AT_FIRST 1024u
+#define SIZE_MAX_EVER (UINT32_C(1) << 30)
 
 int flow_linger_init(struct flow_linger *l, uint64_t n)
 {
-	uint32_t size = 16;
+	uint32_t size = n < 16 ? 16 : n < SIZE_MAX_EVER ? (uint32_t)n : SIZE_MAX_EVER;
 
-	while (size < n && size < UINT32_C(1) << 30)
-		size *= 2;
 	*l = (struct flow_linger){
-		.mask = (size < USED_AT_FIRST ? size : USED_AT_FIRST) - 1,
-		.mask_max = size - 1,
+		.size = size < USED_AT_FIRST ? size : USED_AT_FIRST,
+		.size_max = size,
 	};
 	/* calloc() takes a block of this size as untouched zero pages. */
 	l->entry = calloc(size, sizeof(*l->entry));
@@ -39,16 +38,18 @@ void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e)
 
 static void drop_oldest(struct flow_linger *l)
 {
-	struct flow_linger_entry *e = &l->entry[l->head++ & l->mask];
+	struct flow_linger_entry *e = &l->entry[l->oldest];
 
+	l->oldest = l->oldest + 1 < l->size ? l->oldest + 1 : 0;
+	l->count--;
 	if (!e->gone)
 		flow_linger_forget(l, e);
 }
 
 void flow_linger_expire(struct flow_linger *l, uint64_t now_ns)
 {
-	while (l->head != l->tail) {
-		struct flow_linger_entry *e = &l->entry[l->head & l->mask];
+	while (l->count) {
+		struct flow_linger_entry *e = &l->entry[l->oldest];
 
 		if (!e->gone && e->until_ns > now_ns)
 			return;
@@ -56,37 +57,42 @@ void flow_linger_expire(struct flow_linger *l, uint64_t now_ns)
 	}
 }
 
-/* Twice the part in use of a full ring: those before the head come to stand behind the others. */
+/*
+ * A quarter more of a full ring is used: those from the oldest to the last place move up by as
+ * much, the youngest stay before the gap.
+ */
 static void widen(struct flow_linger *l)
 {
-	uint32_t size = l->mask + 1, head = l->head & l->mask;
+	uint32_t more = l->size / 4 < l->size_max - l->size ? l->size / 4 : l->size_max - l->size;
 
-	for (uint32_t i = 0; i < head; i++) {
-		l->entry[size + i] = l->entry[i];
-		if (l->entry[i].gone)
-			continue;
-		flow_slots_remove(&l->slots, l->entry[i].hash, i);
-		flow_slots_add(&l->slots, l->entry[i].hash, size + i);
+	for (uint32_t i = l->size; l->oldest && i-- > l->oldest;) {
+		struct flow_linger_entry *e = &l->entry[i];
+
+		if (!e->gone) {
+			flow_slots_remove(&l->slots, e->hash, i);
+			flow_slots_add(&l->slots, e->hash, i + more);
+		}
+		l->entry[i + more] = *e;
 	}
-	l->mask = 2 * size - 1;
-	l->head = head;
-	l->tail = head + size;
+	l->oldest += l->oldest ? more : 0;
+	l->size += more;
 }
 
 void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e)
 {
-	struct flow_linger_entry *place;
+	uint32_t at;
 
-	if (l->tail - l->head > l->mask && l->mask < l->mask_max)
+	if (l->count == l->size && l->size < l->size_max)
 		widen(l);
-	if (l->tail - l->head > l->mask) {
-		l->evicted += !l->entry[l->head & l->mask].gone;
+	if (l->count == l->size) {
+		l->evicted += !l->entry[l->oldest].gone;
 		drop_oldest(l);
 	}
-	place = &l->entry[l->tail++ & l->mask];
-	*place = *e;
-	place->gone = false;
-	flow_slots_add(&l->slots, e->hash, (uint32_t)(place - l->entry));
+	at = l->oldest + l->count++;
+	at -= at < l->size ? 0 : l->size;
+	l->entry[at] = *e;
+	l->entry[at].gone = false;
+	flow_slots_add(&l->slots, e->hash, at);
 }
 
 struct flow_linger_entry *flow_linger_find(

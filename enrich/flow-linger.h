@@ -24,14 +24,15 @@ struct flow_linger_entry {
 
 struct flow_linger {
 	struct flow_slots slots;
-	struct flow_linger_entry *entry; /* a ring: head..tail, indices masked */
-	uint32_t mask;     /* of the part in use: a ring goes through all it has, needed or not */
-	uint32_t mask_max; /* of all there is */
-	uint32_t head, tail;
+	struct flow_linger_entry *entry; /* a ring: from the place of the oldest on */
+	uint32_t size;     /* of the part in use: a ring goes through all it has, needed or not */
+	uint32_t size_max; /* of all there is */
+	uint32_t oldest;
+	uint32_t count;
 	uint64_t evicted;
 };
 
-/* At most @n entries (rounded up to a power of two). */
+/* At most @n entries. */
 int flow_linger_init(struct flow_linger *l, uint64_t n);
 void flow_linger_deinit(struct flow_linger *l);
 /* Copies @e; until_ns never decreases from one to the next. A full ring forgets its oldest. */

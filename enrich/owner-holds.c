@@ -4,9 +4,9 @@
 
 #include "enrich/owner-internal.h"
 
-enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns)
+enum owners_holds owners_still_holds(struct owners *o, const struct inode_holder *h, uint64_t t_ns)
 {
-	const struct process *p = c->process;
+	const struct process *p = h->process;
 	uint64_t inode;
 	int r;
 
@@ -16,8 +16,8 @@ enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim
 		return OWNERS_HOLDS; /* it would have told */
 	if (!o->procfs)
 		return OWNERS_HOLDS_NOT;
-	r = procfs_socket_at(o->procfs, p->pid, c->fd, &inode);
-	if (r == 0 && inode != c->number)
+	r = procfs_socket_at(o->procfs, p->pid, h->fd, &inode);
+	if (r == 0 && inode != h->number)
 		return OWNERS_HOLDS_NOT;
 	if (r == -EACCES) {
 		/* Nobody may look. Somebody holds it: who has no child to pass it on to, then. */

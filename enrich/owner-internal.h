@@ -8,6 +8,7 @@
 #include "enrich/connector.h"
 #include "enrich/diag-watch.h"
 #include "enrich/diag.h"
+#include "enrich/inodes.h"
 #include "enrich/links.h"
 #include "enrich/netns.h"
 #include "enrich/owner.h"
@@ -93,6 +94,7 @@ struct owners {
 	bool seeded;
 	struct process_cache *processes;
 	struct sockets *sockets;
+	struct inodes *inodes;
 	struct cgroups *cgroups;
 	struct links *links;
 	struct users *users;
@@ -238,7 +240,7 @@ void owners_hear_only(struct owners *o);
 void owners_search(struct owners *o);
 
 /*
- * owner-holds.c: whether @c's process holds the socket still, @t_ns or later. Without a tap nothing
+ * owner-holds.c: whether @h's process holds the socket still, @t_ns or later. Without a tap nothing
  * tells that it was closed or passed on: then it is looked at, or the claim is not believed.
  */
 enum owners_holds {
@@ -246,7 +248,7 @@ enum owners_holds {
 	OWNERS_HOLDS_LIKELY, /* it has not ended nor made a child since */
 	OWNERS_HOLDS,
 };
-enum owners_holds owners_still_holds(struct owners *o, const struct socket_claim *c, uint64_t t_ns);
+enum owners_holds owners_still_holds(struct owners *o, const struct inode_holder *h, uint64_t t_ns);
 
 /* owner.c: gives @answer this owner, unless it already has a better one. */
 void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,

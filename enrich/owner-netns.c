@@ -236,18 +236,17 @@ static void on_socket(void *arg, const struct diag_socket *s)
 	while (found > seed->at && found[-1].inode == s->inode)
 		found--;
 	for (; found < seed->at + seed->n && found->inode == s->inode; found++) {
-		const struct socket_claim c = {
+		const struct inode_holder h = {
 			.method = RECORD_METHOD_SEED,
 			.t_ns = 1,
 			.number = s->inode,
 			.cookie = s->cookie,
-			.key = s->key,
+			.local_port = s->key.local_port,
 			.fd = found->fd,
 			.process = found->process,
-			.netns = g->netns,
 		};
 
-		sockets_add_inode(g->o->sockets, &c);
+		inodes_add(g->o->inodes, &h);
 	}
 	owners_claim(g->o, s, g->netns);
 }

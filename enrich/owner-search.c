@@ -124,27 +124,26 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 
 	for (size_t i = 0; inode && i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
-		struct socket_claim c = {
-			.key = {.local_port = w->q.local_port},
+		struct inode_holder h = {
+			.local_port = w->q.local_port,
 			.method = RECORD_METHOD_PROCFS,
 			.t_ns = w->unproven ? owners_now_ns() : w->q.t_ns,
 			.number = inode,
 			.fd = fd,
 			.cookie = w->cookie,
-			.netns = o->netns,
 		};
 
 		if (!w->answer || w->inode != inode)
 			continue;
-		c.process = process_at(o, pid, w->q.t_ns);
+		h.process = process_at(o, pid, w->q.t_ns);
 		if (w->match == DIAG_MATCH_LISTENER)
-			c.process = eldest(o, c.process, fd, inode, w->q.t_ns);
-		if (!c.process)
+			h.process = eldest(o, h.process, fd, inode, w->q.t_ns);
+		if (!h.process)
 			continue;
-		sockets_add_inode(o->sockets, &c);
-		remember(o, c.process, w, fd);
+		inodes_add(o->inodes, &h);
+		remember(o, h.process, w, fd);
 		if (!w->unproven)
-			owners_answer(&w->q, w->answer, c.process, RECORD_METHOD_PROCFS,
+			owners_answer(&w->q, w->answer, h.process, RECORD_METHOD_PROCFS,
 				w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
 							     : RECORD_CONFIDENCE_PROBABLE,
 				0);

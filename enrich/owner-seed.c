@@ -89,22 +89,21 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 {
 	struct sweep *w = arg;
 	struct diag_socket key = {.inode = (uint32_t)inode}, *found = NULL;
-	struct socket_claim c = {
+	struct inode_holder h = {
 		.method = RECORD_METHOD_SEED,
 		.t_ns = 1,
 		.number = inode,
 		.fd = fd,
 		.process = w->process,
-		.netns = w->o->netns,
 	};
 
 	(void)pid;
 	if (inode <= UINT32_MAX && w->n)
 		found = bsearch(&key, w->socket, w->n, sizeof(key), compare_inode);
 	if (found) {
-		c.cookie = found->cookie;
-		c.key = found->key;
-		sockets_add_inode(w->o->sockets, &c);
+		h.cookie = found->cookie;
+		h.local_port = found->key.local_port;
+		inodes_add(w->o->inodes, &h);
 	} else {
 		owners_seed_later(w->o, w->process, fd, inode);
 	}
@@ -145,17 +144,22 @@ static bool on_process(void *arg, uint32_t pid)
 
 void owners_claim(struct owners *o, const struct diag_socket *s, uint64_t netns)
 {
-	const struct socket_claim *holder = sockets_inode(o->sockets, s->inode, s->cookie);
+	const struct inode_holder *h = inodes_find(o->inodes, s->inode, s->cookie);
 	struct socket_claim c;
 
-	if (!holder)
+	if (!h)
 		return;
-	c = *holder;
-	c.key = s->key;
-	c.cgroup_id = s->cgroup_id;
-	c.v6only = s->v6only;
-	c.number = 0;
-	c.netns = netns;
+	c = (struct socket_claim){
+		.key = s->key,
+		.shared = h->shared,
+		.v6only = s->v6only,
+		.method = (enum record_method)h->method,
+		.t_ns = h->t_ns,
+		.process = h->process,
+		.netns = netns,
+		.cgroup_id = s->cgroup_id,
+		.cookie = h->cookie,
+	};
 	if (s->key.proto == IPPROTO_TCP && s->state == TCP_LISTEN) {
 		sockets_add_listener(o->sockets, &c);
 		owners_filter_listener(o, s->key.local_port);

@@ -142,7 +142,7 @@ static void take_candidate(struct owners *o, struct owners_pending *w, const str
 static void take_reply(struct owners *o, struct owners_pending *w)
 {
 	const struct diag_socket *s = &w->socket;
-	const struct socket_claim *holder;
+	const struct inode_holder *holder;
 	struct process *sender;
 	enum record_confidence sure = RECORD_CONFIDENCE_PROBABLE;
 	enum owners_holds holds = OWNERS_HOLDS_NOT;
@@ -165,11 +165,11 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 	/* One socket of a group is as good as another: which one gets it is not known here. */
 	if (w->ambiguous && w->match != DIAG_MATCH_EXACT)
 		return;
-	holder = s->inode ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
+	holder = s->inode ? inodes_find(o->inodes, s->inode, s->cookie) : NULL;
 	if (holder)
 		holds = owners_still_holds(o, holder, w->q.t_ns);
 	if (holder && holds == OWNERS_HOLDS_NOT) {
-		sockets_remove_inode(o->sockets, s->inode);
+		inodes_remove(o->inodes, s->inode);
 		holder = NULL;
 	}
 	if (!holder) {

@@ -81,10 +81,10 @@ bool owners_is_as_old(const struct owners *o, const struct owners_pending *w, ui
 {
 	const struct diag_socket *s = &w->socket;
 	uint64_t from = w->q.start_ns ? w->q.start_ns : w->q.t_ns;
-	const struct socket_claim *c =
-		s->inode && s->cookie ? sockets_inode(o->sockets, s->inode, s->cookie) : NULL;
+	const struct inode_holder *h =
+		s->inode && s->cookie ? inodes_find(o->inodes, s->inode, s->cookie) : NULL;
 
-	if (c && c->cookie && c->key.local_port == w->q.local_port && c->t_ns <= from)
+	if (h && h->cookie && h->local_port == w->q.local_port && h->t_ns <= from)
 		return true;
 	return o->connector && o->heard_ns >= looked_ns && o->watched_ns < from &&
 	       o->exited_ns < from;

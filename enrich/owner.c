@@ -121,6 +121,8 @@ static int init(struct owners *o, const struct config *config)
 	if (r == 0)
 		r = sockets_new(&limits, seed, &o->sockets);
 	if (r == 0)
+		r = inodes_new(INODES_MAX, seed, &o->inodes);
+	if (r == 0)
 		r = cgroups_new(&o->cgroups);
 	if (r == 0)
 		r = o->from ? links_new_from(inherited_fd(o->from, INHERITED_ROUTE), &o->links)
@@ -207,6 +209,7 @@ void owners_free(struct owners *o)
 	process_unref(o->kernel);
 	tap_reader_free(o->tap);
 	sockets_free(o->sockets);
+	inodes_free(o->inodes);
 	process_cache_free(o->processes);
 	cgroups_free(o->cgroups);
 	netns_set_free(o->spaces);

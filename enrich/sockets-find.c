@@ -308,18 +308,6 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 	return only(best, ambiguous || (best && !process_alive_at(best->process, t_ns)), scope);
 }
 
-const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie)
-{
-	uint32_t hash = sockets_hash_number(s, inode);
-
-	for_each(e, &s->table[INODES], hash)
-	{
-		if (e->claim.number == inode && !other_socket(&e->claim, cookie))
-			return &e->claim;
-	}
-	return NULL;
-}
-
 struct entry *sockets_find_connecting(const struct sockets *s, uint64_t number, uint64_t t_ns)
 {
 	uint32_t hash = sockets_hash_number(s, number);
@@ -348,8 +336,8 @@ bool sockets_connecting_since(const struct sockets *s, const struct socket_key *
 {
 	const struct table *t = &s->table[CONNECTING];
 
-	for (size_t n = 1; n <= t->max; n++) {
-		const struct socket_claim *c = &t->entries[(t->at + t->max - n) % t->max].claim;
+	for (size_t n = 1; n <= t->size; n++) {
+		const struct socket_claim *c = &t->entries[(t->at + t->size - n) % t->size].claim;
 
 		if (c->t_ns <= since_ns)
 			break; /* also where nothing was ever put */

@@ -33,13 +33,18 @@ _Static_assert(sizeof(struct link) == 16, "four in a cache line");
 	(UINT32_C(1) << 30)        /* of the table's first namespace, or of none that is known */
 #define LINK_TIME (LINK_PLAIN - 1) /* its t_ns, coarse */
 
-/* A ring of entries in order of arrival, and chains over them. */
+/*
+ * A ring of entries in order of arrival, and chains over them. A ring goes through all it has,
+ * needed or not: of the connections' half is used for as long as an entry stays long enough so.
+ */
 struct table {
 	size_t max;
+	size_t size;       /* of these, entries in use */
 	size_t buckets;    /* a power of two */
 	size_t at;         /* where the next entry goes: the oldest */
 	size_t alike;      /* entries of one hash at most, 0 = as many as there is room for */
 	bool forgot;       /* an entry went before its turn */
+	uint64_t round_ns; /* time of the latest that came to the first place; 0 = none has one */
 	uint64_t home;     /* namespace of the first claim that said one */
 	uint64_t since_ns; /* time of the first claim */
 	uint64_t evicted;
@@ -61,7 +66,7 @@ static inline uint32_t link_time(const struct table *t, uint64_t t_ns)
 	return since < LINK_TIME ? (uint32_t)since : LINK_TIME;
 }
 
-enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, INODES, TABLES };
+enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, TABLES };
 
 struct sockets {
 	uint64_t seed[2];
@@ -89,7 +94,7 @@ static inline struct entry *following(const struct table *t, const struct entry 
 
 #define for_each(e, t, h) for (struct entry * (e) = first(t, h); (e); (e) = following(t, e, h))
 
-/* Of a tuple without its local address, of a port, of an inode or a kernel's address. */
+/* Of a tuple without its local address, of a port, of a kernel's address. */
 uint32_t sockets_hash_tuple(const struct sockets *s, const struct socket_key *k);
 uint32_t sockets_hash_port(const struct sockets *s, const struct socket_key *k);
 uint32_t sockets_hash_number(const struct sockets *s, uint64_t number);
@@ -106,10 +111,4 @@ static inline bool same_remote(const struct socket_key *a, const struct socket_k
 {
 	return a->proto == b->proto && a->remote_port == b->remote_port &&
 	       !memcmp(a->remote_addr, b->remote_addr, 16);
-}
-
-/* Cookies are never given twice; inode numbers are. */
-static inline bool other_socket(const struct socket_claim *c, uint64_t cookie)
-{
-	return c->cookie && cookie && c->cookie != cookie;
 }

@@ -16,6 +16,12 @@
 #define CONNECTIONS_ALIKE 64
 #define PORTS_ALIKE       256
 #define KEPT_IN_A_ROW     64 /* claims of the start that are stepped over before one goes */
+/*
+ * How long a claim stays at least, while there is room: a packet is looked up a batch after its
+ * claim, a close that was told of late, or for a program that stood still, some batches after it.
+ */
+#define STAYS_NS      UINT64_C(2000000000)
+#define GROWS_BY(max) (((max) + 15) / 16)
 
 bool sockets_addr_v4(const uint8_t addr[16])
 {
@@ -38,6 +44,7 @@ static int table_init(struct table *t, size_t max)
 	if (!max || max >= NONE)
 		return -EINVAL;
 	t->max = max;
+	t->size = max;
 	for (t->buckets = 16; t->buckets < 2 * max; t->buckets *= 2)
 		;
 	/* calloc() takes blocks of this size as untouched zero pages; aligned ones it cannot. */
@@ -68,7 +75,7 @@ static void unlink_entry(struct table *t, struct entry *e)
 
 static void table_deinit(struct table *t)
 {
-	for (size_t i = 0; t->entries && i < t->max; i++)
+	for (size_t i = 0; t->entries && i < t->size; i++)
 		process_unref(t->entries[i].claim.process);
 	free(t->memory);
 	free(t->link);
@@ -105,7 +112,7 @@ static bool is_kept(const struct socket_claim *c)
  */
 static void foresee(const struct table *t)
 {
-	size_t next = t->at + 2 < t->max ? t->at + 2 : 0;
+	size_t next = t->at + 2 < t->size ? t->at + 2 : 0;
 	const struct link *l = &t->link[next];
 
 	__builtin_prefetch(&t->entries[next], 1);
@@ -134,13 +141,35 @@ static uint32_t mark_of(struct table *t, const struct socket_claim *c)
 	return mark;
 }
 
+/*
+ * The place behind @t->at for @c. At the end of the part in use: the first one, or, if whoever has
+ * that came a moment ago, or a sweep goes on, a place of more of the table.
+ */
+static void advance(struct table *t, const struct socket_claim *c)
+{
+	bool seeds = c->method == RECORD_METHOD_SEED;
+
+	if (!t->round_ns && !seeds)
+		t->round_ns = c->t_ns;
+	if (++t->at < t->size)
+		return;
+	if (t->size < t->max && (seeds || c->t_ns < t->round_ns + STAYS_NS)) {
+		t->size += GROWS_BY(t->max);
+		t->size = t->size < t->max ? t->size : t->max;
+		return;
+	}
+	t->at = 0;
+	t->round_ns = c->t_ns;
+	t->forgot = true;
+}
+
 static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
 {
 	struct entry *e;
 	uint32_t *bucket;
 
 	for (unsigned n = 0; n < KEPT_IN_A_ROW && is_kept(&t->entries[t->at].claim); n++)
-		t->at = (t->at + 1) % t->max;
+		advance(t, c);
 	e = &t->entries[t->at];
 	process_ref(c->process);
 	if (e->claim.process) {
@@ -159,7 +188,7 @@ static struct entry *table_add(struct table *t, uint32_t hash, const struct sock
 	e->claim.told = 1;
 	e->claim.spent = e->claim.unsure = 0;
 	*bucket = (uint32_t)t->at;
-	t->at = t->at + 1 < t->max ? t->at + 1 : 0;
+	advance(t, c);
 	foresee(t);
 	if (t->alike)
 		shorten(t, hash);
@@ -228,8 +257,7 @@ int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct s
 	const size_t max[TABLES] = {[CONNECTIONS] = l->connections,
 		[PORTS] = l->ports,
 		[LISTENERS] = l->listeners,
-		[CONNECTING] = l->connecting,
-		[INODES] = l->inodes};
+		[CONNECTING] = l->connecting};
 	struct sockets *s = calloc(1, sizeof(*s));
 
 	if (!s)
@@ -243,6 +271,8 @@ int sockets_new(const struct sockets_limits *l, const uint64_t seed[2], struct s
 			return e;
 		}
 	}
+	/* What is told once, and holds for as long as it is not taken back, is in the others. */
+	s->table[CONNECTIONS].size = (s->table[CONNECTIONS].max + 1) / 2;
 	s->table[CONNECTIONS].alike = CONNECTIONS_ALIKE;
 	s->table[PORTS].alike = PORTS_ALIKE;
 	*ret = s;
@@ -292,14 +322,14 @@ bool sockets_certain(const struct sockets *s, const struct socket_claim *c)
 static bool refresh(struct table *t, struct entry *e, const struct socket_claim *c)
 {
 	size_t i = (size_t)(e - t->entries);
-	size_t age = (t->at + t->max - i) % t->max;
+	size_t age = (t->at + t->size - i) % t->size;
 
 	if (e->claim.losses != t->losses)
 		return false;
 	e->claim.seen_ns = c->t_ns;
 	if (c->cgroup_id)
 		e->claim.cgroup_id = c->cgroup_id;
-	if (!age || age > t->max / REFRESH_SHARE)
+	if (!age || age > t->size / REFRESH_SHARE)
 		return false;
 	e->claim.told++;
 	return true;
@@ -376,7 +406,7 @@ void sockets_end_listener(struct sockets *s, uint64_t number, const struct socke
 	struct table *t = &s->table[LISTENERS];
 
 	/* Listeners come and go rarely, and few of them are there. */
-	for (size_t i = 0; number && i < t->max; i++) {
+	for (size_t i = 0; number && i < t->size; i++) {
 		struct socket_claim *c = &t->entries[i].claim;
 		bool here = !netns || !c->netns || c->netns == netns;
 
@@ -392,49 +422,6 @@ void sockets_end_listener(struct sockets *s, uint64_t number, const struct socke
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 {
 	table_add(&s->table[CONNECTING], sockets_hash_number(s, c->number), c);
-}
-
-void sockets_add_inode(struct sockets *s, const struct socket_claim *c)
-{
-	struct table *t = &s->table[INODES];
-	uint32_t hash = sockets_hash_number(s, c->number);
-
-	for_each(e, t, hash)
-	{
-		if (e->claim.number != c->number)
-			continue;
-		if (other_socket(&e->claim, c->cookie)) {
-			unlink_entry(t, e);
-			break;
-		}
-		if (!e->claim.cookie)
-			e->claim.cookie = c->cookie;
-		if (e->claim.process == c->process) {
-			e->claim.fd = c->fd;
-			return;
-		}
-		if (process_alive_at(e->claim.process, c->t_ns)) {
-			e->claim.shared = true;
-			return;
-		}
-		unlink_entry(t, e);
-		break;
-	}
-	table_add(t, hash, c);
-}
-
-void sockets_remove_inode(struct sockets *s, uint64_t inode)
-{
-	struct table *t = &s->table[INODES];
-	uint32_t hash = sockets_hash_number(s, inode);
-
-	for_each(e, t, hash)
-	{
-		if (e->claim.number == inode) {
-			unlink_entry(t, e);
-			return;
-		}
-	}
 }
 
 bool sockets_connected(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which process is behind which socket, as the kernel's events and the seeding sweep told: tables
- * of connections, listeners, bound UDP ports, sockets still connecting and socket inodes.
+ * of connections, listeners, bound UDP ports and sockets still connecting.
  *
  * Every table is a bounded queue with a hash over it: the oldest entry makes room. Several entries
  * of one key live side by side, each with its time, and lookups are "as of" the packet. Addresses
@@ -28,13 +28,11 @@ struct sockets_limits {
 	size_t ports; /* bound UDP ports */
 	size_t listeners;
 	size_t connecting;
-	size_t inodes;
 };
 
 #define SOCKETS_LIMITS_DEFAULT                                                                     \
 	{                                                                                          \
-		.connections = 65536, .ports = 16384, .listeners = 16384, .connecting = 4096,      \
-		.inodes = 65536                                                                    \
+		.connections = 65536, .ports = 16384, .listeners = 16384, .connecting = 4096       \
 	}
 
 struct socket_key {
@@ -49,25 +47,24 @@ struct socket_key {
 _Static_assert(sizeof(struct socket_key) == 38, "socket_key has no padding");
 
 /*
- * One per remembered socket, so it has no holes; in the order of use: two cache lines hold it, a
- * look-up reads the first.
+ * One per remembered socket, so it has no holes but the last four bytes; in the order of use: two
+ * cache lines hold it, a look-up reads the first.
  */
 struct socket_claim {
 	struct socket_key key;
 	bool shared;               /* several processes hold the socket */
 	bool v6only;               /* listener that takes no IPv4 */
 	enum record_method method; /* TAP_*, SEED */
-	unsigned fd;               /* of an inode: the process's descriptor it was seen at */
+	uint32_t losses;           /* the table's own: of how many losses of events it knows */
 	uint64_t t_ns;             /* from when on it holds */
 	struct process *process;   /* a reference held by the table */
 	uint64_t seen_ns;          /* last time it was told again */
 	uint64_t end_ns;           /* until when; 0 = not ended as far as known */
 	uint64_t netns;            /* 0 = unknown */
 	uint64_t cgroup_id;
-	uint64_t cookie; /* of an inode's socket; 0 = unknown */
-	uint64_t number; /* inode, or the kernel's address of the socket */
-	uint32_t losses; /* the table's own: of how many losses of events it knows */
-	uint32_t told;   /* the same: how often it was told, for sockets_raw() */
+	uint64_t cookie; /* of a socket of the sweep; 0 = unknown */
+	uint64_t number; /* the kernel's address of the socket */
+	uint32_t told;   /* the table's own: how often it was told, for sockets_raw() */
 	uint32_t spent;  /* of these, how many have led to a packet */
 	uint32_t unsure; /* packets that one of these, or of others', has led to */
 };
@@ -100,11 +97,6 @@ void sockets_add_port(struct sockets *s, const struct socket_claim *c);
 void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
 /* An IPv6 connect whose own port is not known yet; found again by c->number. */
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c);
-/* A socket inode seen in a process's descriptors; a second process makes it `shared`. */
-void sockets_add_inode(struct sockets *s, const struct socket_claim *c);
-
-/* Whoever was seen to hold it holds it no more. */
-void sockets_remove_inode(struct sockets *s, uint64_t inode);
 
 /*
  * Events were lost: whatever was told before may have been contradicted since. Sockets that were
@@ -167,8 +159,6 @@ const struct socket_claim *sockets_raw(struct sockets *s, const struct socket_ke
 /* NULL also when the process that began to listen is gone, and left the socket to another. */
 const struct socket_claim *sockets_listener(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t t_ns);
-/* @cookie (0 = unknown) tells a socket from an earlier one whose inode number it has. */
-const struct socket_claim *sockets_inode(const struct sockets *s, uint64_t inode, uint64_t cookie);
 /* By the kernel's address of the socket: its latest connect, if to k's remote end by @t_ns. */
 const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t number,
 	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns);

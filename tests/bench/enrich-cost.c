@@ -32,7 +32,7 @@
 #define PORT       443u
 #define FIRST_PORT 32768u
 #define PORTS      28232u
-#define STEP_NS    UINT64_C(2000) /* less than one takes: packets are from a moment ago */
+#define STEP_NS    UINT64_C(1000) /* less than one takes: packets are from a moment ago */
 #define ID_LIFE    1u
 #define ID_STATE   2u
 

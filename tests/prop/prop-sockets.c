@@ -25,7 +25,7 @@ static struct sockets *open_tables(void)
 {
 	static const uint64_t seed[2] = {3, 4};
 	const struct sockets_limits l = {
-		.connections = 96, .ports = 8, .listeners = 8, .connecting = 8, .inodes = 8};
+		.connections = 96, .ports = 8, .listeners = 8, .connecting = 8};
 	struct sockets *s;
 
 	if (sockets_new(&l, seed, &s))

@@ -21,7 +21,7 @@ static void begin(void)
 {
 	static const uint64_t seed[2] = {1, 2};
 	const struct sockets_limits l = {
-		.connections = 8, .ports = 8, .listeners = 8, .connecting = 8, .inodes = 8};
+		.connections = 8, .ports = 8, .listeners = 8, .connecting = 8};
 
 	if (sockets_new(&l, seed, &s) || process_cache_new(1000, &cache))
 		tap_bail("no memory");
@@ -174,7 +174,7 @@ static void test_alike(void)
 {
 	static const uint64_t seed[2] = {1, 2};
 	const struct sockets_limits l = {
-		.connections = 1024, .ports = 8, .listeners = 8, .connecting = 8, .inodes = 8};
+		.connections = 1024, .ports = 8, .listeners = 8, .connecting = 8};
 	struct socket_key k = key(6, "10.0.0.1", 80, "10.0.0.2", 40000);
 	struct socket_key other = key(6, "10.0.0.1", 80, "10.0.0.2", 40001);
 	struct socket_key sender = key(17, "10.0.0.1", 5353, "10.0.0.2", 53), from = sender;
@@ -305,27 +305,6 @@ static void test_seed_listener(void)
 	end();
 }
 
-/* Inode numbers come again, cookies do not. */
-static void test_cookies(void)
-{
-	struct socket_claim c = {
-		.method = RECORD_METHOD_SEED, .t_ns = 1, .number = 7, .cookie = 70};
-
-	begin();
-	c.process = process_cache_get(cache, 48, 1);
-	sockets_add_inode(s, &c);
-	tap_is_int(pid_of(sockets_inode(s, 7, 70)), 48, "the socket of that inode and cookie");
-	tap_is_int(pid_of(sockets_inode(s, 7, 0)), 48, "no cookie asked: by inode alone");
-	tap_ok(!sockets_inode(s, 7, 71), "a later socket of the same number is not its");
-	c.cookie = 71;
-	c.process = process_cache_get(cache, 49, 1);
-	sockets_add_inode(s, &c);
-	tap_ok(pid_of(sockets_inode(s, 7, 71)) == 49 && !sockets_inode(s, 7, 71)->shared,
-		"it has its own holder, who shares nothing");
-	tap_ok(!sockets_inode(s, 7, 70), "and the earlier one is forgotten");
-	end();
-}
-
 static void test_listener(void)
 {
 	struct socket_key in4 = key(6, "127.0.0.1", 80, "127.0.0.1", 40000);
@@ -400,23 +379,6 @@ static void test_connecting(void)
 	sockets_add_connecting(s, &c);
 	full.remote_port = 81;
 	tap_ok(!sockets_connected(s, 0xffff8888, &full, 3 * S), "another peer is another socket");
-	end();
-}
-
-static void test_inodes(void)
-{
-	struct socket_claim c;
-
-	begin();
-	c = claim(key(6, "::", 80, "::", 0), 71, RECORD_METHOD_SEED, HOST, 1);
-	c.number = 12345;
-	sockets_add_inode(s, &c);
-	tap_ok(pid_of(sockets_inode(s, 12345, 0)) == 71 && !sockets_inode(s, 12345, 0)->shared,
-		"holder");
-	c.process = process(72);
-	sockets_add_inode(s, &c);
-	tap_ok(sockets_inode(s, 12345, 0)->shared, "two holders share it");
-	tap_ok(!sockets_inode(s, 1, 0), "nobody holds another");
 	end();
 }
 
@@ -502,6 +464,68 @@ static void test_takeover(void)
 	end();
 }
 
+static struct socket_key numbered(unsigned i)
+{
+	return key(6, "10.0.0.1", (uint16_t)(1 + i), "10.0.0.2", 80);
+}
+
+static unsigned known(unsigned first, unsigned after, uint64_t t_ns)
+{
+	unsigned n = 0;
+
+	for (unsigned i = first; i < after; i++) {
+		struct socket_key k = numbered(i);
+
+		n += pid_of(sockets_connection(s, &k, local, t_ns, t_ns)) == 90;
+	}
+	return n;
+}
+
+static void begin_with(size_t connections)
+{
+	static const uint64_t seed[2] = {1, 2};
+	const struct sockets_limits l = {
+		.connections = connections, .ports = 8, .listeners = 8, .connecting = 8};
+
+	begin();
+	sockets_free(s);
+	if (sockets_new(&l, seed, &s))
+		tap_bail("no memory");
+}
+
+static uint64_t connect_all(unsigned first, unsigned after, uint64_t t_ns, uint64_t step_ns)
+{
+	for (unsigned i = first; i < after; i++, t_ns += step_ns)
+		connects(numbered(i), 90, HOST, t_ns);
+	return t_ns;
+}
+
+/* The table goes round in half of itself, unless claims would then go too soon. */
+static void test_rounds(void)
+{
+	struct socket_claim c;
+	uint64_t t_ns;
+
+	begin_with(2048);
+	t_ns = connect_all(0, 3000, S, S / 100);
+	tap_is_int(known(3000 - 1024, 3000, t_ns), 1024, "100 a second: half of it");
+	tap_is_int(known(0, 3000 - 1024, t_ns), 0, "and no more");
+	t_ns = connect_all(3000, 9000, t_ns, S / 1000);
+	tap_is_int(known(9000 - 2000, 9000, t_ns), 2000, "1,000 a second: two seconds");
+	t_ns = connect_all(9000, 20000, t_ns, S / 10000);
+	tap_is_int(known(20000 - 2048, 20000, t_ns), 2048, "10,000 a second: all of it");
+	tap_is_int(known(9000, 20000 - 2048, t_ns), 0, "and no more");
+	end();
+
+	begin_with(2048);
+	for (unsigned i = 0; i < 1500; i++) {
+		c = claim(numbered(i), 90, RECORD_METHOD_SEED, HOST, 1);
+		sockets_add_connection(s, &c);
+	}
+	tap_is_int(known(0, 1500, S), 1500, "all of a sweep has room");
+	end();
+}
+
 int main(void)
 {
 	test_takeover();
@@ -512,13 +536,12 @@ int main(void)
 	test_kept();
 	test_close();
 	test_alike();
+	test_rounds();
 	test_namespaces();
 	test_addresses();
 	test_seed_listener();
-	test_cookies();
 	test_listener();
 	test_ports();
 	test_connecting();
-	test_inodes();
 	return tap_done();
 }
