@@ -151,6 +151,8 @@ static void count(struct state *s)
 
 	if (ring_producer_used(s->l->gift.ring, &used) == 0)
 		ledger_set(s->ledger, LEDGER_capture_ring_used, used);
+	ledger_set(s->ledger, LEDGER_capture_buffer_size,
+		s->l->file ? 0 : s->l->n_sources * s->l->daemon->config.capture.buffer);
 	for (size_t i = 0; i < s->l->n_sources; i++) {
 		uint64_t matched, dropped;
 

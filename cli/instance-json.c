@@ -102,9 +102,10 @@ static void print_rings(const struct instance *i, FILE *f)
 {
 	fprintf(f,
 		",\"rings\":{\"packets\":{\"used_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64
-		"},\"records\":{\"used_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64 "}}",
+		"},\"records\":{\"used_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64
+		"},\"kernel\":{\"size_bytes\":%" PRIu64 "}}",
 		CAPTURE(i, ring_used), CAPTURE(i, ring_size), ENRICH(i, ring_used),
-		ENRICH(i, ring_size));
+		ENRICH(i, ring_size), CAPTURE(i, buffer_size));
 }
 
 static void print_tier(const char *name, uint64_t state, bool first, FILE *f)

@@ -247,5 +247,10 @@ void instance_print(
 		"  flows     started %" PRIu64 ", ended %" PRIu64 ", of these evicted %" PRIu64
 		"\n",
 		ENRICH(i, flows_started), ENRICH(i, flows_ended), ENRICH(i, flows_evicted));
+	fprintf(f,
+		"  memory    rings: packets %" PRIu64 " KiB, records %" PRIu64
+		" KiB; the kernel's, for packets: %" PRIu64 " KiB\n",
+		CAPTURE(i, ring_size) >> 10, ENRICH(i, ring_size) >> 10,
+		CAPTURE(i, buffer_size) >> 10);
 	owners_print(i, f);
 }

@@ -131,7 +131,7 @@ const struct schema_key schema_keys[] = {
 		.help = "How long packets gather before capture is woken; with procfs keep and no "
 			"tap, not at all."},
 	{KEY(capture, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
-		.power_of_two = true, .initial = "8MiB",
+		.power_of_two = true, .initial = "4MiB",
 		.help = "Shared memory between the capture and the enrich program."},
 	{KEY(capture, user, user), .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_user,
 		.initial = "flowner-capture",

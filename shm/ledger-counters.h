@@ -76,6 +76,8 @@
 	X(RING_USED, GAUGE, "ring_used_bytes",                                                     \
 		"Bytes waiting in a ring, when its producer last looked.")                         \
 	X(RING_SIZE, GAUGE, "ring_size_bytes", "Bytes of a ring.")                                 \
+	X(BUFFER_SIZE, GAUGE, "capture_buffer_size_bytes",                                         \
+		"Kernel memory for packets that capture has not read yet.")                        \
 	X(TOLD, COUNTER, "told_losses_total",                                                      \
 		"Losses, not of packets, that a loss record has told of.")                         \
 	X(SINK_READ, COUNTER, "sink_records_total",                                                \
@@ -131,7 +133,9 @@
 		"network namespaces beyond the bound, or not to be entered")                       \
 	X(capture_ring_used, RING_USED, LEDGER_LABEL(ring, packets),                               \
 		"bytes waiting in the ring to enrich, when last looked at")                        \
-	X(capture_ring_size, RING_SIZE, LEDGER_LABEL(ring, packets), "bytes of that ring")
+	X(capture_ring_size, RING_SIZE, LEDGER_LABEL(ring, packets), "bytes of that ring")         \
+	X(capture_buffer_size, BUFFER_SIZE, "",                                                    \
+		"kernel memory for packets not yet read, of all capture handles")
 
 #define LEDGER_ENRICH(X)                                                                           \
 	X(enrich_epoch, STARTS, LEDGER_LABEL(program, enrich), "times enrich has started")         \

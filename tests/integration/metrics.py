@@ -108,7 +108,9 @@ def http():
             "every local end has a method, or is unknown")
     tap.ok(m.value("flowner_resolve_seconds_count") > 0 and m.value("flowner_resolve_seconds_sum") > 0,
            "how long it took")
-    tap.ok(m.value("flowner_ring_size_bytes", ring="packets") == 8 << 20, "the size of a ring")
+    tap.is_([m.value("flowner_ring_size_bytes", ring=ring) for ring in ("packets", "records")], [4 << 20, 8 << 20],
+            "the sizes of the rings")
+    tap.is_(m.value("flowner_capture_buffer_size_bytes"), 32 << 20, "and of the kernel's")
     for i, (kind, path) in enumerate((("ecs", ecs), ("zeek", zeek))):
         where = {"output": str(i), "format": kind, "path": path}
         with open(path, "rb") as fh:
@@ -221,7 +223,7 @@ def status():
                         '+ .malformed + .filtered + .lost'),
             ("losses by stage and reason", '.instances[0].losses|length == 12 and '
                                            'all(.stage != "invalid" and .reason != "invalid" or .stage == "records")'),
-            ("rings", '.instances[0].rings|.packets.size_bytes == 8388608 and .records.size_bytes > 0'),
+            ("rings", '.instances[0].rings|.packets.size_bytes == 4194304 and .records.size_bytes > 0 and .kernel.size_bytes == 33554432'),
             ("tiers", '.instances[0].tiers|keys == ["connector","procfs","seed","sock_diag","tap"]'),
             ("outputs", f'.instances[0].outputs|map(.path) == ["{ecs}","{zeek}"]'),
             ("counters", '.instances[0].counters|.sink.records_written > 0 and .capture.epoch == 1')):
