@@ -120,6 +120,8 @@ struct owners {
 	uint64_t evicted_counted;
 	uint64_t alive_counted;        /* likewise */
 	uint64_t netns, pidns, userns; /* our own: packets are seen in this one */
+	uint64_t now_ns;               /* the latest look at the clock for an answer */
+	unsigned now_left;             /* answers that are dated by it, 0 = none */
 	uint64_t tap_ns;               /* since when events come */
 	uint64_t lost_ns;              /* the latest loss of events */
 	uint32_t losses;               /* how many there were */
@@ -251,8 +253,9 @@ enum owners_holds {
 enum owners_holds owners_still_holds(struct owners *o, const struct inode_holder *h, uint64_t t_ns);
 
 /* owner.c: gives @answer this owner, unless it already has a better one. */
-void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
-	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id);
+void owners_answer(struct owners *o, const struct owner_query *q, struct owner *answer,
+	struct process *p, enum record_method method, enum record_confidence confidence,
+	uint64_t cgroup_id);
 
 /* owner-trust.c: whether @c is the last word about @q, so that it needs no proof. */
 bool owners_trusts(

@@ -143,7 +143,7 @@ static bool on_socket(void *arg, uint32_t pid, unsigned fd, uint64_t inode)
 		inodes_add(o->inodes, &h);
 		remember(o, h.process, w, fd);
 		if (!w->unproven)
-			owners_answer(&w->q, w->answer, h.process, RECORD_METHOD_PROCFS,
+			owners_answer(o, &w->q, w->answer, h.process, RECORD_METHOD_PROCFS,
 				w->match == DIAG_MATCH_EXACT ? RECORD_CONFIDENCE_EXACT
 							     : RECORD_CONFIDENCE_PROBABLE,
 				0);

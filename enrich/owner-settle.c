@@ -50,7 +50,7 @@ static void peek_ports(struct owners *o)
 		/* Behind a loss the socket may be another one at the same place. */
 		if (!c || o->peek_lost || !owners_trusts(o, &w->q, c))
 			continue;
-		owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
+		owners_answer(o, &w->q, w->answer, c->process, RECORD_METHOD_TAP_CONNECT,
 			RECORD_CONFIDENCE_EXACT, c->cgroup_id);
 		w->answer = NULL;
 	}
@@ -120,7 +120,7 @@ static bool take_swept(struct owners *o, struct owners_pending *w)
 	sure = kept(o, c->process);
 	if (sure == RECORD_CONFIDENCE_UNKNOWN)
 		return false;
-	owners_answer(&w->q, w->answer, c->process, RECORD_METHOD_SEED,
+	owners_answer(o, &w->q, w->answer, c->process, RECORD_METHOD_SEED,
 		c->shared ? RECORD_CONFIDENCE_PROBABLE : sure, c->cgroup_id);
 	w->answer->cookie = c->cookie;
 	w->answer = NULL;
@@ -156,7 +156,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 		return;
 	sender = owners_filter_holder(o, &w->q, s->cookie);
 	if (sender) {
-		owners_answer(&w->q, w->answer, sender, RECORD_METHOD_TAP_SEND,
+		owners_answer(o, &w->q, w->answer, sender, RECORD_METHOD_TAP_SEND,
 			RECORD_CONFIDENCE_EXACT, s->cgroup_id);
 		w->answer->cookie = s->cookie;
 		w->answer = NULL;
@@ -187,7 +187,7 @@ static void take_reply(struct owners *o, struct owners_pending *w)
 	if (w->match == DIAG_MATCH_EXACT && !holder->shared && holds == OWNERS_HOLDS)
 		sure = RECORD_CONFIDENCE_EXACT;
 	owners_answer(
-		&w->q, w->answer, holder->process, RECORD_METHOD_SOCK_DIAG, sure, s->cgroup_id);
+		o, &w->q, w->answer, holder->process, RECORD_METHOD_SOCK_DIAG, sure, s->cgroup_id);
 	w->answer->cookie = s->cookie;
 	w->answer = NULL;
 }

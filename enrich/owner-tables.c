@@ -19,14 +19,14 @@ bool owners_take_claim(struct owners *o, const struct owner_query *q, struct own
 	if (!c || (c->method == RECORD_METHOD_SEED && !o->tap))
 		return false;
 	if (c->process->flags & PROCESS_KERNEL) {
-		owners_answer(q, answer, NULL, RECORD_METHOD_KERNEL, sure, 0);
+		owners_answer(o, q, answer, NULL, RECORD_METHOD_KERNEL, sure, 0);
 		return true;
 	}
 	/* The last to close it closes it: a child may have had it meanwhile, and be done. */
 	if (c->shared || (c->method == RECORD_METHOD_TAP_CLOSE &&
 				 c->process->fork_ns >= (q->start_ns ? q->start_ns : q->t_ns)))
 		sure = RECORD_CONFIDENCE_PROBABLE;
-	owners_answer(q, answer, c->process, c->method, sure, c->cgroup_id);
+	owners_answer(o, q, answer, c->process, c->method, sure, c->cgroup_id);
 	return true;
 }
 
@@ -61,18 +61,26 @@ static bool is_to_verify(
 	       owners_can_ask(o, q, links_is_local(home->links, q->local_addr));
 }
 
+/* Whoever answers the first packet of a TCP connection has not got it yet. */
+static bool is_to_come(const struct owners *o, const struct owner_query *q)
+{
+	return o->tap && q->proto == IPPROTO_TCP && q->responder && q->begun &&
+	       (!q->start_ns || q->t_ns == q->start_ns);
+}
+
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
 	struct socket_scope scope = owners_scope(o, q);
 	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-	const struct socket_claim *c;
+	const struct socket_claim *c = NULL;
 	struct socket_key k;
 
 	o->ambiguous = false;
 	if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6)
 		return owners_try_icmp(o, q, answer);
 	owners_query_key(q, &k);
-	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (!is_to_come(o, q))
+		c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
 	if (c && !is_stale(o, q, &k, c) && owners_trusts(o, q, c)) {
 		if (is_to_verify(o, q, c))
 			return false;
@@ -145,7 +153,7 @@ bool owners_try_icmp(struct owners *o, const struct owner_query *q, struct owner
 		return false;
 	}
 	/* The kernel answers, and complains. */
-	owners_answer(q, answer, NULL, RECORD_METHOD_KERNEL,
+	owners_answer(o, q, answer, NULL, RECORD_METHOD_KERNEL,
 		several ? RECORD_CONFIDENCE_PROBABLE : RECORD_CONFIDENCE_EXACT, 0);
 	return true;
 }

@@ -17,6 +17,7 @@
 #define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
 #define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
 /* A loss of events this close before a question may be why it has no answer. */
+#define ANSWERS_A_LOOK 16u /* at the clock: what they take is well below a millisecond */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
 
 uint64_t owners_now_ns(void)
@@ -388,14 +389,31 @@ static bool makes_way(
 		       was->method == RECORD_METHOD_PROCFS);
 }
 
-void owners_answer(const struct owner_query *q, struct owner *answer, struct process *p,
-	enum record_method method, enum record_confidence confidence, uint64_t cgroup_id)
+/* Now, or a few answers ago: looking at the clock for each was 2 % of a connection. */
+static uint64_t answered_ns(struct owners *o)
+{
+	if (!o->now_left || o->n_pending) {
+		o->now_ns = owners_now_ns();
+		o->now_left = ANSWERS_A_LOOK;
+	}
+	o->now_left--;
+	return o->now_ns;
+}
+
+void owners_paused(struct owners *o)
+{
+	o->now_left = 0;
+}
+
+void owners_answer(struct owners *o, const struct owner_query *q, struct owner *answer,
+	struct process *p, enum record_method method, enum record_confidence confidence,
+	uint64_t cgroup_id)
 {
 	if (!makes_way(answer, method, confidence))
 		return;
 	/* The same one, only surer: it has been known all the while. */
 	if (!p || answer->process != p) {
-		uint64_t now = owners_now_ns();
+		uint64_t now = answered_ns(o);
 
 		answer->latency_ns = now > q->t_ns ? now - q->t_ns : 0;
 	}

@@ -135,6 +135,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 /* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set.
  */
 void owners_settle(struct owners *o);
+/* Something else was done, or waited for, since the last question. */
+void owners_paused(struct owners *o);
 /* Withdraws a question whose answer is about to go away. */
 void owners_forget(struct owners *o, const struct owner *answer);
 

@@ -493,6 +493,8 @@ int pipeline_commit(struct pipeline *p)
 	emit_waiting(p);
 	note_error(p, emit_commit(&p->emit));
 	flow_table_reap(p->flows);
+	if (p->owners)
+		owners_paused(p->owners);
 	count_evicted(p, LEDGER_enrich_flows_evicted, flow_table_evicted(p->flows), &p->evicted);
 	ledger_set(p->ledger, LEDGER_enrich_names, names_count(p->names));
 	count_evicted(p, LEDGER_enrich_names_evicted, names_evicted(p->names), &p->names_evicted);
