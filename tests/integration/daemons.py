@@ -91,9 +91,9 @@ class Supervised:
 
 
 class Daemons(pipeline.Flowner):
-    """Stands in for `flowner run`; @settings: KEY=VALUE. @keeps: the supervisor keeps descriptors."""
+    """Stands in for `flowner run`; @settings: KEY=VALUE. @keeps: the supervisor keeps descriptors. @starts: as pipeline.Flowner's."""
 
-    def __init__(self, output, *settings, keeps=True):
+    def __init__(self, output, *settings, keeps=True, starts=pipeline.TWO_RECORDS):
         self.dir = tap.tmpdir()
         self.log_path = os.path.join(self.dir, "stderr")
         self.log_fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -101,7 +101,8 @@ class Daemons(pipeline.Flowner):
         os.mkdir(out)
         os.chown(out, USERS["sink"], -1)
         self.out_path = os.path.join(out, f"out.{output}")
-        settings = ["enrich.start_after=0s", f"output.files=[{output}:{self.out_path}]", *settings, *(f"{KEYS[p]}={USERS[p]}" for p in USERS)]
+        settings = [*(s for s in starts if s != "--set"), f"output.files=[{output}:{self.out_path}]", *settings,
+                    *(f"{KEYS[p]}={USERS[p]}" for p in USERS)]
         self.programs = {}
         for p in pipeline.PROGRAMS:
             argv = [tap.program(f"flowner-{p}"), "-c", "/dev/null", "--runtime-dir", self.dir]

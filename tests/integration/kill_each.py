@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL of each program, and of several at once, again and again under load: no torn line, no number twice, nothing
 published missing, the ledger balanced, packet by packet. Under `flowner run`, and with the three started by themselves: there
-each is back at once, and a thousand kills take minutes."""
+each is back at once, and a thousand kills take minutes. With a start record for every connection, and without one for those
+that are over soon (enrich.start_after)."""
+import itertools
 import json
 import os
 import random
@@ -20,6 +22,9 @@ RUN_KILLS = tap.amount(2, 15, 1)
 SLICE = 70  # of one pipeline
 RATE = 2000
 PORT = 13001
+HELD, HELD_MS = 100, 500  # a second, and for how long at most: on both sides of enrich.start_after, on the next port
+FILTER = f"tcp portrange {PORT}-{PORT + 1}"
+STARTS = {"all starts": pipeline.TWO_RECORDS, "late starts": ()}
 SEED = os.environ.get("FLOWNER_SEED", "1")
 ONLY = os.environ.get("FLOWNER_ONLY", "")  # part of a kind's name
 RING = "enrich.ring=32MiB"  # what a sink leaves waiting that is killed again and again
@@ -65,26 +70,42 @@ def victims(kind, n):
     return list(pipeline.PROGRAMS) if n % 2 == 0 else random.sample(pipeline.PROGRAMS, 2)
 
 
-def numbers_of(path):
-    """The records' numbers, and how many lines are no JSON."""
-    numbers, torn = [], 0
+def read(path):
+    """The connections' records, and how many lines are no JSON."""
+    found, torn = [], 0
     with open(path, "rb") as f:
         for line in f:
             try:
                 if not line.endswith(b"\n"):
                     raise ValueError
-                number = json.loads(line)["event"].get("sequence")
+                r = json.loads(line)
             except ValueError:
                 torn += 1
                 continue
-            if number:
-                numbers.append(number)
-    return numbers, torn
+            if r["event"].get("sequence"):
+                found.append((r["event"]["sequence"], r["flowner"]["flow_id"], set(r["event"]["type"])))
+    return found, torn
 
 
-def check(name, kind, path, counters, status):
+def check_events(name, found, late):
+    """What is told of a connection by one life of enrich, which gives each a number of its own: a start, unless its end is one, too;
+    an end; nothing after that."""
+    told, wrong, alone = {}, [], 0
+    for number, flow, types in sorted(found):
+        before = told.setdefault(flow, set())
+        if "end" in before or ("start" in types and "start" in before):
+            wrong.append((number, flow, before, types))
+        alone += {"start", "end"} <= types and not before
+        before |= types
+    tap.is_(wrong[:5], [], f"{name}: each connection starts once and ends once")
+    both = sum({"start", "end"} <= x for x in told.values()) - alone
+    tap.ok(both and bool(alone) == late, f"{name}: {alone} connections in one record, {both} in two")
+
+
+def check(name, kind, path, counters, status, late):
     """@counters: at rest, before the stop, which publishes the ends of open flows."""
-    numbers, torn = numbers_of(path)
+    found, torn = read(path)
+    numbers = [n for n, _, _ in found]
     tap.is_(torn, 0, f"{name}: every line is whole")
     tap.is_(len(numbers) - len(set(numbers)), 0, f"{name}: no sequence number twice")
     before = [n for n in numbers if n <= counters["enrich_seq"]]
@@ -92,6 +113,7 @@ def check(name, kind, path, counters, status):
     if kind in ("capture", "sink"):
         # One life of enrich: its numbers run without a gap but for records counted as lost.
         tap.is_(max(numbers) - len(numbers), counters["enrich_records_lost"], f"{name}: without a gap")
+    check_events(name, found, late)
     tap.is_(counters["sink_records_lost"] + counters["sink_records_invalid"], 0, f"{name}: none was lost by an output")
     tap.is_(counters["capture_packets_published"], counters["enrich_packets_read"],
             f"{name}: each packet was read once")
@@ -102,9 +124,9 @@ def check(name, kind, path, counters, status):
     tap.note(f"{name}: {len(numbers)} records of {b['matched']} packets, counted losses: {lost}")
 
 
-def run(name, kind, kills, f, path):
-    load = subprocess.Popen([pipeline.TRUTH, "pace", str(RATE), "3600", "127.0.0.1", str(PORT)],
-                            stdout=subprocess.DEVNULL)
+def run(name, kind, kills, f, path, late):
+    load = [subprocess.Popen([pipeline.TRUTH, *map(str, args)], stdout=subprocess.DEVNULL)
+            for args in (("pace", RATE, 3600, "127.0.0.1", PORT), ("held", HELD, HELD_MS, "127.0.0.1", PORT + 1))]
     began = time.monotonic()
     flows = int(bool(tap.wait_for(lambda: all(moved(f)))))  # of packets before the first hand-over nobody knows
     back = 0
@@ -113,45 +135,47 @@ def run(name, kind, kills, f, path):
         back += bool(kill(f, victims(kind, n)))
     flows += bool(tap.wait_for(lambda before=moved(f): all(a > b for a, b in zip(moved(f), before))))
     took = time.monotonic() - began
-    load.kill()
-    load.wait()
+    for p in load:
+        p.kill()
+        p.wait()
     tap.ok(f.settle(timeout=120), f"{name}: the counters come to rest")
     counters = f.ledgers()
     status = json.loads(tap.run([tap.program("flowner"), "status", "--json", "--runtime-dir", f.runtime()], text=True).stdout)
     tap.is_(f.stop(), 0, f"{name}: all end well")
     tap.is_((back, flows), (kills, kills + 2), f"{name}: back after each of {kills} kills, and records flow")
     tap.note(f"{name}: {kills} kills in {took:.1f} s, seed {SEED}")
-    check(name, kind, path, counters, status["instances"][0])
+    check(name, kind, path, counters, status["instances"][0], late)
     os.unlink(path)
 
 
-def under_run(kind):
+def under_run(kind, starts):
     path = os.path.join(tap.tmpdir(), "out.ndjson")
-    f = pipeline.Flowner("-v", "-i", "lo", "-o", f"ecs:{path}", "--set", RING, f"tcp port {PORT}")
-    run(f"run, {kind}", kind, RUN_KILLS, f, path)
+    f = pipeline.Flowner("-v", "-i", "lo", "-o", f"ecs:{path}", "--set", RING, FILTER, starts=STARTS[starts])
+    run(f"run, {kind}, {starts}", kind, RUN_KILLS, f, path, starts == "late starts")
     if kind == "several":
         kept = f.log().count("what is left in the ring of a killed run")
         tap.ok(kept > 0, f"run: rings were read that had lost both their ends ({kept})", f.log())
 
 
-def by_themselves(kind, kills, keeps=True):
-    name = kind if keeps else f"{kind}, nothing kept"
-    f = daemons.Daemons("ecs", "capture.interfaces=[lo]", f"capture.filter=tcp port {PORT}", RING, "output.flush=20ms",
-                        keeps=keeps)
-    run(name, kind, kills, f, f.out_path)
+def by_themselves(kind, kills, starts, keeps=True):
+    name = ", ".join([kind, starts] + ["nothing kept"] * (not keeps))
+    f = daemons.Daemons("ecs", "capture.interfaces=[lo]", f"capture.filter={FILTER}", RING, "output.flush=20ms",
+                        keeps=keeps, starts=STARTS[starts])
+    run(name, kind, kills, f, f.out_path, starts == "late starts")
 
 
 srv = pipeline.server("tcp", "127.0.0.1", PORT)
 everything = "FLOWNER_LONG" in os.environ
+turns = itertools.cycle(random.sample(list(STARTS), len(STARTS)))  # each pipeline in its turn
 for k in *pipeline.PROGRAMS, "several":
     if ONLY not in k:
         continue
     if RUN_KILLS and not ONLY and (everything or k == "several"):
-        under_run(k)
+        under_run(k, next(turns))
     for at in range(0, KILLS, SLICE):
-        by_themselves(k, min(SLICE, KILLS - at))
+        by_themselves(k, min(SLICE, KILLS - at), next(turns))
     # Without a supervisor that keeps anything the other end of each ring must live.
     if k != "several" and (everything or ONLY or k == "enrich"):
         for at in range(0, KILLS, SLICE):
-            by_themselves(k, min(SLICE, KILLS - at), keeps=False)
+            by_themselves(k, min(SLICE, KILLS - at), next(turns), keeps=False)
 tap.done()

@@ -10,6 +10,7 @@
  *	truth launch N PARALLEL tcp|udp ADDR PORT	N clients, each a new process (fork + exec)
  *	truth forks N tcp|udp ADDR PORT		N clients, each a forked child without exec
  *	truth pace RATE SECONDS ADDR PORT	one process opening RATE TCP connections a second
+ *	truth held RATE MS ADDR PORT		both ends; RATE a second, open for MS/4 to MS
  *	truth syns IFACE N			N distinct TCP SYN frames at full speed (AF_PACKET)
  *
  * A report is one line on standard output in a single write(2):
@@ -265,6 +266,43 @@ static void pace(unsigned rate, unsigned seconds, char **target)
 	printf("%lu %lu\n", done, failed);
 }
 
+#define HELD_MAX 1024u
+
+/* Until it is killed. A connection for which there is no room is closed at once. */
+static void held(unsigned rate, unsigned ms, char **target)
+{
+	static struct {
+		int fd[2];
+		uint64_t until;
+	} open[HELD_MAX];
+	struct target t = parse_target(target);
+	uint64_t next = now_ns(), step = 1000000000 / rate;
+	int listening = new_socket(&t), on = 1;
+
+	setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(listening, &t.address.any, t.len) < 0 || listen(listening, 16) < 0)
+		die("listen");
+	for (unsigned i = 0;; i = (i + 1) % HELD_MAX) {
+		uint64_t now = now_ns();
+
+		if (now < next)
+			nanosleep(&(struct timespec){.tv_nsec = (long)(next - now)}, NULL);
+		next += step;
+		for (unsigned k = 0; k < HELD_MAX; k++) {
+			if (!open[k].until || (k != i && now < open[k].until))
+				continue;
+			close(open[k].fd[0]);
+			close(open[k].fd[1]);
+			open[k].until = 0;
+		}
+		open[i].fd[0] = new_socket(&t);
+		if (connect(open[i].fd[0], &t.address.any, t.len) < 0)
+			die("connect");
+		open[i].fd[1] = accept(listening, NULL, NULL);
+		open[i].until = now + (uint64_t)ms * 250000 * (i % 4 + 1);
+	}
+}
+
 /* One minimal IPv4 TCP SYN; source address and port make it distinct. */
 static size_t syn_frame(uint8_t *b, uint32_t i)
 {
@@ -339,6 +377,10 @@ int main(int argc, char **argv)
 		char *target[] = {(char[]){"tcp"}, argv[4], argv[5]};
 
 		pace((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), target);
+	} else if (!strcmp(verb, "held") && argc == 6) {
+		char *target[] = {(char[]){"tcp"}, argv[4], argv[5]};
+
+		held((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), target);
 	} else if (!strcmp(verb, "syns") && argc == 4) {
 		syns(argv[2], strtoul(argv[3], NULL, 10));
 	} else {

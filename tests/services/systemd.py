@@ -40,7 +40,7 @@ back = tap.wait_for(lambda: (now := m.running()) and not set(now.values()) & set
 tap.ok(back, "all killed at once, all come back")
 tap.note(f"all three back after {time.monotonic() - began:.2f} s")
 m.enough(client)
-machine.check_numbers(m, "killed at once", enrich_kills=4)
+machine.check_numbers(m, "killed at once", enrich_killed=True)
 
 # A program that hangs says nothing to the watchdog. The units' own time is too long to wait for.
 tap.is_(m.run("systemctl", "show", "-P", "WatchdogUSec", *UNITS).stdout.split(), ["30s"] * 3, "the watchdog is on")
@@ -61,7 +61,7 @@ for program in PROGRAMS:
     tap.note(f"{program}: back {time.monotonic() - began:.1f} s after it was stopped")
     tap.has(m.run("journalctl", "-u", f"flowner-{program}", "--no-pager").stdout, "Watchdog timeout", f"{program}: systemd says why")
 m.enough(client)
-machine.check_numbers(m, "watchdog", enrich_kills=5)
+machine.check_numbers(m, "watchdog", enrich_killed=True)
 for unit in UNITS:
     shutil.rmtree(f"{m.root}/etc/systemd/system/{unit}.d")
 m.run("systemctl", "daemon-reload")
@@ -108,7 +108,7 @@ for name, pid in (m.running() or {}).items():
 n = m.enough(client)
 s = m.settle()
 tap.is_(m.run("dpkg-query", "-W", "-f", "${Version}", "flowner").stdout, version, "its version is there")
-machine.check_numbers(m, "upgraded", enrich_kills=4)
+machine.check_numbers(m, "upgraded", enrich_killed=True)
 logged = s["counters"]["sink"]["records_written"] - before
 tap.note(f"upgrade: {n} connections meanwhile, {logged} records")
 tap.ok(os.path.exists(f"{m.root}/etc/flowner/conf.d/mine.yaml"), "what the administrator wrote stays")
