@@ -403,7 +403,7 @@ static int open_ring(struct loop *l)
 		return 1;
 	}
 	ring_producer_set_before(
-		l->gift.ring, ledger_get(&l->daemon->ledger, LEDGER_capture_packets_published));
+		l->gift.ring, ledger_get(&l->daemon->ledger, LEDGER_capture_packets_published), 0);
 	daemon_keep_ring(l->gift.ring, l->gift.epoch);
 	r = daemon_peer_user(l->daemon, LEDGER_OF_ENRICH, &uid);
 	if (r)

@@ -85,7 +85,8 @@ static void print_balance(const struct instance *i, FILE *f)
 		",\"output_balance\":{\"balanced\":%s,\"logged\":%" PRIu64 ",\"written\":%" PRIu64
 		",\"excluded\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"under_way\":%" PRId64 "}",
 		instance_unwritten(i) >= 0 ? "true" : "false", b.logged, SINK(i, packets_written),
-		SINK(i, packets_excluded), SINK(i, packets_lost), instance_unwritten(i));
+		SINK(i, packets_excluded), SINK(i, packets_lost) + SINK(i, packets_orphaned),
+		instance_unwritten(i));
 }
 
 static void print_losses(const struct instance *i, FILE *f)

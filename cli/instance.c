@@ -100,7 +100,8 @@ bool instance_balances(const struct instance *i)
 int64_t instance_unwritten(const struct instance *i)
 {
 	return (int64_t)(ENRICH(i, packets_logged) - SINK(i, packets_written) -
-			 SINK(i, packets_lost) - SINK(i, packets_excluded));
+			 SINK(i, packets_lost) - SINK(i, packets_orphaned) -
+			 SINK(i, packets_excluded));
 }
 
 uint64_t instance_lost(const struct instance *i, uint32_t stage)
@@ -115,7 +116,7 @@ uint64_t instance_lost(const struct instance *i, uint32_t stage)
 	case RING_LOSS_TAP:
 		return ENRICH(i, tap_lost);
 	case RING_LOSS_FLOWS:
-		return ENRICH(i, packets_orphaned);
+		return ENRICH(i, packets_orphaned) + SINK(i, packets_orphaned);
 	case RING_LOSS_NETLINK:
 		return ENRICH(i, diag_errors) + ENRICH(i, closed_overruns) +
 		       ENRICH(i, connector_overruns);
@@ -154,9 +155,9 @@ void instance_summary(const struct instance *i, char *ret, size_t size)
 		CAPTURE(i, packets_ring_full), ENRICH(i, records_lost),
 		SINK(i, records_lost) + SINK(i, records_invalid));
 	/* Only after a crash. */
-	if (ENRICH(i, packets_orphaned) && n > 0 && (size_t)n < size)
+	if (instance_lost(i, RING_LOSS_FLOWS) && n > 0 && (size_t)n < size)
 		snprintf(ret + n, size - (size_t)n, ", flows of a killed enrich %" PRIu64,
-			ENRICH(i, packets_orphaned));
+			instance_lost(i, RING_LOSS_FLOWS));
 }
 
 static void print_age(FILE *f, uint64_t start_ns, uint64_t now_ns)
@@ -238,7 +239,7 @@ void instance_print(
 		"  output    %" PRIu64 " logged = %" PRIu64 " written + %" PRIu64
 		" lost by output: ",
 		ENRICH(i, packets_logged), SINK(i, packets_written) + SINK(i, packets_excluded),
-		SINK(i, packets_lost));
+		SINK(i, packets_lost) + SINK(i, packets_orphaned));
 	if (instance_unwritten(i) == 0)
 		fprintf(f, "balances\n");
 	else

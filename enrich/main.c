@@ -216,6 +216,8 @@ static int run(struct daemon *d, const struct arguments *a)
 		log_error("ring and tables: %s", strerror(-r));
 		goto out;
 	}
+	ring_producer_set_before(s.ring, ledger_get(&d->ledger, LEDGER_enrich_packets_logged),
+		ledger_get(&d->ledger, LEDGER_enrich_records_published));
 	if (a->tree)
 		pipeline_only_tree(s.pipeline);
 	daemon_keep_ring(s.ring, s.epoch);

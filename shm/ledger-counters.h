@@ -339,4 +339,8 @@
 	LEDGER_OUTPUT(X, 12)                                                                       \
 	LEDGER_OUTPUT(X, 13)                                                                       \
 	LEDGER_OUTPUT(X, 14)                                                                       \
-	LEDGER_OUTPUT(X, 15)
+	LEDGER_OUTPUT(X, 15)                                                                       \
+	X(sink_records_orphaned, RECORDS_DROPPED, LEDGER_LABELS(stage, records, reason, killed),   \
+		"records in a ring that nobody kept when enrich and sink were killed")             \
+	X(sink_packets_orphaned, DROPPED, LEDGER_LABELS(stage, records, reason, killed),           \
+		"packets stood for by these")

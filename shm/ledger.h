@@ -94,6 +94,15 @@ struct ledger_journal {
 	struct ledger_slot slot[2];
 };
 
+/*
+ * Which ring sink reads, and what its producer had published in earlier ones beyond what sink
+ * accounts for: unless it begins anew that never grows but by what is lost.
+ */
+struct ledger_source {
+	uint64_t epoch; /* 0 = none yet */
+	uint64_t records, packets;
+};
+
 /* The file, one page. */
 struct ledger_file {
 	uint64_t magic;
@@ -106,6 +115,7 @@ struct ledger_file {
 	uint64_t turn; /* odd while several counters change as one: ledger_begin() */
 	struct ledger_output output[LEDGER_OUTPUTS]; /* sink */
 	struct ledger_journal journal;               /* capture, enrich */
+	struct ledger_source source;                 /* sink */
 };
 
 struct ledger {

@@ -167,6 +167,7 @@ int ring_consumer_on_memory(
 	c->size = size;
 	c->epoch = a->epoch;
 	c->before = a->before;
+	c->before_records = a->before_records;
 	for (int i = 0; i < RING_FDS; i++)
 		c->fds[i] = -1;
 	c->fds[RING_FD_WAKE] = wake_fd;

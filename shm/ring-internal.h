@@ -23,7 +23,7 @@ struct ring_page_a {
 	uint32_t body_max;
 	uint64_t data_size;
 	uint64_t epoch;
-	uint64_t before;                   /* ring_producer_set_before() */
+	uint64_t before, before_records;   /* ring_producer_set_before() */
 	_Alignas(RING_LINE) uint64_t head; /* published by the producer */
 };
 
@@ -80,7 +80,7 @@ struct ring_consumer {
 	struct ring_page_b *b;
 	uint64_t size;
 	uint64_t epoch;
-	uint64_t before;
+	uint64_t before, before_records;
 	uint64_t cursor;  /* read up to here */
 	uint64_t fetched; /* asked the cache for up to here */
 	uint64_t tail;    /* == b->tail, which is never read back */

@@ -296,9 +296,10 @@ uint64_t ring_producer_pending_loss(const struct ring_producer *p)
 	return count;
 }
 
-void ring_producer_set_before(struct ring_producer *p, uint64_t packets)
+void ring_producer_set_before(struct ring_producer *p, uint64_t packets, uint64_t records)
 {
 	p->a->before = packets;
+	p->a->before_records = records;
 }
 
 void ring_producer_fds(const struct ring_producer *p, int ret_fds[RING_FDS])
@@ -488,6 +489,11 @@ uint64_t ring_consumer_epoch(const struct ring_consumer *c)
 uint64_t ring_consumer_before(const struct ring_consumer *c)
 {
 	return c->before;
+}
+
+uint64_t ring_consumer_before_records(const struct ring_consumer *c)
+{
+	return c->before_records;
 }
 
 int ring_consumer_wake_fd(const struct ring_consumer *c)

@@ -43,7 +43,8 @@ enum ring_loss_stage {
 	RING_LOSS_PACKET_RING = 2, /* packets that found the capture -> enrich ring full */
 	RING_LOSS_RECORD_RING = 3, /* records that found the enrich -> sink ring full */
 	RING_LOSS_TAP = 4,         /* perf records lost: owners may be missing, no packet is */
-	RING_LOSS_FLOWS = 5,       /* packets of open flows, or in rings nobody kept, at a kill */
+	RING_LOSS_FLOWS =
+		5, /* packets of open flows, or of what rings nobody kept held, at a kill */
 	/* From here on no packet is lost, but what could have been known about some. */
 	RING_LOSS_NETLINK = 6,       /* overruns of netlink sockets, replies that made no sense */
 	RING_LOSS_FLOW_TABLE = 7,    /* connections ended early: the flow table was full */
@@ -92,8 +93,11 @@ struct ring_consumer;
  */
 int ring_producer_new(size_t data_size, uint64_t epoch, enum ring_loss_stage loss_stage,
 	struct ring_producer **ret);
-/* Tells the consumer how many packets the producer's earlier lives put into their rings. */
-void ring_producer_set_before(struct ring_producer *p, uint64_t packets);
+/*
+ * Tells the consumer what the producer's earlier lives put into their rings: packets, and records
+ * that stand for so many.
+ */
+void ring_producer_set_before(struct ring_producer *p, uint64_t packets, uint64_t records);
 /* Unmaps and closes. Takes NULL. The consumer may go on draining what was published. */
 void ring_producer_free(struct ring_producer *p);
 
@@ -154,8 +158,9 @@ int ring_consumer_new(const int fds[RING_FDS], struct ring_consumer **ret);
 void ring_consumer_free(struct ring_consumer *c);
 
 uint64_t ring_consumer_epoch(const struct ring_consumer *c);
-/* Packets that earlier rings held, as the producer says. */
-uint64_t ring_consumer_before(const struct ring_consumer *c);
+/* What earlier rings held, as the producer says. */
+uint64_t ring_consumer_before(const struct ring_consumer *c); /* packets */
+uint64_t ring_consumer_before_records(const struct ring_consumer *c);
 /* Poll this for POLLIN. */
 int ring_consumer_wake_fd(const struct ring_consumer *c);
 

@@ -272,7 +272,7 @@ static const char *loss_words(uint32_t stage)
 	case RING_LOSS_TAP:
 		return " owner events: some owners may be unknown";
 	case RING_LOSS_FLOWS:
-		return " packets: their connections were open when enrich was killed";
+		return " packets: enrich was killed with what it held of them";
 	case RING_LOSS_NETLINK:
 		return " times messages of the kernel about sockets: some facts may be missing";
 	case RING_LOSS_FLOW_TABLE:

@@ -26,6 +26,57 @@ static void store(struct tail *t, struct ring_consumer *ring, uint64_t pos,
 	checkpoint_store(ring_consumer_checkpoint(ring), t->released, pos, &slot);
 }
 
+/*
+ * What was lost of a unit, by how much more of it had been published before this ring than is
+ * accounted for: @known of it was so before.
+ */
+static uint64_t unread(uint64_t beyond, uint64_t *known, bool first)
+{
+	if (!first && (int64_t)(beyond - *known) >= 0)
+		return beyond - *known;
+	*known = beyond; /* a ledger that began anew */
+	return 0;
+}
+
+/*
+ * Records in rings that nobody has read, and nobody kept over a kill: how many there were is known
+ * when the next ring comes. Killed in here, the next run finds what is still to be counted; told
+ * they are with the ring's first checkpoint.
+ *
+ * What the last batch before the kill had already written counts as lost, too: the checkpoint that
+ * knew of it went with the ring.
+ */
+static void count_unread(
+	struct tail *t, struct ring_consumer *ring, bool resumed, const uint64_t totals[])
+{
+	struct ledger *l = t->ledger;
+	struct ledger_source *s = &l->file->source;
+	const uint64_t at_ns = ring_consumer_epoch(ring) * 1000000;
+	struct ring_loss loss = {.stage = RING_LOSS_FLOWS, .first_ns = at_ns, .last_ns = at_ns};
+	uint64_t records = ring_consumer_before_records(ring) - totals[SPOOL_RECORDS_READ] -
+			   ledger_get(l, LEDGER_sink_records_orphaned);
+	uint64_t packets = ring_consumer_before(ring) - totals[SPOOL_PACKETS_WRITTEN] -
+			   totals[SPOOL_PACKETS_LOST] - totals[SPOOL_PACKETS_EXCLUDED] -
+			   ledger_get(l, LEDGER_sink_packets_orphaned);
+
+	if (s->epoch != ring_consumer_epoch(ring)) {
+		records = unread(records, &s->records, !s->epoch);
+		loss.count = loss.packets = unread(packets, &s->packets, !s->epoch);
+	} else {
+		records = 0;
+	}
+	if (!resumed) {
+		losses_add(&t->spool->open.losses, &loss);
+		losses_add(&t->spool->done.losses, &loss);
+	}
+	store(t, ring, t->released, totals);
+	ledger_begin(l);
+	ledger_add(l, LEDGER_sink_records_orphaned, records);
+	ledger_add(l, LEDGER_sink_packets_orphaned, loss.count);
+	ledger_end(l);
+	s->epoch = ring_consumer_epoch(ring);
+}
+
 int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 	const struct output **ret_bad)
 {
@@ -47,7 +98,7 @@ int tail_attach(struct tail *t, struct ring_consumer *ring, bool *ret_resumed,
 		totals[i] = ledger_get(t->ledger, COUNTERS[i]);
 	spool_rewind(t->spool, pos);
 	t->released = pos;
-	store(t, ring, pos, totals);
+	count_unread(t, ring, slot != NULL, totals);
 	*ret_resumed = slot != NULL;
 	return 0;
 }

@@ -239,7 +239,7 @@ static int put_loss_stages(void)
 		[RING_LOSS_RECORD_RING] = "records that found the ring to the sink full",
 		[RING_LOSS_TAP] = "events of tracepoints: owners may be missing, no packet is",
 		[RING_LOSS_FLOWS] = "packets of connections that were open when enrich was killed, "
-				    "or in a ring that nobody kept",
+				    "or of what was in a ring that nobody kept",
 		[RING_LOSS_NETLINK] = "messages of the kernel about sockets and processes",
 		[RING_LOSS_FLOW_TABLE] = "connections ended early: the table of flows was full",
 		[RING_LOSS_PROCESS_CACHE] = "processes forgotten early: too many were remembered",

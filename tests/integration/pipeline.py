@@ -22,7 +22,8 @@ def counter_names():
     names = {}
     for p in PROGRAMS:
         table = re.search(rf"#define LEDGER_{p.upper()}\(X\)(.*?)(?:\n\n|\Z)", text, re.S).group(1)
-        names[p] = re.findall(r"X\((\w+),", table)
+        outputs = "".join(rf"X(sink_output_\1_{x}," for x in ("records", "bytes", "errors"))
+        names[p] = re.findall(r"X\((\w+),", re.sub(r"LEDGER_OUTPUT\(X, (\d+)\)", outputs, table))
     return names
 
 
