@@ -16,9 +16,10 @@ import pipeline
 import tap
 
 tap.need_root()
-# Of each kind; 1,010 in the long run: 4 x 15 under `flowner run`, which lets one wait for a second that died young, and 7 x 136.
+# Of each kind; 1,050 in the long run: 4 x 15 under `flowner run`, which lets one wait for a second that died young, 7 x 136 and 40.
 KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(3, 136, 2)))
 RUN_KILLS = tap.amount(2, 15, 1)
+BOTH_KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(2, 40, 0)))  # of enrich and sink, with nobody who keeps a ring
 SLICE = 70  # of one pipeline
 RATE = 2000
 PORT = 13001
@@ -187,6 +188,6 @@ for k in *pipeline.PROGRAMS, "several":
         for at in range(0, KILLS, SLICE):
             by_themselves(k, min(SLICE, KILLS - at), next(turns), keeps=False)
 if ONLY in BOTH:
-    for at in range(0, KILLS, SLICE):
-        by_themselves(BOTH, min(SLICE, KILLS - at), next(turns), keeps=False)
+    for at in range(0, BOTH_KILLS, SLICE):
+        by_themselves(BOTH, min(SLICE, BOTH_KILLS - at), next(turns), keeps=False)
 tap.done()
