@@ -231,6 +231,46 @@ static void test_checks(void)
 		(unsigned long long)refused);
 }
 
+/* Where the last of its strings ends. */
+static size_t end_of(const struct record_process *p)
+{
+	const struct record_str *s = &p->name;
+	size_t end = 0;
+
+	for (; s <= &p->pod; s++)
+		if (s->len && (size_t)s->off + s->len > end)
+			end = (size_t)s->off + s->len;
+	return end;
+}
+
+/* The same again, but its strings end before those of its processes do. */
+static void test_cut(void)
+{
+	struct known_ends ends;
+	uint64_t wrong = 0, refused = 0;
+
+	for (unsigned i = 0; i < LINES / 10; i++) {
+		int e, f;
+
+		make(20);
+		memset(&r.ifname, 0,
+			offsetof(struct record, packet) - offsetof(struct record, ifname));
+		r.strings_len = (uint32_t)end_of(&r.orig);
+		if (r.strings_len < end_of(&r.resp))
+			r.strings_len = (uint32_t)end_of(&r.resp);
+		wrong += known_check(&known, &r, record_size(&r), &ends) != 0;
+		if (!r.strings_len)
+			continue;
+		r.strings_len--;
+		e = known_check(&known, &r, record_size(&r), &ends);
+		f = format_check(&r, record_size(&r));
+		refused += f != 0;
+		wrong += e != f;
+	}
+	tap_is_int(wrong, 0, "a record cut short is not what it was");
+	tap_ok(refused > LINES / 20, "%llu were impossible", (unsigned long long)refused);
+}
+
 /* Others have taken the place of what a name stands for. */
 static void test_bytes(void)
 {
@@ -255,6 +295,7 @@ int main(void)
 		(unsigned long long)known.evicted);
 	test_kinds();
 	test_checks();
+	test_cut();
 	/* Another host's lines say so: nothing written before is used again. */
 	strcpy(ctx.boot_id, "an0ther");
 	format_context_prepare(&ctx);
