@@ -45,7 +45,7 @@ def run_sink(count, rate, folder):
     pair.feed("--count", count, "--rate", rate, "--wait", "--hold", "--ring", 8 << 20)
     pair.start()
     ledger = pair.path("sink/ledger")
-    if not tap.wait_for(lambda: os.path.exists(ledger) and pair.ledger()["records_read"] > 0, step=0.001):
+    if not tap.wait_for(lambda: os.path.exists(ledger) and os.path.getsize(ledger) and pair.ledger()["records_read"] > 0, step=0.001):
         tap.bail("sink reads nothing", pair.messages())
     watch = Watch(pair.sink.pid)
     first = pair.ledger()["records_written"]
