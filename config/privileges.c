@@ -55,7 +55,7 @@ int privileges_group_of(uid_t uid, gid_t *ret_gid)
 {
 	const struct passwd *entry = find_line(NULL, uid);
 
-	if (!entry && errno)
+	if (!entry && errno != 0)
 		return -errno;
 	if (!entry)
 		entry = getpwuid(uid);
@@ -86,7 +86,7 @@ int privileges_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 		if (!entry && !errno)
 			entry = getpwnam(user);
 	}
-	if (!entry && (!number || errno))
+	if (!entry && (!number || errno != 0))
 		return errno && errno != ENOENT && errno != ESRCH ? -errno : -ENOENT;
 	/* A bare number needs no account: its group has the same number. */
 	if (entry && (entry->pw_uid == 0 || (!number && entry->pw_gid == 0)))
