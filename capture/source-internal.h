@@ -35,9 +35,11 @@ struct source {
 	char name[128];
 };
 
-/* Fills @err. -EINVAL. */
-int source_fail(struct source_error *err, enum source_status status, const char *format, ...)
+/* Fills @err. */
+void source_say(struct source_error *err, enum source_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same, and is -EINVAL: which the analyzer sees here. */
+#define source_fail(...) (source_say(__VA_ARGS__), -EINVAL)
 
 /* Whether its interface is there, by its number: it may have got another name. */
 bool source_is_there(const struct source *s);

@@ -40,7 +40,7 @@ _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap le
 
 DEFINE_CLEANUP(source, struct source, source_free)
 
-int source_fail(struct source_error *err, enum source_status status, const char *format, ...)
+void source_say(struct source_error *err, enum source_status status, const char *format, ...)
 {
 	va_list ap;
 
@@ -48,7 +48,6 @@ int source_fail(struct source_error *err, enum source_status status, const char 
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
-	return -EINVAL;
 }
 
 static int64_t now_ms(void)
