@@ -227,6 +227,18 @@ static void tidy(struct state *s)
 	}
 }
 
+/* Can be captured on, as far as one may see from here. */
+static bool is_there(const struct loop *l, const struct loop_missing *m)
+{
+	struct ifreq ifr = {0};
+	int fd = m->netns_number ? netns_socket(l->netns, m->netns_number) : l->peer->listen_fd;
+
+	if (!m->interface)
+		return netns_exists(l->netns, m->netns);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", m->interface);
+	return fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP;
+}
+
 /*
  * Interfaces that came back. A source that cannot go on with it makes us end, to be started again.
  */
@@ -248,12 +260,13 @@ static void look_for_gone(struct state *s)
 		s->stop = s->again = true;
 	}
 	for (size_t i = 0; i < s->l->n_missing && !s->again; i++) {
-		struct ifreq ifr = {0};
+		const struct loop_missing *m = &s->l->missing[i];
 
-		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", s->l->missing[i]);
-		if (ioctl(s->l->peer->listen_fd, SIOCGIFINDEX, &ifr) < 0)
+		if (!is_there(s->l, m))
 			continue;
-		log_warning("%s: is there now: starting again to capture on it", s->l->missing[i]);
+		log_warning("%s%s%s: is there now: starting again to capture on it",
+			m->netns_number || !m->interface ? m->netns : "",
+			m->netns_number ? ":" : "", m->interface ? m->interface : "");
 		s->stop = s->again = true;
 	}
 }

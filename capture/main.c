@@ -119,6 +119,12 @@ static int open_for_next(struct given *g, const struct source_options *so)
 				  : 0;
 }
 
+static void miss(struct loop *l, const char *interface, const char *netns, uint16_t netns_number)
+{
+	if (l->n_missing < LOOP_SOURCES_MAX)
+		l->missing[l->n_missing++] = (struct loop_missing){interface, netns, netns_number};
+}
+
 static int open_source(struct loop *l, struct source_options *so, const struct options *o)
 {
 	const struct config *c = &l->daemon->config;
@@ -143,9 +149,7 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 	if (r < 0 && l->again && err.status == SOURCE_NO_INPUT) {
 		if (!l->waiting)
 			log_warning("%s, ignoring it until it is there", err.text);
-		/* One that is there but down is another matter; elsewhere nobody can look. */
-		if (!so->netns_number && !if_nametoindex(so->name))
-			l->missing[l->n_missing++] = so->name;
+		miss(l, so->name, so->netns, so->netns_number);
 		return 0;
 	}
 	if (r < 0) {
@@ -251,8 +255,14 @@ static int open_sources(struct loop *l, const struct options *o)
 		uint16_t number;
 		int e = netns_enter(l->netns, names[i], &number);
 
-		if (e == -ENOENT && l->again) /* as an interface that is gone */
+		if (e == -ENOENT && l->again) { /* as an interface that is gone */
+			if (!l->waiting)
+				log_warning(
+					"no network namespace %s, ignoring it until it is there",
+					names[i]);
+			miss(l, NULL, names[i], 0);
 			continue;
+		}
 		if (e < 0)
 			r = enter_failed(names[i], e);
 		else

@@ -24,6 +24,14 @@
 #define NAMES    "/run/netns"
 #define OWN_PATH "/proc/self/ns/net"
 
+static int path_of(const char *name, char ret[HANDOVER_NETNS_PATH_MAX])
+{
+	return snprintf(ret, HANDOVER_NETNS_PATH_MAX, "%s%s", name[0] == '/' ? "" : NAMES "/",
+		       name) < (int)HANDOVER_NETNS_PATH_MAX
+		       ? 0
+		       : -ENAMETOOLONG;
+}
+
 static int open_netns(const char *path, int *ret_fd, uint64_t *ret_inode)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -38,11 +46,14 @@ static int open_netns(const char *path, int *ret_fd, uint64_t *ret_inode)
 
 int netns_init(struct netns *s)
 {
+	struct stat st;
+
 	*s = (struct netns){.own_fd = -1};
 	s->place = calloc(NETNS_MAX, sizeof(*s->place));
 	if (!s->place)
 		return -ENOMEM;
-	(void)open_netns(OWN_PATH, &s->own_fd, &s->own_inode);
+	if (open_netns(OWN_PATH, &s->own_fd, &s->own_inode) == 0 && fstat(s->own_fd, &st) == 0)
+		s->own_device = st.st_dev;
 	return 0;
 }
 
@@ -161,10 +172,9 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 	*ret_number = 0;
 	if (!strcmp(name, "self"))
 		return 0;
-	if (snprintf(path, sizeof(path), "%s%s", name[0] == '/' ? "" : NAMES "/", name) >=
-		(int)sizeof(path))
-		return -ENAMETOOLONG;
-	r = open_netns(path, &fd, &inode);
+	r = path_of(name, path);
+	if (r == 0)
+		r = open_netns(path, &fd, &inode);
 	if (r < 0)
 		return r;
 	if (inode == s->own_inode)
@@ -182,6 +192,23 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 	}
 	*ret_number = p->entry.captured;
 	return 0;
+}
+
+bool netns_exists(const struct netns *s, const char *name)
+{
+	char path[HANDOVER_NETNS_PATH_MAX];
+	struct stat st;
+
+	/* `ip netns add` makes a plain file first. */
+	return path_of(name, path) == 0 && stat(path, &st) == 0 && st.st_dev == s->own_device;
+}
+
+int netns_socket(const struct netns *s, uint16_t number)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->place[i].entry.captured == number)
+			return s->place[i].fds[0];
+	return -1;
 }
 
 static void look_at(struct netns *s, const char *path, const char *mounted, uint32_t pid)

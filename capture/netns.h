@@ -7,7 +7,8 @@
  * closes those whose name, or the process they were found by, is gone.
  *
  * Threads: start-up only (the calling thread changes its namespace and comes back), but
- * netns_send(), netns_tidy() from the loop. Blocks: reads /proc. Logs: no. Errors: 0, -errno.
+ * netns_send(), netns_tidy(), netns_exists() from the loop. Blocks: reads /proc. Logs: no. Errors:
+ * 0, -errno.
  */
 #pragma once
 
@@ -29,7 +30,7 @@ struct netns_place {
 
 struct netns {
 	int own_fd;
-	uint64_t own_inode;
+	uint64_t own_inode, own_device;
 	bool away; /* in another namespace now */
 	size_t n;
 	size_t missed; /* found, but more than NETNS_MAX or not to be opened */
@@ -51,6 +52,11 @@ void netns_deinit(struct netns *s);
 int netns_enter(struct netns *s, const char *name, uint16_t *ret_number);
 /* An interface's index in the namespace of the socket @fd; 0 = there is none. Returns 0, -errno. */
 int netns_ifindex(int fd, const char *name, uint32_t *ret_index);
+
+/* Whether netns_enter() would find it; false also where we may not look. Needs no privilege. */
+bool netns_exists(const struct netns *s, const char *name);
+/* A socket in the one that netns_enter() gave this number; -1 = there is none any more. */
+int netns_socket(const struct netns *s, uint16_t number);
 
 /* 0 also when we are at home. */
 int netns_leave(struct netns *s);
