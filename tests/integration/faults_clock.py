@@ -121,12 +121,13 @@ for r in pipeline.connections(found, "end"):
 
 
 def owners(port, mine):
-    """How many of the (client port, pid) are named; the wrong ones."""
+    """How many of the (client port, pid) are named; the wrong ones. A port may have been several clients', in turn."""
+    had = [c for others in clients.values() for c in others]
     named, bad = 0, []
     for client, owner in mine:
         got = {str(r.get("process", {}).get("pid")) for r in ends.get((port, client), [])} - {"None"}
         named += owner in got
-        bad += [(client, owner, got)] if got - {owner, str(stream.pid)} or not got and (port, client) not in ends else []
+        bad += [(client, owner, got)] if got - {owner, str(stream.pid), *(pid for c, pid in had if c == client)} or not got and (port, client) not in ends else []
     return named, bad
 
 
