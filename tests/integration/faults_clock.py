@@ -127,7 +127,8 @@ def owners(port, mine):
     for client, owner in mine:
         got = {str(r.get("process", {}).get("pid")) for r in ends.get((port, client), [])} - {"None"}
         named += owner in got
-        bad += [(client, owner, got)] if got - {owner, str(stream.pid), *(pid for c, pid in had if c == client)} or not got and (port, client) not in ends else []
+        may = {owner, str(stream.pid), *(pid for c, pid in had if c == client)}
+        bad += [(client, owner, got)] if got - may or not got and (port, client) not in ends else []
     return named, bad
 
 
