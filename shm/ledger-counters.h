@@ -324,6 +324,10 @@
 		"files of them that were compressed")                                              \
 	X(sink_files_removed, FILES, LEDGER_LABEL(done, removed), "old files that were removed")   \
 	X(sink_file_errors, FILE_ERRORS, "", "rotations, compressions and removals that failed")   \
+	X(sink_records_orphaned, RECORDS_DROPPED, LEDGER_LABELS(stage, records, reason, killed),   \
+		"records in a ring that nobody kept when enrich and sink were killed")             \
+	X(sink_packets_orphaned, DROPPED, LEDGER_LABELS(stage, records, reason, killed),           \
+		"packets stood for by these")                                                      \
 	LEDGER_OUTPUT(X, 0)                                                                        \
 	LEDGER_OUTPUT(X, 1)                                                                        \
 	LEDGER_OUTPUT(X, 2)                                                                        \
@@ -339,8 +343,4 @@
 	LEDGER_OUTPUT(X, 12)                                                                       \
 	LEDGER_OUTPUT(X, 13)                                                                       \
 	LEDGER_OUTPUT(X, 14)                                                                       \
-	LEDGER_OUTPUT(X, 15)                                                                       \
-	X(sink_records_orphaned, RECORDS_DROPPED, LEDGER_LABELS(stage, records, reason, killed),   \
-		"records in a ring that nobody kept when enrich and sink were killed")             \
-	X(sink_packets_orphaned, DROPPED, LEDGER_LABELS(stage, records, reason, killed),           \
-		"packets stood for by these")
+	LEDGER_OUTPUT(X, 15)

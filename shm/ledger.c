@@ -32,8 +32,8 @@ static const struct ledger_counter sink_counters[] = {LEDGER_SINK(LEDGER_COUNTER
 static const struct ledger_family families[] = {LEDGER_FAMILIES(LEDGER_FAMILY)};
 
 _Static_assert((int)LEDGER_sink_output_0_records + LEDGER_OUTPUTS * LEDGER_OUTPUT_COUNTERS ==
-		       (int)LEDGER_sink_output_15_errors + 1,
-	"outputs' counters stand in a row");
+		       (int)LEDGER_SINK_N,
+	"outputs' counters stand in a row, and last");
 
 static const struct {
 	const struct ledger_counter *counter;
