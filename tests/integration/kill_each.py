@@ -17,7 +17,7 @@ import tap
 
 tap.need_root()
 # Of each kind; 1,050 in the long run: 4 x 15 under `flowner run`, which lets one wait for a second that died young, 7 x 136 and 40.
-KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(3, 136, 2)))
+KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(3, 136, 1)))
 RUN_KILLS = tap.amount(2, 15, 1)
 BOTH_KILLS = int(os.environ.get("FLOWNER_KILLS", tap.amount(2, 40, 0)))  # of enrich and sink, with nobody who keeps a ring
 SLICE = 70  # of one pipeline
