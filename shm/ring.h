@@ -43,8 +43,7 @@ enum ring_loss_stage {
 	RING_LOSS_PACKET_RING = 2, /* packets that found the capture -> enrich ring full */
 	RING_LOSS_RECORD_RING = 3, /* records that found the enrich -> sink ring full */
 	RING_LOSS_TAP = 4,         /* perf records lost: owners may be missing, no packet is */
-	RING_LOSS_FLOWS =
-		5, /* packets of open flows, or of what rings nobody kept held, at a kill */
+	RING_LOSS_FLOWS = 5,       /* packets of open flows, or in rings nobody kept, at a kill */
 	/* From here on no packet is lost, but what could have been known about some. */
 	RING_LOSS_NETLINK = 6,       /* overruns of netlink sockets, replies that made no sense */
 	RING_LOSS_FLOW_TABLE = 7,    /* connections ended early: the flow table was full */
