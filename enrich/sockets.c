@@ -22,6 +22,7 @@
  */
 #define STAYS_NS      UINT64_C(2000000000)
 #define GROWS_BY(max) (((max) + 15) / 16)
+#define SOON          8 /* how many claims ahead their places are looked at */
 
 bool sockets_addr_v4(const uint8_t addr[16])
 {
@@ -112,7 +113,7 @@ static bool is_kept(const struct socket_claim *c)
  */
 static void foresee(const struct table *t)
 {
-	size_t next = t->at + 2 < t->size ? t->at + 2 : 0;
+	size_t next = t->at + SOON < t->size ? t->at + SOON : 0;
 	const struct link *l = &t->link[next];
 
 	__builtin_prefetch(&t->entries[next], 1);
@@ -405,8 +406,8 @@ void sockets_end_listener(struct sockets *s, uint64_t number, const struct socke
 {
 	struct table *t = &s->table[LISTENERS];
 
-	/* Listeners come and go rarely, and few of them are there. */
-	for (size_t i = 0; number && i < t->size; i++) {
+	/* Listeners come and go rarely, and few are there: what nobody has had stays unread. */
+	for (size_t i = 0; number && i < t->size && t->entries[i].claim.seen_ns; i++) {
 		struct socket_claim *c = &t->entries[i].claim;
 		bool here = !netns || !c->netns || c->netns == netns;
 
