@@ -7,6 +7,7 @@
 
 #define USED_AT_FIRST 1024u
 #define SIZE_MAX_EVER (UINT32_C(1) << 30)
+#define SOON          32u /* how far ahead the index is looked up */
 
 int flow_linger_init(struct flow_linger *l, uint64_t n)
 {
@@ -36,10 +37,22 @@ void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e)
 	e->gone = true;
 }
 
+/* Where the index has whoever goes soon: not looked at since he came. */
+static void foresee(const struct flow_linger *l)
+{
+	uint32_t soon = l->oldest + SOON;
+
+	if (l->count <= SOON)
+		return;
+	soon -= soon < l->size ? 0 : l->size;
+	flow_slots_foresee(&l->slots, l->entry[soon].hash);
+}
+
 static void drop_oldest(struct flow_linger *l)
 {
 	struct flow_linger_entry *e = &l->entry[l->oldest];
 
+	foresee(l);
 	l->oldest = l->oldest + 1 < l->size ? l->oldest + 1 : 0;
 	l->count--;
 	if (!e->gone)

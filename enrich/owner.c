@@ -461,8 +461,8 @@ static enum record_unknown owners_why(struct owners *o, const struct owner_query
 
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
-	const struct netns *home = owners_home(o, q);
-	bool local = home && links_is_local(home->links, q->local_addr);
+	const struct netns *home;
+	bool local;
 
 	if (!answer->process && answer->confidence == RECORD_CONFIDENCE_UNKNOWN) {
 		answer->uid = UINT32_MAX;
@@ -470,6 +470,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 	}
 	if (owners_try_tables(o, q, answer))
 		return true;
+	home = owners_home(o, q);
+	local = home && links_is_local(home->links, q->local_addr);
 	if (!owners_can_ask(o, q, local)) {
 		if (owners_try_raw(o, q, answer))
 			return true;

@@ -32,6 +32,10 @@
 #define AHEAD 4u /* of a ring; a power of two */
 #define NEAR  2u /* of these, how many are shown the second time */
 
+/* How far ahead of what is parsed next, and how much: a record is about as long. */
+#define FORESEE  384u
+#define FORESEEN 192u
+
 #define COPY_STEP 32u
 #define COPY_MIN  1024u
 
@@ -253,6 +257,13 @@ static bool stands_alone(enum perf_record_kind kind)
 	return kind == PERF_KIND_ROUTE || kind == PERF_KIND_STATE;
 }
 
+/* What another CPU has written comes near before it is parsed. */
+static void foresee(const struct ring *r)
+{
+	for (unsigned i = 0; i < FORESEEN; i += 64)
+		__builtin_prefetch(r->data + ((r->parsed + FORESEE + i) & (r->size - 1)));
+}
+
 /* Takes one more record in hand, if the next one means something. */
 static void take(struct tap_reader *t, struct ring *r)
 {
@@ -268,6 +279,7 @@ static void take(struct tap_reader *t, struct ring *r)
 	t->stats.events++;
 	a->at = r->parsed;
 	r->parsed += len;
+	foresee(r);
 	if (!grow_copy(r, len)) {
 		t->stats.lost++;
 		return;
