@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "enrich/address.h"
+
 /* DLT_* and LINKTYPE_* values; this folder does not include pcap.h. */
 enum {
 	LINK_NULL = 0,
@@ -246,8 +248,6 @@ static enum decode_result skip_extensions(
 	return DECODE_E_MALFORMED;
 }
 
-static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 static enum decode_result decode_v4(struct network *n, struct decoded *ret)
 {
 	const uint8_t *p = n->c.p;
@@ -264,10 +264,8 @@ static enum decode_result decode_v4(struct network *n, struct decoded *ret)
 	if (head < 20 || total < head)
 		return DECODE_E_MALFORMED;
 	ret->family = 4;
-	memcpy(ret->src, v4_mapped, 12);
-	memcpy(ret->src + 12, p + 12, 4);
-	memcpy(ret->dst, v4_mapped, 12);
-	memcpy(ret->dst + 12, p + 16, 4);
+	address_from_v4(ret->src, p + 12);
+	address_from_v4(ret->dst, p + 16);
 	frag = be16(p + 6);
 	if (frag & 0x1fff)
 		return DECODE_E_FRAGMENT;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/decode.h"
 
 #define FLOW_ID_NETNS_MAX 63u
@@ -33,7 +34,7 @@ struct flow_id {
 static inline struct flow_id flow_id_pack(const struct decoded *d, uint8_t kind, bool *ret_swapped)
 {
 	struct flow_id id;
-	int order = memcmp(d->src, d->dst, 16);
+	int order = address_order(d->src, d->dst);
 	bool swap = order > 0 || (order == 0 && d->sport > d->dport);
 	uint64_t first = swap ? d->dport : d->sport, second = swap ? d->sport : d->dport;
 

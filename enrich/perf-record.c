@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "enrich/address.h"
+
 /* What a sample may hold; more would have to be skipped by a length nobody knows here. */
 #define SAMPLE_KNOWN                                                                               \
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |            \
@@ -233,15 +235,12 @@ static inline uint64_t field_number(struct cursor raw, struct tap_field f)
 /* An address of 4 or 16 bytes as 16; false = no such field. */
 static inline bool field_addr(struct cursor raw, struct tap_field f, uint8_t ret[16])
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
 	if (f.offset + (size_t)f.size > raw.left)
 		return false;
 	if (f.size == 16) {
 		memcpy(ret, raw.at + f.offset, 16);
 	} else if (f.size == 4) {
-		memcpy(ret, mapped, sizeof(mapped));
-		memcpy(ret + sizeof(mapped), raw.at + f.offset, 4);
+		address_from_v4(ret, raw.at + f.offset);
 	} else {
 		return false;
 	}

@@ -86,10 +86,12 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 	bool done = true;
 
 	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		struct owner_query q = flow_query(f, (enum flow_side)side, t_ns);
+		struct owner_query q;
 
-		if (f->owner[side].confidence != RECORD_CONFIDENCE_EXACT &&
-			!owners_ask(p->owners, &q, &f->owner[side]))
+		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)
+			continue;
+		q = flow_query(f, (enum flow_side)side, t_ns);
+		if (!owners_ask(p->owners, &q, &f->owner[side]))
 			done = false;
 	}
 	return done;
@@ -460,6 +462,9 @@ int pipeline_feed(struct pipeline *p, const struct pipeline_seen *s)
 		t_ns = time_of(p, frame);
 		advance(p, t_ns);
 		on_packet(p, s, t_ns);
+		/* Told of already: the next flow gets memory that is in the cache. */
+		if (!p->n_waiting && !p->asked)
+			flow_table_reap(p->flows);
 		break;
 	case RING_FRAME_LOSS:
 		memcpy(&loss, s->body, sizeof(loss));
