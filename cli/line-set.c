@@ -92,10 +92,6 @@ static void set_worked_out(enum field_format format, const struct field *f, stru
 
 	if (!strcmp(f->name, "duration"))
 		r->end_ns = r->start_ns + number_of(format, f, s);
-	else if (!strcmp(f->name, "orig_name") || !strcmp(f->name, "resp_name"))
-		record_put_str(r, s, len, &r->name);
-	else if (!strncmp(f->name, "interface_", 10))
-		record_put_str(r, s, len, &r->ifname);
 	else if (!strcmp(f->name, "image") || !strcmp(f->name, "user_text"))
 		set_sysmon(r, f, s, len);
 	else if (!strcmp(f->name, "history") && len < RECORD_HISTORY_MAX)

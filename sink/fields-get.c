@@ -26,6 +26,15 @@ static uint32_t process_have(const struct record_process *p)
 	return p->pid ? have | FIELD_HAVE_PID : have;
 }
 
+static uint32_t direction_have(enum record_direction d)
+{
+	uint32_t have = d == RECORD_DIRECTION_UNKNOWN ? 0 : FIELD_HAVE_DIRECTION;
+
+	have |= d == RECORD_INGRESS ? FIELD_HAVE_ORIG_NAME : FIELD_HAVE_RESP_NAME;
+	return have |
+	       (d == RECORD_EGRESS || d == RECORD_LOCAL ? FIELD_HAVE_WAY_OUT : FIELD_HAVE_WAY_IN);
+}
+
 void field_source_init(
 	struct field_source *s, const struct record *r, const struct format_context *ctx)
 {
@@ -39,12 +48,11 @@ void field_source_init(
 	s->base[FIELD_OF_PROCESS] = o.process;
 	s->base[FIELD_OF_RESPONDER] = o.second;
 	s->base[FIELD_OF_CONTEXT] = ctx;
-	s->have[FIELD_OF_RECORD] =
-		r->flags | FIELD_HAVE_AT_ALL | (ports ? FIELD_HAVE_PORTS : FIELD_HAVE_ICMP);
+	s->have[FIELD_OF_RECORD] = r->flags | FIELD_HAVE_AT_ALL |
+				   (ports ? FIELD_HAVE_PORTS : FIELD_HAVE_ICMP) |
+				   direction_have((enum record_direction)r->direction);
 	if (r->end_ns > r->start_ns)
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_LASTING;
-	if (r->direction != RECORD_DIRECTION_UNKNOWN)
-		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DIRECTION;
 	if (r->dns_query.len | r->dns_answers.len | r->dns_type |
 		(r->flags & RECORD_FLAG_DNS_ANSWERED))
 		s->have[FIELD_OF_RECORD] |= FIELD_HAVE_DNS;

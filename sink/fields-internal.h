@@ -50,9 +50,9 @@ size_t field_comma_item(const char *items, const char *end);
 field_call field_event_types, field_action, field_outcome, field_status, field_duration;
 field_call field_event_id, field_ip_type, field_transport, field_network_name;
 field_call field_network_direction, field_community_id, field_network_bytes;
-field_call field_network_packets, field_orig_name, field_resp_name, field_entity_id;
-field_call field_real_uid, field_tty_major, field_tty_minor, field_tty, field_ifname_out;
-field_call field_ifname_in, field_dns_type, field_dns_rcode, field_dns_addresses;
+field_call field_network_packets, field_entity_id;
+field_call field_real_uid, field_tty_major, field_tty_minor, field_tty;
+field_call field_dns_type, field_dns_rcode, field_dns_addresses;
 field_call field_tls_version, field_conn_uid, field_history, field_delta_bytes, field_complete;
 field_call field_loss_stage, field_loss_reason, field_activity, field_type_uid, field_direction_id,
 	field_tcp_flags;

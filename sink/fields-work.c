@@ -31,13 +31,6 @@ static enum field_kind number(uint64_t v, struct field_value *ret)
 	return FIELD_U64;
 }
 
-static enum field_kind foreign(const struct record *r, struct record_str s, struct field_value *ret)
-{
-	ret->bytes = record_get_str(r, s);
-	ret->len = s.len;
-	return s.len ? FIELD_BYTES : FIELD_NONE;
-}
-
 size_t field_comma_item(const char *items, const char *end)
 {
 	const char *p = items;
@@ -256,39 +249,6 @@ WORK(delta_bytes)
 {
 	UNUSED;
 	return number(s->record->delta_orig_bytes + s->record->delta_resp_bytes, ret);
-}
-
-static bool opened_here(const struct record *r)
-{
-	return r->direction == RECORD_EGRESS || r->direction == RECORD_LOCAL;
-}
-
-WORK(orig_name)
-{
-	UNUSED;
-	if (s->record->direction != RECORD_INGRESS)
-		return FIELD_NONE;
-	return foreign(s->record, s->record->name, ret);
-}
-
-WORK(resp_name)
-{
-	UNUSED;
-	if (s->record->direction == RECORD_INGRESS)
-		return FIELD_NONE;
-	return foreign(s->record, s->record->name, ret);
-}
-
-WORK(ifname_out)
-{
-	UNUSED;
-	return opened_here(s->record) ? foreign(s->record, s->record->ifname, ret) : FIELD_NONE;
-}
-
-WORK(ifname_in)
-{
-	UNUSED;
-	return opened_here(s->record) ? FIELD_NONE : foreign(s->record, s->record->ifname, ret);
 }
 
 WORK(history)

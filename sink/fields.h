@@ -118,6 +118,11 @@ struct field_source {
 #define FIELD_HAVE_UNIT       (1u << 27)
 #define FIELD_HAVE_NAMESPACES (1u << 28)
 #define FIELD_HAVE_ANCESTORS  (1u << 29)
+/* Of a record, by its direction: whose `name` is, and which way it went through `ifname`. */
+#define FIELD_HAVE_ORIG_NAME (1u << 26)
+#define FIELD_HAVE_RESP_NAME (1u << 27)
+#define FIELD_HAVE_WAY_OUT   (1u << 28)
+#define FIELD_HAVE_WAY_IN    (1u << 29)
 
 struct field {
 	const char *name;
