@@ -114,7 +114,7 @@ bool json_line_kind(
 char *json_line_repeat(struct json_plan *plan, const struct json_kind *kind,
 	const struct field_source *source, char *p, bool *ret_keep);
 void json_line_keep(struct json_plan *plan, const struct json_kind *kind,
-	const struct json_trace *trace, const char *end);
+	const struct json_trace *trace, const struct field_source *source, const char *end);
 
 /* Bytes behind a value that are not part of it: the comma, the quote before it. */
 static inline unsigned json_op_behind(enum json_op op)

@@ -5,42 +5,43 @@
  *
  * A kind is what is known of the processes at both ends, what happened, and what the record has at
  * all. What a step writes is then the same as in the line kept, or, if it is marked so, its value
- * is written anew. Whether there is a value decides what stands around it: if that differs from the
- * line kept, another one must be made.
+ * is compared with the one kept, and written anew if it is another. Whether there is a value
+ * decides what stands around it: if that differs from the line kept, another one must be made.
  */
 #include <string.h>
 
+#include "sink/escape.h"
 #include "sink/fields-internal.h"
 #include "sink/json-plan-internal.h"
 #include "sink/text.h"
 
-#define PIECE 64u /* bytes copied at least: what is too much is written over */
+#define PIECE 32u /* bytes copied at least: what is too much is written over */
 
-/* How a value is written anew. */
+/* How a value is compared with the one kept, and written anew if it is another. */
 enum how {
-	HOW_U16, /* numbers in decimal, but for 0, */
+	HOW_U16, /* numbers in decimal; 0 is no value, */
 	HOW_U32,
 	HOW_U64,
-	HOW_NO_U16, /* which is no value */
-	HOW_NO_U32,
-	HOW_NO_U64,
-	HOW_ALWAYS_U16,
+	HOW_ALWAYS_U16, /* or is one, too */
 	HOW_ALWAYS_U64,
 	HOW_TIME,
-	HOW_ADDRESS,
-	HOW_AGAIN, /* the address in front of it */
-	HOW_ANY,   /* whatever that step's field has, */
-	HOW_NONE,  /* which has no value */
+	HOW_ADDRESS, /* the one kept has the next struct json_value's place */
+	HOW_STR,     /* foreign bytes */
+	HOW_FOUND,   /* what that step's field has: a number, */
+	HOW_ANY,     /* anything, */
+	HOW_NONE,    /* nothing */
 };
 
-/* What is written anew, behind `len` bytes of text. */
+/* A value in the text kept. */
 struct json_value {
+	uint64_t number; /* HOW_STR: whether nothing of it had to be escaped */
 	uint8_t how;
-	uint8_t of; /* as the step's */
-	uint16_t offset;
-	uint16_t step;
-	uint16_t len;
+	uint16_t at; /* in the record; a step from HOW_FOUND on */
+	uint16_t begin, end;
 };
+
+_Static_assert(sizeof(struct json_value) == 16, "an address");
+_Static_assert(sizeof(struct record) <= UINT16_MAX, "`at` holds every place in it");
 
 /* Marking ----------------------------------------------------------------------------------- */
 
@@ -156,13 +157,16 @@ static const struct json_line *find(const struct json_line *set, const struct js
 
 /* Writing ----------------------------------------------------------------------------------- */
 
-/* Copies @len bytes at *text and moves it behind them. */
-static inline char *piece(char *p, const char **text, size_t len)
+/* Copies what is between @from and @to. */
+static inline char *copy(char *p, const char *from, const char *to)
 {
-	memcpy(p, *text, PIECE);
+	size_t len = (size_t)(to - from);
+
+	memcpy(p, from, PIECE);
 	if (len > PIECE)
-		memcpy(p + PIECE, *text + PIECE, len - PIECE);
-	*text += len;
+		memcpy(p + PIECE, from + PIECE, PIECE);
+	if (len > 2 * PIECE)
+		memcpy(p + 2 * PIECE, from + 2 * PIECE, len - 2 * PIECE);
 	return p + len;
 }
 
@@ -173,96 +177,110 @@ static inline enum field_kind get(
 				       : field_get(s->field, source, ret);
 }
 
-static char *any(char *p, const struct json_step *s, const struct field_source *source)
+/* Whether all of it is there as it is. */
+static inline bool is_plain(
+	const struct record *r, const struct record_str *str, const char *text, size_t len)
 {
-	struct field_value v;
-	enum field_kind kind = get(s, source, &v);
+	return str->len == len && !memcmp(record_get_str(r, *str), text, len);
+}
 
-	if (kind == FIELD_NONE)
+/*
+ * Writes a value behind what is between @from and @begin, unless it is the one kept; then @p is
+ * returned. NULL: there is none, or one only now. First of foreign bytes,
+ */
+static char *foreign(char *p, const struct json_value *v, const struct record *r,
+	const struct record_str *str, const char *from, const char *begin)
+{
+	if (v->number && is_plain(r, str, begin, (size_t)(v->end - v->begin)))
+		return p;
+	if (!str->len)
 		return NULL;
+	return escape_json(copy(p, from, begin), record_get_str(r, *str), str->len);
+}
+
+/* then what a step finds. */
+static char *found(char *p, const struct json_value *v, const struct json_step *s,
+	const struct field_source *source, const char *from, const char *begin)
+{
+	struct field_value f;
+	enum field_kind kind = get(s, source, &f);
+
+	if ((v->how == HOW_NONE) != (kind == FIELD_NONE))
+		return NULL;
+	if (kind == FIELD_NONE ||
+		(v->how == HOW_FOUND && kind == FIELD_U64 && f.number == v->number))
+		return p;
+	p = copy(p, from, begin);
 	if (kind == FIELD_SAFE && s->op == JSON_OP_STRING)
-		return text_bytes(p, v.bytes, v.len);
+		return text_bytes(p, f.bytes, f.len);
 	if (kind == FIELD_U64 && s->op == JSON_OP_NUMBER)
-		return text_u64(p, v.number);
-	p = json_op_write((enum json_op)s->op, kind, &v, source->record, p);
+		return text_u64(p, f.number);
+	p = json_op_write((enum json_op)s->op, kind, &f, source->record, p);
 	return p - json_op_behind((enum json_op)s->op);
 }
 
-static bool is_none(const struct json_step *s, const struct field_source *source)
-{
-	struct field_value v;
-
-	return get(s, source, &v) == FIELD_NONE;
-}
-
-/* All of the line but its rest; NULL: it is another one. */
+/* The line; NULL: it is another one. */
 static char *write_values(const struct json_plan *plan, const struct json_line *line,
-	const char **text, const struct field_source *source, char *p)
+	const char *kept, const struct field_source *source, char *p)
 {
-	const struct json_value *v = (const struct json_value *)*text, *end = v + line->values;
-	const char *at = (const char *)end, *address = p, *address_end = p;
+	const struct json_value *v = (const struct json_value *)(const void *)kept;
+	const struct json_value *end = v + line->values;
+	const char *const text = (const char *)end, *from = text; /* up to here it is written */
+	const struct record *r = source->record;
 
 	for (; v < end; v++) {
-		const void *from = (const char *)source->base[v->of] + v->offset;
+		const void *at = (const char *)r + v->at;
+		const char *begin = text + v->begin;
+		const enum how how = (enum how)v->how;
 		uint64_t n;
+		char *next;
 
-		if (v->how > HOW_NONE)
+		if (how > HOW_NONE)
 			__builtin_unreachable();
-		switch ((enum how)v->how) {
+		switch (how) {
 		case HOW_U16:
-			n = *(const uint16_t *)from;
+		case HOW_ALWAYS_U16:
+			n = *(const uint16_t *)at;
 			break;
 		case HOW_U32:
-			n = *(const uint32_t *)from;
+			n = *(const uint32_t *)at;
 			break;
 		case HOW_U64:
-			n = *(const uint64_t *)from;
-			break;
-		case HOW_NO_U16:
-			if (*(const uint16_t *)from)
-				return NULL;
-			continue;
-		case HOW_NO_U32:
-			if (*(const uint32_t *)from)
-				return NULL;
-			continue;
-		case HOW_NO_U64:
-			if (*(const uint64_t *)from)
-				return NULL;
-			continue;
-		case HOW_ALWAYS_U16:
-			p = text_u64(piece(p, &at, v->len), *(const uint16_t *)from);
-			continue;
 		case HOW_ALWAYS_U64:
-			p = text_u64(piece(p, &at, v->len), *(const uint64_t *)from);
-			continue;
+			n = *(const uint64_t *)at;
+			break;
 		case HOW_TIME:
-			p = text_time_utc(piece(p, &at, v->len), *(const uint64_t *)from);
+			p = text_time_utc(copy(p, from, begin), *(const uint64_t *)at);
+			from = text + v->end;
 			continue;
 		case HOW_ADDRESS:
-			address = p = piece(p, &at, v->len);
-			address_end = p = text_address(p, from, source->record->family);
+			if (memcmp(++v, at, sizeof(*v)) == 0)
+				continue;
+			p = text_address(copy(p, from, begin), at, r->family);
+			from = text + v[-1].end;
 			continue;
-		case HOW_AGAIN:
-			p = piece(p, &at, v->len);
-			p = text_bytes(p, address, (size_t)(address_end - address));
-			continue;
+		case HOW_STR:
+		case HOW_FOUND:
 		case HOW_ANY:
-			p = any(piece(p, &at, v->len), plan->step + v->step, source);
-			if (!p)
-				return NULL;
-			continue;
 		case HOW_NONE:
-			if (!is_none(plan->step + v->step, source))
+			next = how == HOW_STR
+				       ? foreign(p, v, r, at, from, begin)
+				       : found(p, v, plan->step + v->at, source, from, begin);
+			if (!next)
 				return NULL;
+			if (next != p)
+				from = text + v->end;
+			p = next;
 			continue;
 		}
-		if (!n)
+		if (n == v->number)
+			continue;
+		if (how < HOW_ALWAYS_U16 && (!n || !v->number))
 			return NULL;
-		p = text_u64(piece(p, &at, v->len), n);
+		p = text_u64(copy(p, from, begin), n);
+		from = text + v->end;
 	}
-	*text = at;
-	return p;
+	return copy(p, from, text + line->len);
 }
 
 char *json_line_repeat(struct json_plan *plan, const struct json_kind *kind,
@@ -270,14 +288,14 @@ char *json_line_repeat(struct json_plan *plan, const struct json_kind *kind,
 {
 	uint32_t hash = hash_of(kind);
 	const struct json_line *line = find(plan->line[hash % JSON_LINE_SETS], kind);
-	const char *text = line ? known_bytes_get(&plan->lines, line->pos) : NULL;
+	const char *kept = line ? known_bytes_get(&plan->lines, line->pos) : NULL;
 	struct json_seen *seen;
 
-	if (text)
-		p = write_values(plan, line, &text, source, p);
-	if (text && p) {
+	if (kept)
+		p = write_values(plan, line, kept, source, p);
+	if (kept && p) {
 		plan->repeated++;
-		return piece(p, &text, line->rest);
+		return p;
 	}
 	seen = &plan->seen[hash % JSON_LINE_SETS];
 	if (seen->hash != hash)
@@ -302,22 +320,6 @@ static struct json_line *place_of(struct json_plan *plan, const struct json_kind
 	return oldest;
 }
 
-static enum how how_none(const struct json_step *s)
-{
-	if (s->none)
-		return HOW_NONE;
-	switch ((enum json_run)s->run) {
-	case JSON_RUN_U16:
-		return HOW_NO_U16;
-	case JSON_RUN_U32:
-		return HOW_NO_U32;
-	case JSON_RUN_U64:
-		return HOW_NO_U64;
-	default:
-		return HOW_NONE;
-	}
-}
-
 static enum how how_of(const struct json_step *s)
 {
 	switch ((enum json_run)s->run) {
@@ -335,49 +337,111 @@ static enum how how_of(const struct json_step *s)
 		return s->op == JSON_OP_RFC3339 && s->from == FIELD_FROM_ALWAYS ? HOW_TIME
 										: HOW_ANY;
 	case JSON_RUN_ADDRESS:
-		return HOW_ADDRESS;
 	case JSON_RUN_AGAIN:
-		return HOW_AGAIN;
+		return HOW_ADDRESS;
+	case JSON_RUN_STR:
+		return HOW_STR;
 	default:
 		return HOW_ANY;
 	}
 }
 
-void json_line_keep(struct json_plan *plan, const struct json_kind *kind,
-	const struct json_trace *trace, const char *end)
+/* A value that is not there: is it still? */
+static void set_none(struct json_value *v, const struct json_step *s)
 {
+	v->how = (uint8_t)how_of(s);
+	if (v->how == HOW_STR) {
+		v->how = HOW_U16;
+		v->at = (uint16_t)(v->at + offsetof(struct record_str, len));
+	} else if (v->how > HOW_U64) {
+		v->how = HOW_NONE;
+	}
+}
+
+/* What is compared with the next one's. @text: the line. */
+static void set_value(struct json_value *v, const struct json_step *s,
+	const struct field_source *source, const char *text)
+{
+	const void *at = (const char *)source->record + v->at;
+	struct field_value f;
+
+	v->how = (uint8_t)how_of(s);
+	switch ((enum how)v->how) {
+	case HOW_U16:
+	case HOW_ALWAYS_U16:
+		v->number = *(const uint16_t *)at;
+		return;
+	case HOW_U32:
+		v->number = *(const uint32_t *)at;
+		return;
+	case HOW_U64:
+	case HOW_ALWAYS_U64:
+		v->number = *(const uint64_t *)at;
+		return;
+	case HOW_STR:
+		v->number =
+			is_plain(source->record, at, text + v->begin, (size_t)(v->end - v->begin));
+		return;
+	case HOW_ANY:
+		if (get(s, source, &f) == FIELD_U64) {
+			v->how = HOW_FOUND;
+			v->number = f.number;
+		}
+		return;
+	case HOW_TIME:
+	case HOW_ADDRESS:
+	case HOW_FOUND:
+	case HOW_NONE:
+		return;
+	}
+}
+
+/* The values of @trace at @list; how many there are. */
+static unsigned put_values(const struct json_plan *plan, const struct json_trace *trace,
+	const struct field_source *source, struct json_value *list)
+{
+	struct json_value *v = list;
+
+	for (unsigned i = 0; i < trace->values; i++, v++) {
+		uint16_t step = trace->value[i].step;
+		const struct json_step *s = &plan->step[step];
+		const char *from = (const char *)source->base[s->of] + s->offset;
+
+		*v = (struct json_value){.at = (uint16_t)(from - (const char *)source->record)};
+		if (trace->value[i].is_there) {
+			v->begin = (uint16_t)trace->value[i].begin;
+			v->end = (uint16_t)trace->value[i].end;
+			set_value(v, s, source, trace->from);
+		} else {
+			set_none(v, s);
+		}
+		if (v->how >= HOW_FOUND)
+			v->at = step;
+		if (v->how == HOW_ADDRESS)
+			memcpy(++v, from, sizeof(*v));
+	}
+	return (unsigned)(v - list);
+}
+
+void json_line_keep(struct json_plan *plan, const struct json_kind *kind,
+	const struct json_trace *trace, const struct field_source *source, const char *end)
+{
+	struct json_value list[2 * JSON_PLAN_STEPS];
+	const unsigned values = put_values(plan, trace, source, list);
 	const size_t len = (size_t)(end - trace->from);
 	/* Whole values: the next line's begin where this one ends. */
-	size_t size = (trace->values + (len + PIECE) / sizeof(struct json_value) + 1) *
-		      sizeof(struct json_value);
+	size_t size = (values + (len + 2 * PIECE) / sizeof(list[0]) + 1) * sizeof(list[0]);
 	struct json_line *line = place_of(plan, kind);
-	uint32_t at = 0;
-	char *list, *text;
+	char *to;
 
 	line->values = 0;
-	if (size > KNOWN_MOST || !trace->values)
+	if (size > KNOWN_MOST || !values)
 		return;
-	list = known_bytes_put(&plan->lines, size, &line->pos);
-	text = list + trace->values * sizeof(struct json_value);
-	for (unsigned i = 0; i < trace->values; i++) {
-		const struct json_step *s = &plan->step[trace->value[i].step];
-		struct json_value v = {.how = (uint8_t)how_none(s),
-			.of = s->of,
-			.offset = s->offset,
-			.step = trace->value[i].step};
-
-		if (trace->value[i].is_there) {
-			v.how = (uint8_t)how_of(s);
-			v.len = (uint16_t)(trace->value[i].begin - at);
-			text = text_bytes(text, trace->from + at, v.len);
-			at = trace->value[i].end;
-		}
-		memcpy(list, &v, sizeof(v));
-		list += sizeof(v);
-	}
-	line->rest = (uint32_t)len - at;
-	memcpy(text, trace->from + at, line->rest);
-	memset(text + line->rest, 0, PIECE);
+	to = known_bytes_put(&plan->lines, size, &line->pos);
+	to = text_bytes(to, (const char *)list, values * sizeof(list[0]));
+	to = text_bytes(to, trace->from, len);
+	memset(to, 0, 2 * PIECE);
 	line->kind = *kind;
-	line->values = trace->values;
+	line->values = values;
+	line->len = (uint32_t)len;
 }

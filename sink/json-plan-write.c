@@ -552,7 +552,7 @@ static __attribute__((noinline)) char *write_traced(struct json_plan *plan,
 
 	*p++ = '{';
 	p = end_line(run_steps(plan, source, parts, &trace, p));
-	json_line_keep(plan, kind, &trace, p);
+	json_line_keep(plan, kind, &trace, source, p);
 	return p;
 }
 

@@ -83,12 +83,12 @@ struct json_kind {
 	uint32_t service;
 };
 
-/* A line kept: its text without those values, cut where they stand. */
+/* A line kept: where in it those values stand, and which they are, then its text. */
 struct json_line {
 	struct json_kind kind;
 	uint64_t pos;
 	uint32_t values; /* struct json_value, in front of the text; 0: there is no line */
-	uint32_t rest;   /* bytes of text behind the last */
+	uint32_t len;    /* bytes of text */
 };
 
 /* The last kind of a set that was not kept. */
