@@ -82,17 +82,14 @@ static void set_sysmon(struct record *r, const struct field *f, const char *s, s
 }
 
 /* Values that the formats work out, as far as records hold what they are made of. */
-static void set_worked_out(enum field_format format, const struct field *f, struct record *r,
-	const char *s, size_t len)
+static void set_worked_out(const struct field *f, struct record *r, const char *s, size_t len)
 {
 	static const struct {
 		const char *name;
 		uint8_t number;
 	} proto[] = {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"sctp", 132}};
 
-	if (!strcmp(f->name, "duration"))
-		r->end_ns = r->start_ns + number_of(format, f, s);
-	else if (!strcmp(f->name, "image") || !strcmp(f->name, "user_text"))
+	if (!strcmp(f->name, "image") || !strcmp(f->name, "user_text"))
 		set_sysmon(r, f, s, len);
 	else if (!strcmp(f->name, "history") && len < RECORD_HISTORY_MAX)
 		memcpy(r->history, s, len);
@@ -126,6 +123,11 @@ void line_set(enum field_format format, const struct field *f, struct record *r,
 		n = number_of(format, f, s);
 		memcpy(at, &n, sizeof(n));
 		break;
+	case FIELD_FROM_SPAN:
+		memcpy(&n, at, sizeof(n));
+		n += number_of(format, f, s);
+		memcpy(at + sizeof(n), &n, sizeof(n));
+		break;
 	case FIELD_FROM_STR:
 	case FIELD_FROM_LIST:
 	case FIELD_FROM_COMMAS:
@@ -142,8 +144,9 @@ void line_set(enum field_format format, const struct field *f, struct record *r,
 		}
 		break;
 	case FIELD_FROM_CALL:
-		set_worked_out(format, f, r, s, len);
+		set_worked_out(f, r, s, len);
 		break;
+	case FIELD_FROM_SUM:
 	case FIELD_FROM_TRUE:
 	case FIELD_FROM_PIDS:
 	case FIELD_FROM_CONSTANT:

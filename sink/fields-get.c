@@ -110,6 +110,12 @@ enum field_kind field_get(
 	case FIELD_FROM_ALWAYS:
 		ret->number = *(const uint64_t *)(const void *)at;
 		return FIELD_U64;
+	case FIELD_FROM_SUM:
+		ret->number = field_sum(at);
+		return FIELD_U64;
+	case FIELD_FROM_SPAN:
+		ret->number = field_span(at);
+		return FIELD_U64;
 	case FIELD_FROM_TRUE:
 		ret->number = 1;
 		return FIELD_U64;

@@ -148,12 +148,6 @@ WORK(status)
 	return o ? number(o > 0 ? 1 : 2, ret) : FIELD_NONE;
 }
 
-WORK(duration)
-{
-	UNUSED;
-	return number(s->record->end_ns - s->record->start_ns, ret);
-}
-
 WORK(event_id)
 {
 	char *p = text_hex64(ret->scratch, s->record->flow_id);
@@ -231,24 +225,6 @@ WORK(community_id)
 
 	UNUSED;
 	return len ? scratch(ret->scratch + len, ret) : FIELD_NONE;
-}
-
-WORK(network_bytes)
-{
-	UNUSED;
-	return number(s->record->orig_bytes + s->record->resp_bytes, ret);
-}
-
-WORK(network_packets)
-{
-	UNUSED;
-	return number(s->record->orig_packets + s->record->resp_packets, ret);
-}
-
-WORK(delta_bytes)
-{
-	UNUSED;
-	return number(s->record->delta_orig_bytes + s->record->delta_resp_bytes, ret);
 }
 
 WORK(history)

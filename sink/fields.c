@@ -199,6 +199,14 @@ static const char *event_name(unsigned v)
 	return v ? record_event_name((enum record_event)v) : "";
 }
 
+/* Of SUM and SPAN: the second is right behind the first. */
+#define PAIR(m, n)                                                                                 \
+	_Static_assert(offsetof(struct record, m) + 8 == offsetof(struct record, n), "a pair")
+PAIR(start_ns, end_ns);
+PAIR(orig_bytes, resp_bytes);
+PAIR(orig_packets, resp_packets);
+PAIR(delta_orig_bytes, delta_resp_bytes);
+
 static const struct field FIELDS[] = {
 	/* What happened, and when. */
 	F("time", TIME, "", "when the record was made", AT(ALWAYS, t_ns), .events = EVERY,
@@ -227,7 +235,7 @@ static const struct field FIELDS[] = {
 		ECS("event.start")),
 	F("loss_last", TIME, "", "last loss", AT(ALWAYS, loss_last_ns), .events = ON(LOSS),
 		ECS("event.end")),
-	F("duration", DURATION, "ns", "from the first packet to the last", CALL(field_duration),
+	F("duration", DURATION, "ns", "from the first packet to the last", AT(SPAN, start_ns),
 		.events = ON(INFO) | ON(END) | ON(SUMMARY), ECS("event.duration"), OCSF("duration"),
 		ZEEK("duration", FIELD_AS_LASTING, 9), TEXT("duration")),
 	F("seq", NUMBER, "", "number of the record, without repeats", AT(U64, seq), .events = EVERY,
@@ -265,9 +273,9 @@ static const struct field FIELDS[] = {
 	F("community_id", STRING, "", "Community ID version 1, seed 0", CALL(field_community_id),
 		ECS("network.community_id"), OCSF("connection_info.community_uid"),
 		ZEEKN("community_id", 23)),
-	F("bytes", NUMBER, "bytes", "payload both ways", CALL(field_network_bytes),
-		.need = BOTH_BYTES, ECS("network.bytes"), OCSF("cumulative_traffic.bytes")),
-	F("packets", NUMBER, "packets", "packets captured both ways", CALL(field_network_packets),
+	F("bytes", NUMBER, "bytes", "payload both ways", AT(SUM, orig_bytes), .need = BOTH_BYTES,
+		ECS("network.bytes"), OCSF("cumulative_traffic.bytes")),
+	F("packets", NUMBER, "packets", "packets captured both ways", AT(SUM, orig_packets),
 		ECS("network.packets"), OCSF("cumulative_traffic.packets")),
 	F("vlan", ID, "", "VLAN id", AT(U16, vlan), ECS("network.vlan.id"),
 		OCSF("dst_endpoint.vlan_uid"), ZEEK("vlan", FIELD_AS_NUMBER)),
@@ -392,7 +400,7 @@ static const struct field FIELDS[] = {
 	F("delta_packets", NUMBER, "packets", "since the flow's last record", /* sums to all */
 		AT(ALWAYS, delta_packets), ECS("flowner.delta.packets"), OCSF("traffic.packets")),
 	F("delta_bytes", NUMBER, "bytes", "payload both ways since the flow's last record",
-		CALL(field_delta_bytes), .need = BOTH_BYTES, ECS("flowner.delta.bytes"),
+		AT(SUM, delta_orig_bytes), .need = BOTH_BYTES, ECS("flowner.delta.bytes"),
 		OCSF("traffic.bytes")),
 	F("delta_orig_bytes", NUMBER, "bytes", "the originator's", AT(ALWAYS, delta_orig_bytes),
 		.need = RECORD_FLAG_ORIG_BYTES, ECS("flowner.delta.source.bytes"),

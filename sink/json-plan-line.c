@@ -24,6 +24,8 @@ enum how {
 	HOW_U64,
 	HOW_ALWAYS_U16, /* or is one, too */
 	HOW_ALWAYS_U64,
+	HOW_SUM,
+	HOW_SPAN,
 	HOW_TIME,
 	HOW_ADDRESS, /* the one kept has the next struct json_value's place */
 	HOW_STR,     /* foreign bytes */
@@ -75,6 +77,8 @@ static bool is_of_kind(const struct field *f)
 	case FIELD_FROM_U16:
 	case FIELD_FROM_U32:
 	case FIELD_FROM_U64:
+	case FIELD_FROM_SUM:
+	case FIELD_FROM_SPAN:
 	case FIELD_FROM_STR:
 	case FIELD_FROM_LIST:
 	case FIELD_FROM_PIDS:
@@ -249,6 +253,12 @@ static char *write_values(const struct json_plan *plan, const struct json_line *
 		case HOW_ALWAYS_U64:
 			n = *(const uint64_t *)at;
 			break;
+		case HOW_SUM:
+			n = field_sum(at);
+			break;
+		case HOW_SPAN:
+			n = field_span(at);
+			break;
 		case HOW_TIME:
 			p = text_time_utc(copy(p, from, begin), *(const uint64_t *)at);
 			from = text + v->end;
@@ -322,6 +332,10 @@ static struct json_line *place_of(struct json_plan *plan, const struct json_kind
 
 static enum how how_of(const struct json_step *s)
 {
+	if (s->op == JSON_OP_NUMBER && s->from == FIELD_FROM_SUM)
+		return HOW_SUM;
+	if (s->op == JSON_OP_NUMBER && s->from == FIELD_FROM_SPAN)
+		return HOW_SPAN;
 	switch ((enum json_run)s->run) {
 	case JSON_RUN_U16:
 		if (s->none == UINT32_MAX)
@@ -377,6 +391,12 @@ static void set_value(struct json_value *v, const struct json_step *s,
 	case HOW_U64:
 	case HOW_ALWAYS_U64:
 		v->number = *(const uint64_t *)at;
+		return;
+	case HOW_SUM:
+		v->number = field_sum(at);
+		return;
+	case HOW_SPAN:
+		v->number = field_span(at);
 		return;
 	case HOW_STR:
 		v->number =

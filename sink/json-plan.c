@@ -224,6 +224,8 @@ static enum json_run run_of(const struct json_plan *plan, const struct field *f,
 		return f->call == field_entity_id && op == JSON_OP_STRING ? JSON_RUN_ENTITY
 									  : JSON_RUN_CALL;
 	case FIELD_FROM_CONSTANT:
+	case FIELD_FROM_SUM:
+	case FIELD_FROM_SPAN:
 	case FIELD_FROM_LIST:
 	case FIELD_FROM_PIDS:
 	case FIELD_FROM_COMMAS:

@@ -216,6 +216,32 @@ static void test_ecs_added(void)
 	tap_is_str(line(&format_ecs), "", "ecs: no packets");
 }
 
+/* Values of two members, which differ from each other's. */
+static void check_pairs(void)
+{
+	static const struct {
+		const char *name;
+		uint64_t number;
+	} pairs[] = {{"bytes", 3}, {"packets", 12}, {"delta_bytes", 48}, {"duration", 64}};
+	struct field_source s;
+	struct field_value v;
+
+	build_record(&r);
+	r.orig_bytes = 1;
+	r.resp_bytes = 2;
+	r.orig_packets = 4;
+	r.resp_packets = 8;
+	r.delta_orig_bytes = 16;
+	r.delta_resp_bytes = 32;
+	r.end_ns = r.start_ns + 64;
+	field_source_init(&s, &r, NULL);
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		tap_ok(field_get(field_find(pairs[i].name, strlen(pairs[i].name)), &s, &v) ==
+					FIELD_U64 &&
+				v.number == pairs[i].number,
+			"%s are of both", pairs[i].name);
+}
+
 static void test_table(void)
 {
 	const struct field *f;
@@ -261,6 +287,7 @@ static void test_table(void)
 	field_source_init(&s, &r, NULL);
 	tap_is_int(field_get(field_find("host_name", 9), &s, &v), FIELD_NONE,
 		"no host without a context");
+	check_pairs();
 	build_loss(&r);
 	field_source_init(&s, &r, &ctx);
 	tap_is_int(field_get(field_find("state", 5), &s, &v), FIELD_NONE, "a loss has no state");
