@@ -186,9 +186,9 @@ limits:
         return merged
 
     def ready(self):
-        """This life, not an earlier one, says so in its ledger."""
+        """This life, not an earlier one, says so in its ledger, and so do its neighbours: what comes before is nobody's."""
         ledger = self.ledger(self.program)
-        return ledger.get("pid") == self.pid and ledger["ready"]
+        return ledger.get("pid") == self.pid and all(self.ledger(p).get("ready") for p in pipeline.PROGRAMS)
 
     def wait(self, cond):
         """Until the condition holds, this life ends, or all stands still under a lasting failure. Whether it holds."""
