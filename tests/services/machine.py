@@ -19,6 +19,7 @@ INCLUDE = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "curl", "python
 FOLDER = os.path.join(os.path.abspath(tap.BUILD), "services")
 ENV = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/",
        "DEBIAN_FRONTEND=noninteractive"]
+LEFT_BY_KILLED = 1000  # packets: 40 ms of the client's below, for each of a dozen kills
 
 SERVER = r"""
 import socket
@@ -288,7 +289,10 @@ def check_numbers(m, what, enrich_killed=False):
     lost = {f"{x['stage']} {x['reason']}": x["count"] for x in s["losses"] if x["count"] and x["reason"] != "killed"}
     if enrich_killed and lost.pop("tap overflow", 0):
         tap.note(f"{what}: the tap overflowed meanwhile, with what all of this host does")
-    tap.is_(lost, {}, f"{what}: no loss counted")
+    # What the kernel had for a capture when that was killed: at most a batch of packets each time.
+    left = lost.pop("kernel buffer_full", 0)
+    tap.ok(left <= LEFT_BY_KILLED, f"{what}: {left} packets of killed captures are counted")
+    tap.is_(lost, {}, f"{what}: no other loss counted")
     off = s["balance"]["under_way"]
     tap.ok(off == 0 and s["balance"]["balanced"], f"{what}: flowner status balances", s["balance"])
     tap.ok(s["output_balance"]["balanced"], f"{what}: so does the output", s["output_balance"])
