@@ -342,7 +342,7 @@ def examples(m, name):
                 if os.path.isdir(m.root + p))
 
 
-def check_supervised(m, kill, limit=1.5):
+def check_supervised(m, kill):
     """All of it, once the services are started."""
     ready = tap.wait_for(m.running, timeout=60)
     tap.ok(ready, "all three are ready", m.console())
@@ -353,10 +353,10 @@ def check_supervised(m, kill, limit=1.5):
     check_owners(m)
     client = m.traffic()
     for p in "sink", "capture":
-        check_kill(m, p, kill, limit=limit)
+        check_kill(m, p, kill)
     tap.note(f"{m.enough(client)} connections meanwhile")
     check_numbers(m, "sink and capture killed")
     client = m.traffic()
-    check_kill(m, "enrich", kill, limit=limit)
+    check_kill(m, "enrich", kill)
     tap.note(f"{m.enough(client)} connections meanwhile")
     check_numbers(m, "enrich killed", enrich_killed=True)
