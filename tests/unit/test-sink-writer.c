@@ -254,7 +254,7 @@ static void test_pipe(enum writer_target target, const char *name)
 	close(fds[1]);
 }
 
-/* The ring can write from the queue and sync, and nothing else, even to those who hold it. */
+/* The ring can write and sync, and nothing else, even to those who hold it. */
 static void test_restrictions(void)
 {
 	int fd = new_file(folder, "restricted"), results[4] = {0};
@@ -271,7 +271,7 @@ static void test_restrictions(void)
 		else if (i == 1)
 			io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
 		else if (i == 2)
-			io_uring_prep_write(sqe, 0, &byte, 1, 0);
+			io_uring_prep_send(sqe, 0, &byte, 1, 0);
 		else
 			io_uring_prep_read(sqe, fd, w->area, 1, 0);
 		io_uring_submit(ring);
@@ -282,7 +282,7 @@ static void test_restrictions(void)
 	}
 	tap_is_int(results[0], -EACCES, "a restricted ring: no other operation");
 	tap_is_int(results[1], -EACCES, "no opening of files");
-	tap_is_int(results[2], -EACCES, "no write from other memory");
+	tap_is_int(results[2], -EACCES, "no sending");
 	tap_is_int(results[3], -EACCES, "no reading");
 	writer_free(w);
 	close(fd);
