@@ -29,7 +29,8 @@
 /* A question that could not be answered without asking the kernel. */
 struct owners_pending {
 	struct owner_query q;
-	struct owner *answer;              /* NULL = withdrawn or answered */
+	uint64_t again_ns;                 /* asked once more as of then, or 0 */
+	struct owner *answer;              /* NULL = answered */
 	const struct socket_claim *peeked; /* whose port waits in the ring */
 	uint64_t inode;                    /* its socket, when only the process is missing */
 	uint64_t cookie;                   /* of that socket */

@@ -56,6 +56,27 @@ static void peek_ports(struct owners *o)
 	}
 }
 
+/* @w as it was asked the last time. */
+static struct owner_query last_query(const struct owners_pending *w)
+{
+	struct owner_query q = w->q;
+
+	q.t_ns = w->again_ns;
+	return q;
+}
+
+static bool try_tables(struct owners *o, struct owners_pending *w)
+{
+	bool found = owners_try_tables(o, &w->q, w->answer);
+
+	if (w->again_ns) {
+		const struct owner_query q = last_query(w);
+
+		found |= owners_try_tables(o, &q, w->answer);
+	}
+	return found;
+}
+
 static void settle_from_tap(struct owners *o)
 {
 	bool connect6 = false;
@@ -64,7 +85,7 @@ static void settle_from_tap(struct owners *o)
 		struct owners_pending *w = &o->pending[i];
 
 		/* Events have been applied since it was asked. */
-		if (w->answer && owners_try_tables(o, &w->q, w->answer))
+		if (w->answer && try_tables(o, w))
 			w->answer = NULL;
 		connect6 |= is_connect6(w);
 	}
@@ -216,9 +237,18 @@ static void settle_from_diag(struct owners *o)
 	owners_look_up(o);
 	if (!o->tap)
 		doubt_ports(o, owners_now_ns());
-	for (size_t i = 0; i < o->n_pending; i++)
-		if (o->pending[i].answer)
-			take_reply(o, &o->pending[i]);
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i];
+		const struct owner_query first = w->q;
+
+		if (w->answer)
+			take_reply(o, w);
+		if (w->answer && w->again_ns) {
+			w->q = last_query(w);
+			take_reply(o, w);
+			w->q = first;
+		}
+	}
 }
 
 /* Why @w has no owner after all. */

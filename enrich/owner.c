@@ -459,8 +459,39 @@ static enum record_unknown owners_why(struct owners *o, const struct owner_query
 									 : RECORD_UNKNOWN_REMOTE;
 }
 
+/* The question that waits for @answer, or NULL. */
+static struct owners_pending *pending_of(struct owners *o, const struct owner *answer)
+{
+	struct owners_pending *w;
+
+	if (!answer->pending || answer->pending > o->n_pending)
+		return NULL;
+	w = &o->pending[answer->pending - 1];
+	return w->answer == answer ? w : NULL;
+}
+
+void owners_forget(struct owners *o, const struct owner *answer)
+{
+	struct owners_pending *w = pending_of(o, answer);
+
+	if (!w)
+		return;
+	/* The last one takes its place: few that are all needed stay in the cache. */
+	*w = o->pending[--o->n_pending];
+	if (w->answer)
+		w->answer->pending = answer->pending;
+}
+
+/* The first time counts as well: whoever had the socket then may be gone at @t_ns. */
+static void ask_again(struct owners *o, struct owners_pending *w, uint64_t t_ns)
+{
+	w->again_ns = t_ns;
+	w->ambiguous &= o->ambiguous;
+}
+
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
+	struct owners_pending *waits;
 	const struct netns *home;
 	bool local;
 
@@ -468,8 +499,16 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 		answer->uid = UINT32_MAX;
 		answer->losses = o->losses;
 	}
-	if (owners_try_tables(o, q, answer))
+	if (owners_try_tables(o, q, answer)) {
+		if (answer->confidence == RECORD_CONFIDENCE_EXACT)
+			owners_forget(o, answer);
 		return true;
+	}
+	waits = pending_of(o, answer);
+	if (waits) {
+		ask_again(o, waits, q->t_ns);
+		return false;
+	}
 	home = owners_home(o, q);
 	local = home && links_is_local(home->links, q->local_addr);
 	if (!owners_can_ask(o, q, local)) {
@@ -485,14 +524,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 		.answer = answer,
 		.ambiguous = o->ambiguous,
 	};
+	answer->pending = (uint16_t)o->n_pending;
 	return false;
-}
-
-void owners_forget(struct owners *o, const struct owner *answer)
-{
-	for (size_t i = 0; i < o->n_pending; i++)
-		if (o->pending[i].answer == answer)
-			o->pending[i].answer = NULL;
 }
 
 /* Parent and child, or siblings: they may hold the same socket. */

@@ -37,6 +37,7 @@ struct owner {
 	enum record_method method;
 	enum record_confidence confidence;
 	enum record_unknown unknown;
+	uint16_t pending; /* where its question waits, + 1; of use to this module alone */
 };
 
 /* One end of a connection, seen from that end. */
@@ -129,7 +130,8 @@ void owners_polled(struct owners *o, uint64_t now_ns);
 /*
  * Asks for the owner of one end. Answers at once into @answer when no system call is needed and
  * returns true; else queues the question (answer must stay valid until owners_settle()) and
- * returns false. An answer already EXACT is never replaced by a weaker one.
+ * returns false. Asked again while it waits, it is answered as of both times. An answer already
+ * EXACT is never replaced by a weaker one.
  */
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer);
 /* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set.

@@ -463,7 +463,7 @@ int pipeline_feed(struct pipeline *p, const struct pipeline_seen *s)
 		advance(p, t_ns);
 		on_packet(p, s, t_ns);
 		/* Told of already: the next flow gets memory that is in the cache. */
-		if (!p->n_waiting && !p->asked)
+		if (!p->n_waiting)
 			flow_table_reap(p->flows);
 		break;
 	case RING_FRAME_LOSS:

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "enrich/owner.h"
+#include "enrich/owner-internal.h"
 #include "enrich/process.h"
 #include "tap.h"
 
@@ -249,6 +249,48 @@ static void test_burst(void)
 		end(pid[i]);
 }
 
+/* A connection that begins and ends within a batch asks twice, or goes away before anybody looks.
+ */
+static void test_asked_again(void)
+{
+	struct owner answer[3] = {0};
+	uint16_t port[3];
+	pid_t pid[3];
+	size_t waiting;
+
+	for (int i = 0; i < 3; i++)
+		pid[i] = client(&port[i]);
+	for (int i = 0; i < 6; i++) {
+		struct owner_query q = query(port[i % 3]);
+
+		(void)owners_ask(owners, &q, &answer[i % 3]);
+	}
+	waiting = owners->n_pending;
+	tap_is_int(waiting, 3, "who asks again while it waits is one question");
+	owners_forget(owners, &answer[0]);
+	owners_forget(owners, &answer[0]);
+	tap_is_int(owners->n_pending, 2, "a withdrawn one is none");
+	for (int i = 1; i < 3; i++) {
+		struct owner_query q = query(port[i]);
+
+		(void)owners_ask(owners, &q, &answer[i]);
+	}
+	tap_is_int(owners->n_pending, 2, "the others still wait where they are found");
+	owners_settle(owners);
+	tap_ok(!answer[0].process && answer[0].unknown == RECORD_UNKNOWN_NONE,
+		"it is not answered any more");
+	for (int i = 0; i < 3; i++) {
+		if (i && !answer[i].process) {
+			owner_deinit(&answer[i]);
+			answer[i] = ask_until_named(port[i]);
+		}
+		if (i)
+			tap_ok(names(&answer[i], pid[i]), "client %d is named", i);
+		owner_deinit(&answer[i]);
+		end(pid[i]);
+	}
+}
+
 /* A UDP socket at @port, 0 = any. */
 static uint16_t bind_one(uint16_t port, int *ret_fd)
 {
@@ -367,6 +409,7 @@ int main(void)
 	test_passed_on();
 	test_many();
 	test_burst();
+	test_asked_again();
 	test_port_passed();
 	test_port_passed_later();
 	owners_free(owners);
