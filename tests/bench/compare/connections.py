@@ -23,6 +23,7 @@ def cast(quick):
 
 def paced(s, world, rate, seconds):
     """Figures of one load; the backlog it leaves belongs to it."""
+    subjects.back_memory()
     before = s.cpu_ns()
     r = world.load(rate, seconds)
     s.settle()
