@@ -43,6 +43,11 @@ static int setup(struct io_uring *ring, unsigned *ret_flags)
 
 		r = io_uring_queue_init_params(ENTRIES, ring, &p);
 		*ret_flags = FLAGS[i];
+		/* Came with IORING_OP_WRITE, in Linux 5.6. */
+		if (r == 0 && !(p.features & IORING_FEAT_RW_CUR_POS)) {
+			io_uring_queue_exit(ring);
+			return -EOPNOTSUPP;
+		}
 	}
 	return r;
 }

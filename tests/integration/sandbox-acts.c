@@ -313,7 +313,7 @@ static int uring_write(struct world *w)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 	struct writer *writer = w->spool.output[0].writer;
 
-	io_uring_prep_write_fixed(sqe, writer->fd, writer->area, 1, 0, 0);
+	io_uring_prep_write(sqe, writer->fd, writer->area, 1, 0);
 	return submit(ring);
 }
 
