@@ -22,6 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../integration"), os.path.join(HERE, "scaling")]
 import curve  # noqa: E402
+import host_memory  # noqa: E402
 import pipeline  # noqa: E402
 import tap  # noqa: E402
 
@@ -132,6 +133,7 @@ class Bench:
             tap.run(tap.inside(self.ns, FLOWS, "open", str(at), str(count)), check=True)
             if not tap.wait_for(lambda: are_open(at + count)):
                 tap.bail(f"{n} flows are to be open: {f.ledgers()}")
+        f.settle()  # each is told of after enrich.start_after: no part of what a later connection costs
 
     def start(self, *args):
         """A flowner whose tap is live and whose rings and tables have been touched once: a page fault each."""
@@ -149,6 +151,7 @@ class Bench:
 
     def point(self, f, what, n):
         """CPU time of each program per connection, us, and the connections a second that were reached."""
+        host_memory.fetch()
         pids = {p: f.pid(p) for p in pipeline.PROGRAMS}
         before = {p: pipeline.cpu_ns(pid) for p, pid in pids.items()}
         done = self.load(n if what == "rate" else RATE, self.seconds, n if what == "fds" else 0)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a connection costs: CPU and system calls of each program at an exact rate, owners on."""
+import host_memory
 import subjects
 from results import OURS, Verdict
 
@@ -23,7 +24,7 @@ def cast(quick):
 
 def paced(s, world, rate, seconds):
     """Figures of one load; the backlog it leaves belongs to it."""
-    subjects.back_memory()
+    host_memory.fetch()
     before = s.cpu_ns()
     r = world.load(rate, seconds)
     s.settle()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that are compared, each as an observer (methods/observers.py) of what arrives in one namespace, and the
 traffic they observe."""
-import mmap
 import os
 import time
 
@@ -159,13 +158,6 @@ class Flowner(observers.Flowner):
 
     def sightings(self):
         return ()
-
-
-def back_memory():
-    """Free memory that a virtual machine has given back to its host is fetched again by whoever writes to it first, which
-    takes several times what writing a file does. It is there for a few seconds, for all who write one."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    mmap.mmap(-1, min(1 << 30, free // 4), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def warm(s, world):
