@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 static inline uint64_t rotl(uint64_t x, unsigned n)
 {
@@ -67,6 +67,7 @@ uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
 }
 
 #define USED_AT_FIRST 64u
+#define HUGE_FROM     ((UINT32_C(1) << 21) / sizeof(uint64_t)) /* slots of a huge page */
 
 int flow_slots_init(struct flow_slots *s, uint64_t n)
 {
@@ -76,9 +77,15 @@ int flow_slots_init(struct flow_slots *s, uint64_t n)
 		size *= 2;
 	if (size > UINT64_C(1) << 31)
 		return -EINVAL;
-	s->slot = calloc(size, sizeof(*s->slot));
-	if (!s->slot)
-		return -ENOMEM;
+	s->slot = mmap(NULL, size * sizeof(*s->slot), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s->slot == MAP_FAILED) {
+		s->slot = NULL;
+		return -errno;
+	}
+	/* Of many small pages each place costs a walk through the page tables. */
+	if (size >= HUGE_FROM)
+		madvise(s->slot, size * sizeof(*s->slot), MADV_HUGEPAGE);
 	s->mask_max = (uint32_t)(size - 1);
 	s->mask = size < USED_AT_FIRST ? s->mask_max : USED_AT_FIRST - 1;
 	s->used = 0;
@@ -87,7 +94,8 @@ int flow_slots_init(struct flow_slots *s, uint64_t n)
 
 void flow_slots_deinit(struct flow_slots *s)
 {
-	free(s->slot);
+	if (s->slot)
+		munmap(s->slot, (s->mask_max + UINT64_C(1)) * sizeof(*s->slot));
 	s->slot = NULL;
 }
 
