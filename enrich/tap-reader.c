@@ -4,11 +4,11 @@
  *
  *	kernel				reader
  *	if (room by data_tail)	(D)	load data_head		(B, acquire)
- *	  write record			use records
+ *	  write record			copy records out
  *	  store data_head	(A)	store data_tail		(C, release)
  *
- * A pairs with B: a record seen by its head is there in full. C pairs with D: a record was used
- * before the kernel may write over it. As documented in linux/perf_event.h.
+ * A pairs with B: a record seen by its head is there in full. C pairs with D: a record is copied
+ * out before the kernel may write over it. As documented in linux/perf_event.h.
  */
 #include "enrich/tap-reader.h"
 
@@ -36,7 +36,8 @@
 #define FORESEE  384u
 #define FORESEEN 192u
 
-#define COPY_MIN 1024u
+#define COPY_STEP 32u
+#define COPY_MIN  1024u
 
 struct ahead {
 	uint64_t at; /* where it starts */
@@ -186,17 +187,21 @@ int tap_reader_add_memory(struct tap_reader *t, void *page, const uint64_t ids[T
 	return ring_init(t, page, ids, -1);
 }
 
-/* The @len bytes at @from: where they are, or, if they go on at the start of the data, in @copy. */
-static const uint8_t *in_a_row(const struct ring *r, uint64_t from, uint8_t *copy, size_t len)
+/* @to has room for whole steps. */
+static void copy_out(const struct ring *r, uint64_t from, uint8_t *to, size_t len)
 {
 	size_t at = from & (r->size - 1);
 	size_t first = r->size - at;
 
-	if (first >= len)
-		return r->data + at;
-	memcpy(copy, r->data + at, first);
-	memcpy(copy + first, r->data, len - first);
-	return copy;
+	if (first >= len + COPY_STEP) {
+		for (size_t i = 0; i < len; i += COPY_STEP)
+			memcpy(to + i, r->data + at + i, COPY_STEP);
+		return;
+	}
+	if (first > len)
+		first = len;
+	memcpy(to, r->data + at, first);
+	memcpy(to + first, r->data, len - first);
 }
 
 /* Bytes of the record at @at, 0 = none that could be one. */
@@ -264,7 +269,6 @@ static void take(struct tap_reader *t, struct ring *r)
 {
 	struct ahead *a = in_hand(r, r->n);
 	size_t len = record_len(r, r->parsed, r->head);
-	const uint8_t *bytes;
 
 	if (!len) {
 		/* Nothing after it can be trusted either: start again behind it all. */
@@ -280,8 +284,8 @@ static void take(struct tap_reader *t, struct ring *r)
 		t->stats.lost++;
 		return;
 	}
-	bytes = in_a_row(r, a->at, r->copy, len);
-	if (perf_record_parse(&t->layout, r->ids, bytes, len, &a->record)) {
+	copy_out(r, a->at, r->copy, len);
+	if (perf_record_parse(&t->layout, r->ids, r->copy, len, &a->record)) {
 		t->stats.malformed++;
 		return;
 	}
@@ -435,9 +439,8 @@ static uint64_t peek_ring(
 	if (head - r->tail > r->size)
 		return at;
 	for (; (len = record_len(r, at, head)); at += len) {
-		const uint8_t *bytes = in_a_row(r, at, t->scratch, len);
-
-		if (perf_record_parse(&t->layout, r->ids, bytes, len, &record))
+		copy_out(r, at, t->scratch, len);
+		if (perf_record_parse(&t->layout, r->ids, t->scratch, len, &record))
 			continue;
 		record.t_ns += t->offset_ns;
 		fn(arg, &record);
