@@ -148,8 +148,7 @@ def run(name, kind, kills, f, path, late):
         # The first blow to both ends finds something to lose: at any other the ring may be empty.
         back += bool(kill(f, victims(kind, n), waiting=kind == BOTH and n == 0))
     flows += bool(tap.wait_for(lambda before=moved(f): all(a > b for a, b in zip(moved(f), before))))
-    if kind == BOTH:  # few kills: connections that are held begin and end in the last lives
-        time.sleep(2 * HELD_MS / 1000)
+    time.sleep(2 * HELD_MS / 1000)  # connections that are held begin and end in the last lives
     took = time.monotonic() - began
     for p in load:
         p.kill()
