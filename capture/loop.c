@@ -23,6 +23,8 @@
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
 #define END_BYTES      64u                  /* an end mark that nobody took is no news */
+#define NAP_PACKETS    1024u                /* about as many as fill a block of libpcap's */
+#define NAP_PART       2u                   /* of the ring, that one nap may fill */
 #define NS_PER_MS      UINT64_C(1000000)
 
 _Static_assert(FRAME_ROOM > PACKET_CAPLEN_MAX + sizeof(struct packet_head) + 256, "a frame fits");
@@ -48,6 +50,10 @@ struct state {
 	bool more;                                /* a source has more packets ready */
 	bool refused;                             /* a wrong user was logged */
 	unsigned wait_ms;                         /* for a full ring */
+	uint64_t gathered;                        /* packets since the last wait */
+	uint64_t gathered_from;                   /* the ring's head then */
+	uint64_t head;                            /* as published last */
+	uint64_t nap_ns;                          /* until when sources are not listened to */
 	int error;
 };
 
@@ -99,6 +105,7 @@ static void commit(struct state *s)
 	journal_done(s->ledger);
 	journal_apply(s->ledger);
 	ledger_end(s->ledger);
+	s->head = b.head;
 	r = wake ? ring_wake(s->l->gift.ring) : 0;
 	if (r < 0)
 		s->error = r;
@@ -289,6 +296,7 @@ static void dispatch(struct state *s, size_t i, unsigned max)
 	int r = source_dispatch(source, max, on_packet, s, &n);
 
 	commit(s);
+	s->gathered += n;
 	if (r == 0) {
 		s->more |= n >= max;
 		return;
@@ -356,7 +364,23 @@ static int timeout_ms(const struct state *s, uint64_t now)
 		ms = BACK_MS;
 	if (s->wait_ms && ms > s->wait_ms)
 		ms = s->wait_ms;
+	if (s->nap_ns && s->nap_ns < now + ms * NS_PER_MS)
+		ms = s->nap_ns > now ? (s->nap_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 	return (int)ms;
+}
+
+/*
+ * The kernel wakes us for each block that is full. When these follow each other faster than batches
+ * are due, a wake-up costs more than what it is for: then we sleep until the batch is due. Not when
+ * more comes in that time than the ring should have to take at once.
+ */
+static void take_nap(struct state *s)
+{
+	if (s->gathered >= NAP_PACKETS && !s->l->urgent &&
+		s->head - s->gathered_from <= s->l->gift.data_size / NAP_PART)
+		s->nap_ns = daemon_monotonic_ns() + s->l->batch_ns;
+	s->gathered = 0;
+	s->gathered_from = s->head;
 }
 
 /* Waits for anything at all and serves signals, consumer and clock; @ready says which sources. */
@@ -368,6 +392,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 		[FD_PEER] = {.fd = s->l->peer->fd, .events = POLLIN},
 	};
 	uint64_t now = daemon_monotonic_ns();
+	bool rested;
 	size_t n;
 	int r;
 
@@ -379,17 +404,22 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	}
 	n = s->l->file ? 0 : s->l->n_sources;
 	for (size_t i = 0; i < n; i++)
-		fds[FD_SOURCES + i] = (struct pollfd){
-			.fd = source_gone(s->l->source[i]) ? -1 : source_fd(s->l->source[i]),
-			.events = POLLIN};
+		fds[FD_SOURCES + i] =
+			(struct pollfd){.fd = s->nap_ns || source_gone(s->l->source[i])
+						      ? -1
+						      : source_fd(s->l->source[i]),
+				.events = POLLIN};
 	r = daemon_poll(fds, FD_SOURCES + n, notify_alive(timeout_ms(s, now)));
 	if (r < 0 && errno == EINTR)
 		return 0;
+	rested = s->nap_ns && daemon_monotonic_ns() >= s->nap_ns;
+	s->nap_ns = rested ? 0 : s->nap_ns;
 	/* Short of memory, as there is no other reason: looking at each source takes none. */
 	for (size_t i = 0; ready && i < n; i++)
-		ready[i] = fds[FD_SOURCES + i].revents ||
-			   (!source_gone(s->l->source[i]) &&
-				   (r < 0 || s->more || source_restless(s->l->source[i])));
+		ready[i] =
+			fds[FD_SOURCES + i].revents ||
+			(!source_gone(s->l->source[i]) &&
+				(r < 0 || s->more || rested || source_restless(s->l->source[i])));
 	s->more = false;
 	if (r >= 0)
 		serve(s, fds);
@@ -418,6 +448,8 @@ static int step_live(struct state *s)
 	for (size_t i = s->l->n_sources; r == 0 && i-- > 0;)
 		if (ready[i])
 			dispatch(s, i, BATCH);
+	if (s->gathered && !s->more && !s->stop)
+		take_nap(s);
 	return r ? r : s->error;
 }
 
@@ -438,6 +470,7 @@ static int run_live(struct state *s)
 		if (source_stop(s->l->source[i]) < 0)
 			log_warning("%s: cannot be stopped, the last counts may be off, ignoring",
 				source_name(s->l->source[i]));
+	s->nap_ns = 0;
 	until = daemon_monotonic_ns() + 2 * s->l->batch_ns + STOP_MARGIN_NS;
 	while (r == 0 && (daemon_monotonic_ns() < until || s->more)) {
 		s->next_ns = until;

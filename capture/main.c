@@ -42,6 +42,8 @@
 #define STOPPED (-1) /* no exit status: a signal came first */
 #define NOBODY  65534
 
+#define BATCH_TAPLESS_NS UINT64_C(40000000) /* sockets are looked for: they may be gone soon */
+
 static struct given given; /* packet sockets by --open; large, and there is one */
 
 struct options {
@@ -93,13 +95,28 @@ static int own_option(void *arg, const char *name, const char *value)
 	return 0;
 }
 
+static bool has_tap(const struct loop *l)
+{
+	return l->gift.tap->layout.live & 1u << TAP_FIB;
+}
+
 /*
  * Without the tap an owner is found by looking at who holds the socket: of a client that exits at
  * once only while its first packets are on their way.
  */
-static bool is_urgent(const struct config *c, const struct tap *tap)
+static bool is_urgent(const struct loop *l)
 {
-	return c->enrich.procfs == CONFIG_PROCFS_KEEP && !(tap->layout.live & (1u << TAP_FIB));
+	return !l->file && l->daemon->config.enrich.procfs == CONFIG_PROCFS_KEEP && !has_tap(l);
+}
+
+/* Of one that stays a little, while it does. */
+static uint64_t batch_ns(const struct loop *l)
+{
+	uint64_t ns = l->daemon->config.capture.batch_timeout_ns;
+
+	if (l->urgent)
+		return 1000000;
+	return has_tap(l) || ns < BATCH_TAPLESS_NS ? ns : BATCH_TAPLESS_NS;
 }
 
 /* For whoever is started next. */
@@ -140,7 +157,7 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 	so->filter = o->filter ? o->filter : c->capture.filter;
 	so->mode = c->capture.mode;
 	so->buffer = c->capture.buffer;
-	so->batch_timeout_ns = c->capture.batch_timeout_ns;
+	so->batch_timeout_ns = l->batch_ns;
 	/* That there is no such user is told when we are to become it. */
 	if (privileges_user(c->capture.user, &so->uid, &so->gid) < 0)
 		so->uid = so->gid = NOBODY;
@@ -238,8 +255,8 @@ static int open_sources(struct loop *l, const struct options *o)
 	size_t n = o->n_netns;
 	int r = 0;
 
-	l->urgent = !l->file && is_urgent(c, l->gift.tap);
-	l->batch_ns = l->urgent ? 1000000 : c->capture.batch_timeout_ns;
+	l->urgent = is_urgent(l);
+	l->batch_ns = batch_ns(l);
 	if (l->file) {
 		struct source_options so = {.name = o->file};
 

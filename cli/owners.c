@@ -100,7 +100,7 @@ const char *owners_latency(const struct instance *i, unsigned percent)
 	static const char *const bound[] = {"within 1 ms", "within 2 ms", "within 5 ms",
 		"within 8 ms", "within 10 ms", "within 12 ms", "within 15 ms", "within 20 ms",
 		"within 25 ms", "within 30 ms", "within 40 ms", "within 50 ms", "within 60 ms",
-		"within 100 ms", "within 1 s", "after more than 1 s"};
+		"within 100 ms", "within 120 ms", "within 1 s", "after more than 1 s"};
 	const unsigned first = LEDGER_enrich_latency_1ms;
 	uint64_t total = 0, sum = 0;
 

@@ -127,9 +127,10 @@ const struct schema_key schema_keys[] = {
 		.initial = "32MiB",
 		.help = "Kernel memory for packets that wait to be read, for each capture handle."},
 	{KEY(capture, batch_timeout, batch_timeout_ns), .type = SCHEMA_DURATION, .min = MS,
-		.max = S, .initial = "40ms",
-		.help = "How long packets gather before capture is woken; with procfs keep and no "
-			"tap, not at all."},
+		.max = S, .initial = "100ms",
+		.help = "How long packets gather before capture is woken; without the tap at most "
+			"40 ms "
+			"or, with procfs keep, not at all."},
 	{KEY(capture, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
 		.power_of_two = true, .initial = "4MiB",
 		.help = "Shared memory between the capture and the enrich program."},

@@ -49,6 +49,7 @@ static const struct {
 	{50 * MS, LEDGER_enrich_latency_50ms},
 	{60 * MS, LEDGER_enrich_latency_60ms},
 	{100 * MS, LEDGER_enrich_latency_100ms},
+	{120 * MS, LEDGER_enrich_latency_120ms},
 	{1000 * MS, LEDGER_enrich_latency_1s},
 	{UINT64_MAX, LEDGER_enrich_latency_more},
 };

@@ -241,6 +241,7 @@
 	X(enrich_latency_50ms, RESOLVE, LEDGER_LABEL(le, 0.05), "more than that, at most 50 ms")   \
 	X(enrich_latency_60ms, RESOLVE, LEDGER_LABEL(le, 0.06), "more than that, at most 60 ms")   \
 	X(enrich_latency_100ms, RESOLVE, LEDGER_LABEL(le, 0.1), "more than that, at most 100 ms")  \
+	X(enrich_latency_120ms, RESOLVE, LEDGER_LABEL(le, 0.12), "more than that, at most 120 ms") \
 	X(enrich_latency_1s, RESOLVE, LEDGER_LABEL(le, 1), "more than that, at most 1 s")          \
 	X(enrich_latency_more, RESOLVE, LEDGER_LABEL(le, +Inf), "more than 1 s")                   \
 	X(enrich_tier_tap, TIERS, LEDGER_LABELS(program, enrich, tier, tap),                       \

@@ -61,7 +61,7 @@ struct ledger_counter {
 };
 
 #define LEDGER_MAGIC   UINT64_C(0x726567646c776f6c)
-#define LEDGER_VERSION 3
+#define LEDGER_VERSION 4
 #define LEDGER_MAX     128 /* counters, any program */
 
 #define LEDGER_JOURNAL_VALUES 24u

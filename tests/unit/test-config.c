@@ -50,7 +50,7 @@ static void test_defaults(void)
 		"default interfaces");
 	tap_is_str(c.capture.filter, "", "default filter");
 	tap_is_int(c.capture.buffer, 32 << 20, "default capture buffer");
-	tap_is_int(c.capture.batch_timeout_ns, 40000000, "default batch timeout");
+	tap_is_int(c.capture.batch_timeout_ns, 100000000, "default batch timeout");
 	tap_is_int(c.capture.ring, 4 << 20, "default ring");
 	tap_is_str(c.capture.user, "flowner-capture", "default user");
 	tap_is_int(c.enrich.tap, CONFIG_TAP_FULL, "default tap");
