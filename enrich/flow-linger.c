@@ -5,119 +5,128 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define USED_AT_FIRST 1024u
-#define SIZE_MAX_EVER (UINT32_C(1) << 30)
-#define SOON          32u /* how far ahead the index is looked up */
+#define SIZE_MIN    64u
+#define SIZE_FIRST  1024u
+#define SIZE_LAST   (UINT32_C(1) << 18)
+#define PER_ENTRY   2u /* slots */
+#define NUMBER_BITS 20u
+#define NUMBER      ((UINT32_C(1) << NUMBER_BITS) - 1)
+
+_Static_assert(2 * SIZE_LAST <= NUMBER, "an entry's number tells whether it is still there");
+
+/* Sets for the ring's size, whose slots are all of entries long written over. */
+static void clear(struct flow_linger *l)
+{
+	l->sets = l->size * PER_ENTRY / FLOW_LINGER_WAYS;
+	for (uint32_t s = 0; s < l->sets; s++)
+		for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++)
+			l->set[s].slot[i] = (l->next + NUMBER / 2) & NUMBER;
+}
 
 int flow_linger_init(struct flow_linger *l, uint64_t n)
 {
-	uint32_t size = n < 16 ? 16 : n < SIZE_MAX_EVER ? (uint32_t)n : SIZE_MAX_EVER;
+	uint32_t max = SIZE_MIN;
 
+	while (max < SIZE_LAST && 2 * (uint64_t)max <= n)
+		max *= 2;
 	*l = (struct flow_linger){
-		.size = size < USED_AT_FIRST ? size : USED_AT_FIRST,
-		.size_max = size,
+		.size = max < SIZE_FIRST ? max : SIZE_FIRST,
+		.size_max = max,
 	};
 	/* calloc() takes a block of this size as untouched zero pages. */
-	l->entry = calloc(size, sizeof(*l->entry));
-	if (!l->entry)
+	l->entry = calloc(max, sizeof(*l->entry));
+	l->set = aligned_alloc(
+		sizeof(*l->set), max * PER_ENTRY / FLOW_LINGER_WAYS * sizeof(*l->set));
+	if (!l->entry || !l->set)
 		return -ENOMEM;
-	return flow_slots_init(&l->slots, size);
+	clear(l);
+	return 0;
 }
 
 void flow_linger_deinit(struct flow_linger *l)
 {
 	free(l->entry);
+	free(l->set);
 	l->entry = NULL;
-	flow_slots_deinit(&l->slots);
+	l->set = NULL;
 }
 
-void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e)
+static struct flow_linger_entry *entry_of(const struct flow_linger *l, uint32_t number)
 {
-	flow_slots_remove(&l->slots, e->hash, (uint32_t)(e - l->entry));
-	e->gone = true;
+	return &l->entry[number & (l->size - 1)];
 }
 
-/* Where the index has whoever goes soon: not looked at since he came. */
-static void foresee(const struct flow_linger *l)
+/* How many have come since, itself included; above the ring's size its place is another's. */
+static uint32_t age_of(const struct flow_linger *l, uint32_t slot)
 {
-	uint32_t soon = l->oldest + SOON;
-
-	if (l->count <= SOON)
-		return;
-	soon -= soon < l->size ? 0 : l->size;
-	flow_slots_foresee(&l->slots, l->entry[soon].hash);
+	return (l->next - slot) & NUMBER;
 }
 
-static void drop_oldest(struct flow_linger *l)
+/* In the set of @hash, in place of the one that came first. */
+static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t now_ns)
 {
-	struct flow_linger_entry *e = &l->entry[l->oldest];
+	struct flow_linger_set *set = &l->set[hash & (l->sets - 1)];
+	int32_t best = -1; /* its age, then which one */
+	uint32_t *oldest;
 
-	foresee(l);
-	l->oldest = l->oldest + 1 < l->size ? l->oldest + 1 : 0;
-	l->count--;
-	if (!e->gone)
-		flow_linger_forget(l, e);
-}
+	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
+		int32_t this = (int32_t)(age_of(l, set->slot[i]) * FLOW_LINGER_WAYS + i);
 
-void flow_linger_expire(struct flow_linger *l, uint64_t now_ns)
-{
-	while (l->count) {
-		struct flow_linger_entry *e = &l->entry[l->oldest];
-
-		if (!e->gone && e->until_ns > now_ns)
-			return;
-		drop_oldest(l);
+		best = this > best ? this : best;
 	}
+	oldest = &set->slot[(unsigned)best % FLOW_LINGER_WAYS];
+	if (age_of(l, *oldest) <= l->size && entry_of(l, *oldest)->until_ns > now_ns)
+		l->evicted++;
+	*oldest = (hash & ~NUMBER) | (number & NUMBER);
 }
 
-/*
- * A quarter more of a full ring is used: those from the oldest to the last place move up by as
- * much, the youngest stay before the gap.
- */
-static void widen(struct flow_linger *l)
+/* The ring and its index become twice as large. */
+static void grow(struct flow_linger *l, uint64_t now_ns)
 {
-	uint32_t more = l->size / 4 < l->size_max - l->size ? l->size / 4 : l->size_max - l->size;
+	uint32_t size = l->size;
 
-	for (uint32_t i = l->size; l->oldest && i-- > l->oldest;) {
-		struct flow_linger_entry *e = &l->entry[i];
+	for (uint32_t number = l->next - size; number != l->next; number++) {
+		struct flow_linger_entry *e = entry_of(l, number);
 
-		if (!e->gone) {
-			flow_slots_remove(&l->slots, e->hash, i);
-			flow_slots_add(&l->slots, e->hash, i + more);
+		if (number & size) {
+			e[size] = *e;
+			flow_linger_forget(e);
 		}
-		l->entry[i + more] = *e;
 	}
-	l->oldest += l->oldest ? more : 0;
-	l->size += more;
+	l->size = 2 * size;
+	clear(l);
+	for (uint32_t number = l->next - size; number != l->next; number++)
+		put(l, entry_of(l, number)->hash, number, now_ns);
 }
 
-void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e)
+void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, uint64_t now_ns)
 {
-	uint32_t at;
+	struct flow_linger_entry *place = entry_of(l, l->next);
 
-	if (l->count == l->size && l->size < l->size_max)
-		widen(l);
-	if (l->count == l->size) {
-		l->evicted += !l->entry[l->oldest].gone;
-		drop_oldest(l);
+	if (place->until_ns > now_ns && l->size < l->size_max) {
+		grow(l, now_ns);
+		place = entry_of(l, l->next);
+	} else if (place->until_ns > now_ns) {
+		l->evicted++;
 	}
-	at = l->oldest + l->count++;
-	at -= at < l->size ? 0 : l->size;
-	l->entry[at] = *e;
-	l->entry[at].gone = false;
-	flow_slots_add(&l->slots, e->hash, at);
+	*place = *e;
+	put(l, e->hash, l->next++, now_ns);
 }
 
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns)
 {
-	uint32_t at = hash, n;
+	const struct flow_linger_set *set = &l->set[hash & (l->sets - 1)];
 
-	while ((n = flow_slots_next(&l->slots, hash, &at)) != FLOW_SLOTS_NONE) {
-		struct flow_linger_entry *e = &l->entry[n];
+	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
+		struct flow_linger_entry *e;
+		uint32_t age = age_of(l, set->slot[i]);
 
-		if (flow_id_equal(&e->id, id))
-			return e->until_ns > now_ns ? e : NULL;
+		if ((set->slot[i] ^ hash) & ~NUMBER || !age || age > l->size)
+			continue;
+		e = entry_of(l, set->slot[i]);
+		if (e->until_ns > now_ns && flow_id_equal(&e->id, id))
+			return e;
 	}
 	return NULL;
 }

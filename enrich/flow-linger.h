@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is left of TCP connections for a few seconds after their end, so that stragglers are known
- * as such: a bounded first-in first-out of small entries with a hash index.
+ * as such: a bounded first-in first-out of small entries with an index over them.
+ *
+ * Entries are numbered as they come, and stand in a ring by their numbers. The index has sets of a
+ * cache line: to find an entry, to replace it, and to let go of what is over takes that line alone.
+ * What the ring has written over since is known by its number. A set that is full of entries not
+ * yet over loses the oldest of them: one in some thousand, when all of the ring is in use.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
@@ -14,31 +19,45 @@
 
 struct flow_linger_entry {
 	struct flow_id id;
-	uint64_t until_ns;
+	uint64_t until_ns; /* 0 = forgotten */
 	uint32_t hash;
 	uint32_t ifindex[2]; /* where the first, second endpoint of `id` was seen */
 	uint32_t isn[2];     /* their initial sequence numbers */
 	bool has_isn[2];
-	bool gone; /* forgotten out of order; its place is freed in order */
+};
+
+#define FLOW_LINGER_WAYS 16u
+
+struct flow_linger_set {
+	_Alignas(64) uint32_t slot[FLOW_LINGER_WAYS]; /* part of the hash, part of the number */
 };
 
 struct flow_linger {
-	struct flow_slots slots;
-	struct flow_linger_entry *entry; /* a ring: from the place of the oldest on */
+	struct flow_linger_set *set;
+	struct flow_linger_entry *entry; /* a ring */
 	uint32_t size;     /* of the part in use: a ring goes through all it has, needed or not */
-	uint32_t size_max; /* of all there is */
-	uint32_t oldest;
-	uint32_t count;
-	uint64_t evicted;
+	uint32_t size_max; /* of all there is; both are powers of two */
+	uint32_t sets;     /* in use */
+	uint32_t next;     /* number of the next entry */
+	uint64_t evicted;  /* before they were over */
 };
 
-/* At most @n entries. */
+/* At most @n entries, that being a power of two; else the next smaller one, but not below 64. */
 int flow_linger_init(struct flow_linger *l, uint64_t n);
 void flow_linger_deinit(struct flow_linger *l);
-/* Copies @e; until_ns never decreases from one to the next. A full ring forgets its oldest. */
-void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e);
+/* Copies @e. A full ring forgets its oldest. */
+void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, uint64_t now_ns);
 /* NULL = none, or over at @now_ns. Valid until the next call of this module. */
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns);
-void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e);
-void flow_linger_expire(struct flow_linger *l, uint64_t now_ns);
+
+static inline void flow_linger_forget(struct flow_linger_entry *e)
+{
+	e->until_ns = 0;
+}
+
+/* What is stored under @hash is looked for in a moment. */
+static inline void flow_linger_foresee(const struct flow_linger *l, uint32_t hash)
+{
+	__builtin_prefetch(&l->set[hash & (l->sets - 1)], 1);
+}

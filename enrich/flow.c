@@ -205,7 +205,7 @@ static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns
 		l.isn[i] = s->isn;
 		l.has_isn[i] = s->flags & FLOW_TCP_HAVE_ISN;
 	}
-	flow_linger_add(&t->linger, &l);
+	flow_linger_add(&t->linger, &l, t->clock_ns);
 	end(t, e, over_reason(e), t_ns);
 }
 
@@ -234,7 +234,7 @@ static bool is_late(struct flow_table *t, const struct flow_place *place, const 
 			      l->isn[!swapped] + 1 == d->ack;
 
 		if (!same && !answer) {
-			flow_linger_forget(&t->linger, l);
+			flow_linger_forget(l);
 			return false;
 		}
 	}
@@ -379,7 +379,7 @@ void flow_table_foresee(const struct flow_table *t, const struct decoded *d, str
 	ret->hash = flow_id_hash(&ret->id, t->hash_seed);
 	flow_slots_foresee(&t->store.slots, ret->hash);
 	if (d->tcp_flags & DECODE_TCP_SYN)
-		flow_slots_foresee(&t->linger.slots, ret->hash);
+		flow_linger_foresee(&t->linger, ret->hash);
 }
 
 enum flow_packet flow_table_packet(
@@ -507,7 +507,6 @@ void flow_table_expire(struct flow_table *t, uint64_t now_ns)
 
 	if (now_ns > t->clock_ns)
 		t->clock_ns = now_ns;
-	flow_linger_expire(&t->linger, t->clock_ns);
 	while ((q = flow_store_due(s, &due_ns)) != FLOW_QUEUES && due_ns <= now_ns) {
 		struct flow_entry *e = &s->entry[s->queue[q].head];
 
@@ -562,11 +561,6 @@ size_t flow_table_count(const struct flow_table *t)
 uint64_t flow_table_evicted(const struct flow_table *t)
 {
 	return t->evicted;
-}
-
-uint64_t flow_table_linger_evicted(const struct flow_table *t)
-{
-	return t->linger.evicted;
 }
 
 uint64_t flow_table_open_packets(const struct flow_table *t)

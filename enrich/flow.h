@@ -236,8 +236,6 @@ void flow_table_reap(struct flow_table *t);
 
 size_t flow_table_count(const struct flow_table *t);
 uint64_t flow_table_evicted(const struct flow_table *t);
-/* Ended flows forgotten before FLOW_LINGER_NS, because too many ended. */
-uint64_t flow_table_linger_evicted(const struct flow_table *t);
 /* Packets counted in flows but not yet in `reported_packets`. */
 uint64_t flow_table_open_packets(const struct flow_table *t);
 /*

@@ -6,10 +6,9 @@
 
 static struct flow_linger_entry entry(uint64_t number)
 {
-	/* Hashes meet often, and far apart in the ring. */
 	return (struct flow_linger_entry){.id.w = {number},
 		.until_ns = 1000 + number,
-		.hash = (uint32_t)(number * 2654435761u % 997)};
+		.hash = (uint32_t)number * 2654435761u};
 }
 
 static bool found(struct flow_linger *l, uint64_t number, uint64_t now_ns)
@@ -20,54 +19,89 @@ static bool found(struct flow_linger *l, uint64_t number, uint64_t now_ns)
 	return e && e->id.w[0] == number && e->until_ns == want.until_ns;
 }
 
-static unsigned wrong(struct flow_linger *l, uint64_t first, uint64_t end, uint64_t forgotten)
+/* Of @first to @end, those that are not as they should be at @now_ns. */
+static unsigned wrong(struct flow_linger *l, uint64_t first, uint64_t end, uint64_t now_ns)
 {
 	unsigned n = 0;
 
 	for (uint64_t i = first; i < end; i++)
-		n += found(l, i, 0) != (i % forgotten != 0);
+		n += found(l, i, now_ns) != (i % 7 != 0 && 1000 + i > now_ns);
 	return n;
 }
 
-static void add(struct flow_linger *l, uint64_t first, uint64_t end, uint64_t forgotten)
+/* Every seventh is forgotten at once. */
+static void add(struct flow_linger *l, uint64_t first, uint64_t end, uint64_t now_ns)
 {
 	for (uint64_t i = first; i < end; i++) {
 		struct flow_linger_entry e = entry(i);
 
-		flow_linger_add(l, &e);
-		if (!(i % forgotten))
-			flow_linger_forget(l, flow_linger_find(l, &e.id, e.hash, 0));
+		flow_linger_add(l, &e, now_ns);
+		if (i % 7 == 0)
+			flow_linger_forget(flow_linger_find(l, &e.id, e.hash, now_ns));
 	}
+}
+
+/* With @before numbers that are over already. */
+static void check_life(uint32_t before)
+{
+	const struct flow_linger_entry over = {0};
+	struct flow_linger l;
+	uint32_t small;
+
+	if (flow_linger_init(&l, 8191))
+		tap_bail("no memory");
+	tap_is_int(l.size_max, 4096, "as many as fit a power of two");
+	for (uint32_t i = 0; i < before; i++)
+		flow_linger_add(&l, &over, 0);
+	small = l.size;
+	tap_ok(small < 4096, "a part of it is used at first");
+	tap_is_int(wrong(&l, 0, 7, 1000 + 7), 0, "an empty one has nobody");
+	add(&l, 1, 700, 0);
+	tap_is_int(wrong(&l, 1, 700, 1000 + 499), 0, "the younger ones are there, the older over");
+	add(&l, 700, 1500, 1000 + 499);
+	tap_is_int(l.size, small, "going around takes no more of it");
+	add(&l, 1500, 2000, 1000 + 499);
+	tap_is_int(l.size, 2 * small, "more entries do");
+	tap_is_int(wrong(&l, 1, 2000, 1000 + 499), 0, "none is lost by that, none comes back");
+	add(&l, 2000, 500 + 4096, 1000 + 499);
+	tap_is_int(l.evicted, 0, "nothing is evicted until all of it is full");
+	tap_is_int(wrong(&l, 1, 500 + 4096, 1000 + 499), 0, "and all are there");
+	add(&l, 500 + 4096, 5000, 1000 + 499);
+	tap_is_int(l.size, 4096, "it never uses more than it has");
+	tap_ok(l.evicted > 300 && !found(&l, 601, 0), "the oldest make room, counted");
+	tap_is_int(wrong(&l, 5000 - 4096, 5000, 0), 0, "the others stay");
+	tap_is_int(wrong(&l, 1, 5000, 1000 + 5000), 0, "all are over in the end");
+	flow_linger_deinit(&l);
+}
+
+/* Of one hash: one set, and no more than it holds. */
+static void check_alike(void)
+{
+	struct flow_linger l;
+	struct flow_linger_entry e = {.hash = 12345, .until_ns = 10};
+	unsigned n = 0;
+
+	if (flow_linger_init(&l, 1024))
+		tap_bail("no memory");
+	for (e.id.w[0] = 0; e.id.w[0] < FLOW_LINGER_WAYS + 2; e.id.w[0]++)
+		flow_linger_add(&l, &e, 0);
+	for (e.id.w[0] = 2; e.id.w[0] < FLOW_LINGER_WAYS + 2; e.id.w[0]++)
+		n += flow_linger_find(&l, &e.id, e.hash, 0) != NULL;
+	tap_is_int(n, FLOW_LINGER_WAYS, "a set keeps the youngest");
+	e.id.w[0] = 1;
+	tap_ok(!flow_linger_find(&l, &e.id, e.hash, 0), "not the others");
+	tap_is_int(l.evicted, 2, "which are counted");
+	e.hash ^= UINT32_C(1) << 31;
+	e.id.w[0] = 2;
+	tap_ok(!flow_linger_find(&l, &e.id, e.hash, 0), "another hash is not theirs");
+	flow_linger_deinit(&l);
 }
 
 int main(void)
 {
-	struct flow_linger l;
-	uint32_t small;
-
-	if (flow_linger_init(&l, 4096))
-		tap_bail("no memory");
-	small = l.size;
-	tap_ok(small < 4096, "a part of it is used at first");
-	add(&l, 0, 700, 7);
-	flow_linger_expire(&l, 1000 + 499);
-	tap_is_int(wrong(&l, 500, 700, 7), 0, "the younger ones are there");
-	tap_ok(!found(&l, 499, 0), "the older ones have expired");
-	add(&l, 700, 1500, 7);
-	tap_is_int(l.size, small, "going around takes no more of it");
-	add(&l, 1500, 2000, 7);
-	tap_ok(l.size > small && l.size < 2 * small,
-		"more entries do, not much more than they need");
-	tap_is_int(wrong(&l, 500, 2000, 7), 0, "none is lost by that, none comes back");
-	add(&l, 2000, 500 + 4096, 7);
-	tap_is_int(l.evicted, 0, "nothing is evicted until all of it is full");
-	tap_is_int(wrong(&l, 500, 500 + 4096, 7), 0, "and all are there");
-	add(&l, 500 + 4096, 5000, 7);
-	tap_is_int(l.size, 4096, "it never uses more than it has");
-	tap_ok(l.evicted > 300 && !found(&l, 601, 0), "the oldest make room, counted");
-	tap_is_int(wrong(&l, 5000 - 4096, 5000, 7), 0, "the others stay");
-	flow_linger_expire(&l, UINT64_MAX);
-	tap_is_int(l.count, 0, "all expire");
-	flow_linger_deinit(&l);
+	check_life(0);
+	check_life((UINT32_C(1) << 20) - 1500); /* the index has 20 bits of each number */
+	check_life((UINT32_C(1) << 20) - 4000);
+	check_alike();
 	return tap_done();
 }
