@@ -128,9 +128,9 @@ const struct schema_key schema_keys[] = {
 		.help = "Kernel memory for packets that wait to be read, for each capture handle."},
 	{KEY(capture, batch_timeout, batch_timeout_ns), .type = SCHEMA_DURATION, .min = MS,
 		.max = S, .initial = "100ms",
-		.help = "How long packets gather before capture is woken; without the tap at most "
-			"40 ms "
-			"or, with procfs keep, not at all."},
+		.help = "How long packets gather before capture is woken; without the tap less, or "
+			"not at "
+			"all."},
 	{KEY(capture, ring, ring), .type = SCHEMA_SIZE, .min = 64 * KIB, .max = GIB,
 		.power_of_two = true, .initial = "4MiB",
 		.help = "Shared memory between the capture and the enrich program."},
