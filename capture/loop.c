@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "capture/nap.h"
 #include "config/log.h"
 #include "config/notify.h"
 #include "shm/journal.h"
@@ -23,8 +24,6 @@
 #define RETRY_MS       100                  /* a loss that did not fit the ring yet */
 #define FILE_WAIT_MAX  20                   /* ms between looks at a full ring */
 #define END_BYTES      64u                  /* an end mark that nobody took is no news */
-#define NAP_PACKETS    1024u                /* about as many as fill a block of libpcap's */
-#define NAP_PART       2u                   /* of the ring, that one nap may fill */
 #define NS_PER_MS      UINT64_C(1000000)
 
 _Static_assert(FRAME_ROOM > PACKET_CAPLEN_MAX + sizeof(struct packet_head) + 256, "a frame fits");
@@ -50,10 +49,8 @@ struct state {
 	bool more;                                /* a source has more packets ready */
 	bool refused;                             /* a wrong user was logged */
 	unsigned wait_ms;                         /* for a full ring */
-	uint64_t gathered;                        /* packets since the last wait */
-	uint64_t gathered_from;                   /* the ring's head then */
-	uint64_t head;                            /* as published last */
-	uint64_t nap_ns;                          /* until when sources are not listened to */
+	struct nap nap;
+	uint64_t nap_ns; /* CLOCK_MONOTONIC until when sources are not listened to, or 0 */
 	int error;
 };
 
@@ -63,6 +60,7 @@ static void on_packet(void *arg, uint64_t t_ns, const struct packet_head *head, 
 	int r = ring_put(s->l->gift.ring, RING_FRAME_PACKET, 0, t_ns, 1, head, sizeof(*head), bytes,
 		head->caplen);
 
+	nap_saw(&s->nap, t_ns);
 	if (r == 0) {
 		s->published++;
 		s->bytes += head->caplen;
@@ -105,7 +103,7 @@ static void commit(struct state *s)
 	journal_done(s->ledger);
 	journal_apply(s->ledger);
 	ledger_end(s->ledger);
-	s->head = b.head;
+	s->nap.head = b.head;
 	r = wake ? ring_wake(s->l->gift.ring) : 0;
 	if (r < 0)
 		s->error = r;
@@ -296,7 +294,6 @@ static void dispatch(struct state *s, size_t i, unsigned max)
 	int r = source_dispatch(source, max, on_packet, s, &n);
 
 	commit(s);
-	s->gathered += n;
 	if (r == 0) {
 		s->more |= n >= max;
 		return;
@@ -369,20 +366,6 @@ static int timeout_ms(const struct state *s, uint64_t now)
 	return (int)ms;
 }
 
-/*
- * The kernel wakes us for each block that is full. When these follow each other faster than batches
- * are due, a wake-up costs more than what it is for: then we sleep until the batch is due. Not when
- * more comes in that time than the ring should have to take at once.
- */
-static void take_nap(struct state *s)
-{
-	if (s->gathered >= NAP_PACKETS && !s->l->urgent &&
-		s->head - s->gathered_from <= s->l->gift.data_size / NAP_PART)
-		s->nap_ns = daemon_monotonic_ns() + s->l->batch_ns;
-	s->gathered = 0;
-	s->gathered_from = s->head;
-}
-
 /* Waits for anything at all and serves signals, consumer and clock; @ready says which sources. */
 static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 {
@@ -448,8 +431,9 @@ static int step_live(struct state *s)
 	for (size_t i = s->l->n_sources; r == 0 && i-- > 0;)
 		if (ready[i])
 			dispatch(s, i, BATCH);
-	if (s->gathered && !s->more && !s->stop)
-		take_nap(s);
+	if (!s->more && !s->stop && !s->l->urgent &&
+		nap_pays(&s->nap, s->l->batch_ns, s->l->gift.data_size))
+		s->nap_ns = daemon_monotonic_ns() + s->l->batch_ns;
 	return r ? r : s->error;
 }
 

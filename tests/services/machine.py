@@ -19,7 +19,7 @@ INCLUDE = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "curl", "python
 FOLDER = os.path.join(os.path.abspath(tap.BUILD), "services")
 ENV = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/",
        "DEBIAN_FRONTEND=noninteractive"]
-LEFT_BY_KILLED = 1000  # packets: 40 ms of the client's below, for each of a dozen kills
+LEFT_BY_KILLED = 1000  # packets: 100 ms of the client's below, for each of a dozen kills
 
 SERVER = r"""
 import socket
