@@ -21,7 +21,8 @@ struct source {
 	int dlt;
 	int loopback; /* its ifindex */
 	uint64_t batch_ms;
-	int64_t shut_ms; /* CLOCK_MONOTONIC when the reject-all filter was attached */
+	uint64_t early;    /* packets from before the filter that may be still to come */
+	uint64_t start_ns; /* CLOCK_REALTIME when they all had come */
 	struct filter_program program;
 	struct program_layout layout;
 	uint64_t file_size;

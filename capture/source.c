@@ -9,7 +9,6 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -17,12 +16,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "capture/filter.h"
 #include "capture/netns.h"
 #include "capture/source-internal.h"
+#include "config/daemon.h"
 #include "shm/cleanup.h"
 
 #ifndef PACKET_IGNORE_OUTGOING
@@ -32,8 +31,7 @@
 #define SNAPLEN_MORE 48 /* bytes a class's may grow by: a link header, a VLAN tag put back in */
 #define FILLED                                                                                     \
 	256 /* bytes a filter may look at: link header, tags, IP and TCP with all options, 6 */
-#define MARGIN_MS 5            /* beyond the batch timeout, for the kernel's timer */
-#define AHEAD     (128u << 10) /* bytes of a file that are read at once */
+#define AHEAD (128u << 10) /* bytes of a file that are read at once */
 
 _Static_assert(sizeof(struct filter_insn) == sizeof(struct bpf_insn), "libpcap's layout");
 _Static_assert(PROGRAM_SNAPLEN_MAX + SNAPLEN_MORE <= PACKET_CAPLEN_MAX, "snap lengths");
@@ -48,14 +46,6 @@ void source_say(struct source_error *err, enum source_status status, const char 
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 int source_compile(
@@ -198,7 +188,6 @@ int source_open_live(const struct source_options *o, struct source **ret, struct
 	if (r < 0)
 		return source_fail(err, SOURCE_FAILED, "%s: cannot attach a filter: %s", s->name,
 			strerror(-r));
-	s->shut_ms = now_ms();
 	if (any && pcap_set_datalink(s->pcap, DLT_LINUX_SLL2) < 0)
 		return source_fail(err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
 	if (pcap_setnonblock(s->pcap, 1, text) < 0)
@@ -288,34 +277,18 @@ void source_free(struct source *s)
 	free(s);
 }
 
-static void discard(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
-{
-	(void)arg;
-	(void)h;
-	(void)bytes;
-}
-
 int source_start(struct source *s, struct source_error *err)
 {
-	/* The kernel's timer closes a block when it finds it open a second time. */
-	int64_t until = s->shut_ms + 2 * (int64_t)s->batch_ms + MARGIN_MS, left;
 	uint64_t matched, dropped;
 	int r, one = 1;
 
 	if (s->file)
 		return 0;
-	/* What came between activation and the reject-all filter; its last block is retired by
-	 * time. */
-	do {
-		struct pollfd p = {.fd = source_fd(s), .events = POLLIN};
-
-		left = until - now_ms();
-		if (poll(&p, 1, left > 0 ? (int)left : 0) > 0 &&
-			pcap_dispatch(s->pcap, -1, discard, NULL) < 0)
-			return source_fail(
-				err, SOURCE_FAILED, "%s: %s", s->name, pcap_geterr(s->pcap));
-	} while (left > 0);
+	/* Some of it waits in a block that only time closes: it is known when it comes. */
+	s->start_ns = daemon_realtime_ns();
 	r = source_count(s, &matched, &dropped);
+	if (r == 0)
+		s->early = matched - dropped;
 	if (r == 0)
 		r = attach(s, s->program.insn, s->program.n);
 	if (r == 0 &&
@@ -364,11 +337,24 @@ static uint32_t fill(const struct pcap_pkthdr *h, const u_char **bytes, u_char f
 	return h->len < FILLED ? h->len : FILLED;
 }
 
+/*
+ * Whether a packet came before the filter, which is none that matched: one of as many as the kernel
+ * had counted by then (libpcap may keep some for itself), and by its time.
+ */
+static bool is_early(struct source *s, uint64_t t_ns)
+{
+	s->early = t_ns < s->start_ns ? s->early - 1 : 0;
+	return t_ns < s->start_ns;
+}
+
 static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *bytes)
 {
 	struct source *s = (struct source *)arg;
 	uint32_t caplen = h->caplen;
+	uint64_t t_ns = time_ns(&h->ts);
 
+	if (s->early && is_early(s, t_ns))
+		return;
 	if (s->file) {
 		u_char filled[FILLED];
 		const u_char *all = bytes;
@@ -383,7 +369,7 @@ static void deliver(u_char *arg, const struct pcap_pkthdr *h, const u_char *byte
 	}
 	s->head.caplen = caplen < PACKET_CAPLEN_MAX ? caplen : PACKET_CAPLEN_MAX;
 	s->head.len = h->len;
-	s->packet(s->arg, time_ns(&h->ts), &s->head, bytes);
+	s->packet(s->arg, t_ns, &s->head, bytes);
 }
 
 int source_dispatch(

@@ -5,17 +5,17 @@
  * Live: TPACKET_V3 blocks, or V2 frames when immediate; non-blocking, the caller polls source_fd().
  * The filter is attached by us instead of pcap_setfilter(), which would run it a second time in
  * user space over the first blocks, where the kernel's ancillary loads and the stripped VLAN tag
- * are missing. The start is exact: the socket is shut by a reject-all filter, drained, its counters
- * are read, and then the filter opens.
+ * are missing. The start is exact: the socket is shut by a reject-all filter, its counters are
+ * read, then the filter opens, and what was counted before is told by its time and passed over.
  *
  * File: never blocks on anything but the disk; the filter runs in user space.
  *
  * The expression is compiled by a process of its own (capture/apart.h): libpcap 1.10 crashes where
  * there is no memory, and it reads what a person wrote.
  *
- * Threads: one per source, opening only where there is one at all. Blocks: source_start(), till two
- * batch timeouts after opening. Logs: no; complaints are a struct source_error, ready to print. No
- * packet byte is looked at outside the filter program.
+ * Threads: one per source, opening only where there is one at all. Blocks: no. Logs: no; complaints
+ * are a struct source_error, ready to print. No packet byte is looked at outside the filter
+ * program.
  */
 #pragma once
 
