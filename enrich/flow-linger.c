@@ -8,7 +8,6 @@
 #define SIZE_MIN    64u
 #define SIZE_FIRST  1024u
 #define SIZE_LAST   (UINT32_C(1) << 18)
-#define PER_ENTRY   2u /* slots */
 #define NUMBER_BITS 20u
 #define NUMBER      ((UINT32_C(1) << NUMBER_BITS) - 1)
 
@@ -17,8 +16,7 @@ _Static_assert(2 * SIZE_LAST <= NUMBER, "an entry's number tells whether it is s
 /* Sets for the ring's size, whose slots are all of entries long written over. */
 static void clear(struct flow_linger *l)
 {
-	l->sets = l->size * PER_ENTRY / FLOW_LINGER_WAYS;
-	for (uint32_t s = 0; s < l->sets; s++)
+	for (uint32_t s = 0; s < l->size / FLOW_LINGER_LOAD; s++)
 		for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++)
 			l->set[s].slot[i] = (l->next + NUMBER / 2) & NUMBER;
 }
@@ -35,8 +33,7 @@ int flow_linger_init(struct flow_linger *l, uint64_t n)
 	};
 	/* calloc() takes a block of this size as untouched zero pages. */
 	l->entry = calloc(max, sizeof(*l->entry));
-	l->set = aligned_alloc(
-		sizeof(*l->set), max * PER_ENTRY / FLOW_LINGER_WAYS * sizeof(*l->set));
+	l->set = aligned_alloc(sizeof(*l->set), max / FLOW_LINGER_LOAD * sizeof(*l->set));
 	if (!l->entry || !l->set)
 		return -ENOMEM;
 	clear(l);
@@ -65,7 +62,7 @@ static uint32_t age_of(const struct flow_linger *l, uint32_t slot)
 /* In the set of @hash, in place of the one that came first. */
 static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t now_ns)
 {
-	struct flow_linger_set *set = &l->set[hash & (l->sets - 1)];
+	struct flow_linger_set *set = flow_linger_set(l, hash);
 	int32_t best = -1; /* its age, then which one */
 	uint32_t *oldest;
 
@@ -116,7 +113,7 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns)
 {
-	const struct flow_linger_set *set = &l->set[hash & (l->sets - 1)];
+	const struct flow_linger_set *set = flow_linger_set(l, hash);
 
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		struct flow_linger_entry *e;

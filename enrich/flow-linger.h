@@ -27,6 +27,7 @@ struct flow_linger_entry {
 };
 
 #define FLOW_LINGER_WAYS 16u
+#define FLOW_LINGER_LOAD 8u /* entries of the ring for each set */
 
 struct flow_linger_set {
 	_Alignas(64) uint32_t slot[FLOW_LINGER_WAYS]; /* part of the hash, part of the number */
@@ -37,7 +38,6 @@ struct flow_linger {
 	struct flow_linger_entry *entry; /* a ring */
 	uint32_t size;     /* of the part in use: a ring goes through all it has, needed or not */
 	uint32_t size_max; /* of all there is; both are powers of two */
-	uint32_t sets;     /* in use */
 	uint32_t next;     /* number of the next entry */
 	uint64_t evicted;  /* before they were over */
 };
@@ -56,8 +56,14 @@ static inline void flow_linger_forget(struct flow_linger_entry *e)
 	e->until_ns = 0;
 }
 
+/* Where entries with @hash are. */
+static inline struct flow_linger_set *flow_linger_set(const struct flow_linger *l, uint32_t hash)
+{
+	return &l->set[hash & (l->size / FLOW_LINGER_LOAD - 1)];
+}
+
 /* What is stored under @hash is looked for in a moment. */
 static inline void flow_linger_foresee(const struct flow_linger *l, uint32_t hash)
 {
-	__builtin_prefetch(&l->set[hash & (l->sets - 1)], 1);
+	__builtin_prefetch(flow_linger_set(l, hash), 1);
 }
