@@ -14,6 +14,8 @@ struct owner_query flow_query(const struct flow *f, enum flow_side side, uint64_
 		.initiator = side == FLOW_ORIG && !f->midstream,
 		.responder = side == FLOW_RESP,
 		.begun = !f->midstream,
+		.over = f->over != FLOW_OVER_NOT,
+		.first = f->over == (side == FLOW_ORIG ? FLOW_OVER_RESP : FLOW_OVER_ORIG),
 		.local_port = f->key.port[side],
 		.remote_port = f->key.port[!side],
 		.t_ns = t_ns,

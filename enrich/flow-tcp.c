@@ -171,6 +171,7 @@ static bool on_rst(struct flow_tcp *t, struct flow *f, enum flow_side side, cons
 	if (is_ack)
 		saw_acked(peer, d->ack);
 	s->state = FLOW_TCP_RESET;
+	f->over = FLOW_OVER_RESET;
 	return true;
 }
 
@@ -197,7 +198,10 @@ static bool on_segment(
 	s->fin = end;
 	s->flags |= FLOW_TCP_HAVE_FIN;
 	s->state = FLOW_TCP_CLOSED;
-	return peer->state == FLOW_TCP_CLOSED;
+	if (peer->state != FLOW_TCP_CLOSED)
+		return false;
+	f->over = side == FLOW_ORIG ? FLOW_OVER_ORIG : FLOW_OVER_RESP;
+	return true;
 }
 
 bool flow_tcp_packet(struct flow_tcp *t, struct flow *f, enum flow_side side,

@@ -46,6 +46,14 @@ struct flow_key {
 
 enum flow_side { FLOW_ORIG, FLOW_RESP };
 
+/* How a TCP connection came to its end. */
+enum flow_over {
+	FLOW_OVER_NOT = 0,
+	FLOW_OVER_RESET,
+	FLOW_OVER_ORIG, /* both sent a FIN, the originator's was the later one */
+	FLOW_OVER_RESP,
+};
+
 /* What the caller may read (and owner, user write). state, bytes, loss_window: as of the event. */
 struct flow {
 	struct flow_key key; /* originator first */
@@ -68,6 +76,7 @@ struct flow {
 	bool reported;                /* an info record went out */
 	bool started;                 /* START went out */
 	bool refused;                 /* the responder's host says that nobody has the port */
+	uint8_t over;                 /* enum flow_over */
 	uint64_t reported_packets[2]; /* in records up to now */
 	uint64_t reported_bytes[2];
 	uint32_t ifindex[2]; /* first interface each side was seen on */

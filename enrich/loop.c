@@ -278,7 +278,7 @@ static int read_batch(struct loop *l)
 		if (result != 0)
 			r = result;
 	}
-	result = pipeline_commit(l->s->pipeline);
+	result = pipeline_commit(l->s->pipeline, n >= LOOP_BATCH && r == 0);
 	if (result < 0)
 		return result;
 	if (r == -EPROTO || r == PIPELINE_E_BAD_FRAME) {

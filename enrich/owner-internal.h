@@ -38,6 +38,7 @@ struct owners_pending {
 	bool ambiguous;            /* several could be meant */
 	bool twice;                /* and each has exactly this connection */
 	bool unproven;             /* the socket may have got the port after the packet */
+	bool gone;                 /* the kernel has no socket of this end any more */
 	struct diag_socket socket; /* what was found, by match */
 };
 
@@ -86,6 +87,17 @@ struct owners_filter {
 	uint16_t first_port; /* of the automatic ones */
 	size_t n_blind;
 	struct owners_blind blind[OWNERS_BLIND_MAX];
+};
+
+#define OWNERS_LISTENERS_MAX 64u
+
+/* owner-gone.c: who listens on the ports that are asked for, in one namespace. */
+struct owners_listeners {
+	uint64_t port[65536 / 64]; /* a bit each that is asked for */
+	size_t wanted;             /* questions */
+	size_t there;              /* listeners of any port, the last time */
+	size_t n;                  /* may be one more than there is room for */
+	struct diag_socket at[OWNERS_LISTENERS_MAX];
 };
 
 struct owners {
@@ -157,6 +169,8 @@ struct owners {
 	bool init_pidns;                        /* pid 2 makes the kernel's threads */
 	bool any_sport; /* this kernel marks a connect's route lookup as such */
 	struct owners_filter filter;
+	uint64_t seeded_ns; /* the latest sweep; connections that began later were not in it */
+	struct owners_listeners listeners;
 };
 
 uint64_t owners_now_ns(void);
@@ -222,6 +236,19 @@ bool owners_can_ask(struct owners *o, const struct owner_query *q, bool local);
 void owners_look_up(struct owners *o);
 /* A process that is still in the namespace @inode, 0 = none is known; for netns_set_tidy(). */
 uint32_t owners_heir(void *owners, uint64_t inode);
+/*
+ * owner-gone.c: whether the kernel has let go of the socket of @q, so that asking for it names
+ * nobody. Only without a tap.
+ */
+bool owners_is_gone(struct owners *o, const struct owner_query *q);
+/* Listeners of @port will be asked for. */
+void owners_listeners_want(struct owners *o, uint16_t port);
+/* Reads them all at once, from @d; false = each question is to be asked for itself. */
+bool owners_listeners_read(struct owners *o, struct diag *d);
+/* The only one that takes connections of @k; false = it takes the kernel to say which. */
+bool owners_listeners_find(
+	const struct owners *o, const struct socket_key *k, struct diag_query *ret);
+
 /* What the sock_diag sockets of all namespaces counted. */
 struct diag_stats owners_diag_stats(const struct owners *o);
 

@@ -115,17 +115,42 @@ static void merge(struct owners *o, struct owners_pending *w, const struct diag_
 	w->socket = d->socket;
 }
 
+/* Takes those out of @n lookups that a look at all listeners answers; returns how many are left. */
+static size_t look_up_listeners(struct owners *o, struct diag *d, size_t n)
+{
+	size_t left = 0;
+
+	if (!o->listeners.wanted || !owners_listeners_read(o, d))
+		return n;
+	for (size_t i = 0; i < n; i++) {
+		struct owners_pending *w = &o->pending[o->looked_up[i]];
+
+		if (w->gone && owners_listeners_find(o, &o->lookups[i].key, &o->lookups[i])) {
+			merge(o, w, &o->lookups[i]);
+			continue;
+		}
+		o->lookups[left].key = o->lookups[i].key;
+		o->looked_up[left++] = o->looked_up[i];
+	}
+	return left;
+}
+
 static void look_up_in(struct owners *o, size_t number)
 {
 	const struct netns *n = netns_at(o->spaces, number);
 	size_t count = 0;
 
 	for (size_t i = 0; i < o->n_pending; i++) {
-		if (!o->pending[i].answer || !asks(o, &o->pending[i], number))
+		const struct owners_pending *w = &o->pending[i];
+
+		if (!w->answer || (w->gone && !w->q.responder) || !asks(o, w, number))
 			continue;
-		owners_query_key(&o->pending[i].q, &o->lookups[count].key);
+		owners_query_key(&w->q, &o->lookups[count].key);
 		o->looked_up[count++] = (uint16_t)i;
+		if (w->gone)
+			owners_listeners_want(o, w->q.local_port);
 	}
+	count = look_up_listeners(o, n->diag, count);
 	if (!count)
 		return;
 	/* An error leaves the rest without a match, which is what is known of them. */
@@ -139,12 +164,13 @@ void owners_look_up(struct owners *o)
 	bool wanted[NETNS_MAX] = {false};
 
 	for (size_t i = 0; i < o->n_pending; i++) {
-		const struct owners_pending *w = &o->pending[i];
+		struct owners_pending *w = &o->pending[i];
 		const struct netns *home = owners_home(o, &w->q);
 		const uint16_t *numbers;
 		size_t n;
 
-		if (!w->answer || !home)
+		w->gone = owners_is_gone(o, &w->q);
+		if (!w->answer || !home || (w->gone && !w->q.responder))
 			continue;
 		if (links_is_local(home->links, w->q.local_addr)) {
 			wanted[netns_number(o->spaces, home)] = true;
@@ -263,6 +289,7 @@ static void seed_netns(struct owners *o, const struct netns *n)
 	o->seed_inodes->sorted = true;
 	(void)diag_dump(n->diag, IPPROTO_TCP, UINT32_MAX, on_socket, &g);
 	(void)diag_dump(n->diag, IPPROTO_UDP, UINT32_MAX, on_socket, &g);
+	o->seeded_ns = owners_now_ns();
 }
 
 /* ---- the hand-over ---- */

@@ -188,6 +188,7 @@ int owners_seed(struct owners *o, int fd)
 		owners_claim(o, &w.socket[i], o->netns);
 	process_cache_name_parents(o->processes);
 	o->seeded = r == 0;
+	o->seeded_ns = owners_now_ns();
 	free(w.socket);
 	return r;
 }

@@ -259,7 +259,7 @@ static enum record_unknown why(const struct owners_pending *w)
 	return w->match == DIAG_MATCH_NONE ? RECORD_UNKNOWN_NO_SOCKET : RECORD_UNKNOWN_NO_PROCESS;
 }
 
-void owners_settle(struct owners *o)
+static void settle(struct owners *o)
 {
 	if (!o->n_pending)
 		return;
@@ -276,5 +276,43 @@ void owners_settle(struct owners *o)
 		if (w->answer)
 			owners_give_up(o, &w->q, w->answer, why(w));
 	}
-	o->n_pending = 0;
+}
+
+/* Questions that may wait go behind the others; returns how many others there are. */
+static size_t sort_patient(struct owners *o)
+{
+	size_t due = 0;
+
+	for (size_t i = 0; i < o->n_pending; i++) {
+		struct owners_pending *w = &o->pending[i], kept;
+
+		if (w->q.patient && w->answer)
+			continue;
+		if (due != i) {
+			kept = *w;
+			*w = o->pending[due];
+			o->pending[due] = kept;
+		}
+		due++;
+	}
+	return due;
+}
+
+/* Those behind @due are all that is left. */
+static void keep_patient(struct owners *o, size_t due, size_t n)
+{
+	o->n_pending = n - due;
+	memmove(o->pending, o->pending + due, o->n_pending * sizeof(*o->pending));
+	for (size_t i = 0; i < o->n_pending; i++)
+		o->pending[i].answer->pending = (uint16_t)(i + 1);
+}
+
+void owners_settle(struct owners *o, bool all)
+{
+	size_t n = o->n_pending;
+
+	if (!all)
+		o->n_pending = sort_patient(o);
+	settle(o);
+	keep_patient(o, o->n_pending, n);
 }

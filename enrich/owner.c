@@ -483,9 +483,12 @@ void owners_forget(struct owners *o, const struct owner *answer)
 }
 
 /* The first time counts as well: whoever had the socket then may be gone at @t_ns. */
-static void ask_again(struct owners *o, struct owners_pending *w, uint64_t t_ns)
+static void ask_again(struct owners *o, struct owners_pending *w, const struct owner_query *q)
 {
-	w->again_ns = t_ns;
+	w->again_ns = q->t_ns;
+	w->q.over = q->over;
+	w->q.first = q->first;
+	w->q.patient &= q->patient;
 	w->ambiguous &= o->ambiguous;
 }
 
@@ -506,7 +509,7 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 	}
 	waits = pending_of(o, answer);
 	if (waits) {
-		ask_again(o, waits, q->t_ns);
+		ask_again(o, waits, q);
 		return false;
 	}
 	home = owners_home(o, q);
@@ -518,12 +521,14 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 		return true;
 	}
 	if (o->n_pending == OWNERS_PENDING_MAX)
-		owners_settle(o);
+		owners_settle(o, true);
 	o->pending[o->n_pending++] = (struct owners_pending){
 		.q = *q,
 		.answer = answer,
 		.ambiguous = o->ambiguous,
 	};
+	/* A tap's events are asked about while they wait; who lives is found only while he does. */
+	o->pending[o->n_pending - 1].q.patient &= !o->tap && !o->keep_procfs;
 	answer->pending = (uint16_t)o->n_pending;
 	return false;
 }

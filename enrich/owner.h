@@ -48,6 +48,9 @@ struct owner_query {
 	bool initiator; /* this end opened the connection (sent the SYN, the first datagram) */
 	bool responder; /* the other end did, or would have: of two ends one says so */
 	bool begun;     /* its first packet was seen: it is no older than start_ns */
+	bool over;      /* TCP: both FINs were seen, or a reset */
+	bool first;     /* and this end's FIN was the earlier one */
+	bool patient;   /* nothing waits for the answer: it may come with a later batch's */
 	uint8_t local_addr[16];
 	uint8_t remote_addr[16];
 	uint16_t local_port;
@@ -134,9 +137,11 @@ void owners_polled(struct owners *o, uint64_t now_ns);
  * EXACT is never replaced by a weaker one.
  */
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer);
-/* Answers everything queued, in batches. Afterwards every asked answer has method or unknown set.
+/*
+ * Answers what is queued, in batches: all of it, or only what something waits for. Afterwards those
+ * answers have method or unknown set.
  */
-void owners_settle(struct owners *o);
+void owners_settle(struct owners *o, bool all);
 /* Something else was done, or waited for, since the last question. */
 void owners_paused(struct owners *o);
 /* Withdraws a question whose answer is about to go away. */

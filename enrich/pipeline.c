@@ -64,12 +64,13 @@ static void note_error(struct pipeline *p, int r)
 		p->error = r;
 }
 
-static void emit_waiting(struct pipeline *p)
+/* Emits what waits. With @all nobody's question stays behind, else those of flows that are open. */
+static void emit_waiting(struct pipeline *p, bool all)
 {
-	if (!p->n_waiting && !p->asked)
+	if (!p->n_waiting && !(p->asked && all))
 		return;
-	owners_settle(p->owners);
-	p->asked = false;
+	owners_settle(p->owners, all);
+	p->asked &= !all;
 	for (size_t i = 0; i < p->n_waiting; i++) {
 		struct waiting *w = &p->waiting[i];
 
@@ -80,8 +81,8 @@ static void emit_waiting(struct pipeline *p)
 	p->n_waiting = 0;
 }
 
-/* Asks for both ends; true = both are answered now. */
-static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
+/* Asks for both ends; true = both are answered now. @patient: no record waits for that. */
+static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns, bool patient)
 {
 	bool done = true;
 
@@ -91,6 +92,7 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns)
 		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)
 			continue;
 		q = flow_query(f, (enum flow_side)side, t_ns);
+		q.patient = patient;
 		if (!owners_ask(p->owners, &q, &f->owner[side]))
 			done = false;
 	}
@@ -119,7 +121,9 @@ static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figure
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
-	bool answered = !p->owners || ask_owners(p, f, t_ns);
+	/* A gathered connection is told by its end alone, which then stands for all packets. */
+	bool untold = event == FLOW_EVENT_OPEN || (p->aggregate && event == FLOW_EVENT_START);
+	bool answered = !p->owners || ask_owners(p, f, t_ns, untold);
 
 	if (event == FLOW_EVENT_OPEN || (event == FLOW_EVENT_START && !p->tells_late)) {
 		ledger_add(p->ledger, LEDGER_enrich_flows_started, 1);
@@ -130,8 +134,7 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 	if (event == FLOW_EVENT_END && f->doubt)
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 
-	/* A gathered connection is told by its end alone, which then stands for all packets. */
-	if (event == FLOW_EVENT_OPEN || (p->aggregate && event == FLOW_EVENT_START)) {
+	if (untold) {
 		p->asked |= !answered;
 		return;
 	}
@@ -141,7 +144,7 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 		return;
 	}
 	if (p->n_waiting == PIPELINE_WAITING_MAX)
-		emit_waiting(p);
+		emit_waiting(p, false);
 	p->waiting[p->n_waiting] = (struct waiting){
 		.view = *f,
 		.live = f,
@@ -353,7 +356,7 @@ static void pass_packet(
 		return;
 	}
 	if (p->n_waiting == PIPELINE_WAITING_MAX)
-		emit_waiting(p);
+		emit_waiting(p, false);
 	w = &p->waiting[p->n_waiting];
 	*w = (struct waiting){.view = *f, .live = f, .t_ns = t_ns, .is_packet = true};
 	w->packet = packet;
@@ -493,9 +496,9 @@ static void count_evicted(
 	*counted = evicted;
 }
 
-int pipeline_commit(struct pipeline *p)
+int pipeline_commit(struct pipeline *p, bool more)
 {
-	emit_waiting(p);
+	emit_waiting(p, !more);
 	note_error(p, emit_commit(&p->emit));
 	flow_table_reap(p->flows);
 	if (p->owners)
@@ -513,10 +516,10 @@ int pipeline_expire(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_expire(p->flows, now_ns);
 	if (p->aggregate) {
-		emit_waiting(p);
+		emit_waiting(p, false);
 		note_error(p, aggregate_expire(p->aggregate, now_ns));
 	}
-	return pipeline_commit(p);
+	return pipeline_commit(p, false);
 }
 
 uint64_t pipeline_next_ns(const struct pipeline *p)
@@ -536,10 +539,10 @@ int pipeline_finish(struct pipeline *p, uint64_t now_ns)
 {
 	flow_table_finish(p->flows, now_ns);
 	if (p->aggregate) {
-		emit_waiting(p);
+		emit_waiting(p, false);
 		note_error(p, aggregate_finish(p->aggregate));
 	}
-	return pipeline_commit(p);
+	return pipeline_commit(p, false);
 }
 
 int pipeline_losses(struct pipeline *p, uint64_t now_ns)

@@ -68,9 +68,12 @@ int pipeline_feed(struct pipeline *p, const struct pipeline_seen *s);
 /* Both. */
 int pipeline_frame(struct pipeline *p, const struct ring_frame *frame, const void *body);
 
-/* Ends a batch: settles waiting owners, emits what waited, publishes it, frees ended flows.
+/*
+ * Ends a batch: settles waiting owners, emits what waited, publishes it, frees ended flows. With
+ * @more to come at once, questions that no record waits for yet are left for then: most of the
+ * connections are over by that time, and their ends need not be looked for.
  */
-int pipeline_commit(struct pipeline *p);
+int pipeline_commit(struct pipeline *p, bool more);
 
 /* Fires what is due at @now_ns when no packet came. */
 int pipeline_expire(struct pipeline *p, uint64_t now_ns);

@@ -249,7 +249,7 @@ int main(int argc, char **argv)
 			if (pipeline_frame(pipeline, &f, &packets[i]) != 0)
 				die("a frame was refused");
 		}
-		if (pipeline_commit(pipeline) != 0)
+		if (pipeline_commit(pipeline, false) != 0)
 			die("commit");
 		pipeline_expire(pipeline, now);
 		if (n >= total / 3) {

@@ -188,7 +188,7 @@ static void read_packets(void)
 			touched[p->flow] = true;
 		}
 	}
-	owners_settle(w.o);
+	owners_settle(w.o, true);
 	for (unsigned i = 0; i < FLOWS; i++) {
 		if (!flow[i].used || (!touched[i] && flow[i].proto == IPPROTO_TCP))
 			continue;

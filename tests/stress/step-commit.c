@@ -80,7 +80,7 @@ static int batch(struct pipeline *pipeline)
 	for (int i = 0; i < PACKETS + 1; i++)
 		if (ring_get(in.c, body, &frame) || pipeline_frame(pipeline, &frame, body))
 			return -1;
-	if (pipeline_commit(pipeline) < 0)
+	if (pipeline_commit(pipeline, false) < 0)
 		return -1;
 	pipeline_release(pipeline, in.c);
 	return 0;

@@ -70,7 +70,7 @@ static void test(size_t which, unsigned before)
 		if (r == 0 || r == RING_E_EMPTY)
 			r = ahead_feed(&ahead, p);
 	}
-	pipeline_commit(p);
+	pipeline_commit(p, false);
 	tap_is_int(r, PIPELINE_E_BAD_FRAME, "%s behind %u: refused", bad[which].name, before);
 	tap_is_int(ledger_get(&ledger, LEDGER_enrich_packets_read) - read, before,
 		"%s behind %u: only those count", bad[which].name, before);

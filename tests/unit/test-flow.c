@@ -3,6 +3,7 @@
  */
 #include "tap.h"
 
+#include "enrich/flow-query.h"
 #include "flow-play.h"
 
 static void test_reports(void)
@@ -259,6 +260,41 @@ static void test_ids(void)
 	game_end();
 }
 
+/* What is asked about the ends of a connection that is over, and of one that is not. */
+static void test_over(void)
+{
+	static const struct {
+		const char *packets, *name;
+		bool over, orig_first, resp_first;
+	} cases[] = {
+		{">S100 <SA500,101 >FA101,501 <FA501,102", "the client's FIN first", true, true,
+			false},
+		{">S100 <SA500,101 <FA501,101 >FA101,502", "the server's FIN first", true, false,
+			true},
+		{">S100 <SA500,101 >FA101,501 >FA101,501 <FA501,102", "the first FIN sent again",
+			true, true, false},
+		{">S100 <SA500,101 >FA101,501 <R501", "a reset after a FIN: neither was first",
+			true, false, false},
+		{">S100 <RA0,101", "refused", true, false, false},
+		{">S100 <SA500,101 >FA101,501 ~3601", "half closed: not over", false, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct owner_query orig, resp;
+		bool ok;
+
+		game_start(&usual);
+		play(cases[i].packets, IPPROTO_TCP, &ok);
+		orig = flow_query(&game.last, FLOW_ORIG, T0);
+		resp = flow_query(&game.last, FLOW_RESP, T0);
+		tap_ok(ok && orig.over == cases[i].over && resp.over == cases[i].over &&
+				orig.first == cases[i].orig_first &&
+				resp.first == cases[i].resp_first,
+			"asked: %s", cases[i].name);
+		game_end();
+	}
+}
+
 int main(void)
 {
 	test_reports();
@@ -267,5 +303,6 @@ int main(void)
 	test_icmp();
 	test_bounds();
 	test_ids();
+	test_over();
 	return tap_done();
 }

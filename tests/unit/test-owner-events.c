@@ -129,7 +129,7 @@ static uint32_t ask_again(enum end end, uint8_t proto, uint16_t local, uint16_t 
 	put_addr(q.local_addr, HERE);
 	put_addr(q.remote_addr, FAR);
 	if (!owners_ask(o, &q, &asked))
-		owners_settle(o);
+		owners_settle(o, true);
 	return asked.process ? asked.process->pid : 0;
 }
 

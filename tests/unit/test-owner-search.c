@@ -79,7 +79,7 @@ static struct owner ask(uint16_t port)
 	struct owner answer = {0};
 
 	if (!owners_ask(owners, &q, &answer))
-		owners_settle(owners);
+		owners_settle(owners, true);
 	return answer;
 }
 
@@ -234,7 +234,7 @@ static void test_burst(void)
 
 		(void)owners_ask(owners, &q, &answer[i]);
 	}
-	owners_settle(owners);
+	owners_settle(owners, true);
 	for (int i = 0; i < BURST; i++) {
 		at_once += answer[i].process != NULL;
 		if (!answer[i].process) {
@@ -275,7 +275,7 @@ static void test_asked_again(void)
 		(void)owners_ask(owners, &q, &answer[i]);
 	}
 	tap_is_int(owners->n_pending, 2, "the others still wait where they are found");
-	owners_settle(owners);
+	owners_settle(owners, true);
 	tap_ok(!answer[0].process && answer[0].unknown == RECORD_UNKNOWN_NONE,
 		"it is not answered any more");
 	for (int i = 0; i < 3; i++) {
@@ -313,7 +313,7 @@ static struct owner ask_udp(uint16_t port, uint64_t t_ns)
 	q.proto = IPPROTO_UDP;
 	q.t_ns = t_ns;
 	if (!owners_ask(owners, &q, &answer))
-		owners_settle(owners);
+		owners_settle(owners, true);
 	return answer;
 }
 
