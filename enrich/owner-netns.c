@@ -80,6 +80,8 @@ bool owners_can_ask(struct owners *o, const struct owner_query *q, bool local)
 
 	if (!home || (q->proto != IPPROTO_TCP && q->proto != IPPROTO_UDP))
 		return false;
+	if (q->initiator && owners_is_gone(o, q))
+		return false;
 	if (local)
 		return home->diag;
 	n = netns_holders(o->spaces, q->local_addr, &numbers);

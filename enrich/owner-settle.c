@@ -81,6 +81,8 @@ static void settle_from_tap(struct owners *o)
 {
 	bool connect6 = false;
 
+	if (!o->tap)
+		return; /* nothing has been applied since it was asked */
 	for (size_t i = 0; i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 
@@ -89,9 +91,8 @@ static void settle_from_tap(struct owners *o)
 			w->answer = NULL;
 		connect6 |= is_connect6(w);
 	}
-	if (!connect6 || !o->tap)
-		return;
-	peek_ports(o);
+	if (connect6)
+		peek_ports(o);
 }
 
 /* What the kernel says about the socket, short of its process. */

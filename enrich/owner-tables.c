@@ -61,11 +61,16 @@ static bool is_to_verify(
 	       owners_can_ask(o, q, links_is_local(home->links, q->local_addr));
 }
 
-/* Whoever answers the first packet of a TCP connection has not got it yet. */
-static bool is_to_come(const struct owners *o, const struct owner_query *q)
+/* Whether nobody can have told of a TCP connection yet: what there is is about an earlier one. */
+static bool is_untold(const struct owners *o, const struct owner_query *q)
 {
-	return o->tap && q->proto == IPPROTO_TCP && q->responder && q->begun &&
-	       (!q->start_ns || q->t_ns == q->start_ns);
+	if (q->proto != IPPROTO_TCP || !q->begun)
+		return false;
+	/* Only the sweep tells. */
+	if (!o->tap)
+		return q->start_ns > o->seeded_ns;
+	/* Whoever answers the first packet has not got it yet. */
+	return q->responder && (!q->start_ns || q->t_ns == q->start_ns);
 }
 
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
@@ -79,7 +84,7 @@ bool owners_try_tables(struct owners *o, const struct owner_query *q, struct own
 	if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6)
 		return owners_try_icmp(o, q, answer);
 	owners_query_key(q, &k);
-	if (!is_to_come(o, q))
+	if (!is_untold(o, q))
 		c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
 	if (c && !is_stale(o, q, &k, c) && owners_trusts(o, q, c)) {
 		if (is_to_verify(o, q, c))
