@@ -3,6 +3,7 @@
 import json
 import time
 
+import host_memory
 import subjects
 import tap
 from results import OURS, Samples, Verdict
@@ -52,6 +53,9 @@ def stream(world, seconds):
 
 def run(samples, world, quick):
     for s in subjects.opened(samples, NAME, subjects.turned(cast(quick), samples, NAME), world):
+        if not quick:
+            subjects.warm(s, world)
+            host_memory.fetch()
         figures = {"rate": world.load(0, 1 if quick else 2)["rate"]}
         try:
             before = s.cpu_ns()
