@@ -9,8 +9,8 @@
 
 #include "enrich/owner-internal.h"
 
-#define THERE_FEW 64u /* listeners: all of them are read for one question */
-#define THERE_ONE 4u  /* and of more so many cost what a question does */
+#define QUESTION_NS UINT64_C(3000)   /* what the kernel takes for one ... */
+#define CHEAP_NS    UINT64_C(100000) /* ... and what reading all listeners may take in any case */
 
 /*
  * Once both FINs are there, the end that sent the earlier one has given its socket up for an entry
@@ -36,7 +36,6 @@ static void on_listener(void *arg, const struct diag_socket *s)
 	struct owners_listeners *l = arg;
 	uint16_t port = s->key.local_port;
 
-	l->there++;
 	if (!(l->port[port / 64] & UINT64_C(1) << port % 64))
 		return;
 	if (l->n < OWNERS_LISTENERS_MAX)
@@ -47,12 +46,16 @@ static void on_listener(void *arg, const struct diag_socket *s)
 bool owners_listeners_read(struct owners *o, struct diag *d)
 {
 	struct owners_listeners *l = &o->listeners;
-	bool worth = l->there <= THERE_FEW || l->wanted >= l->there / THERE_ONE, read = false;
+	bool worth = l->took_ns <= CHEAP_NS || l->took_ns <= l->wanted * QUESTION_NS, read = false;
+	uint64_t start = owners_now_ns();
 
 	l->wanted = l->n = 0;
 	if (worth) {
-		l->there = 0;
 		read = diag_dump(d, IPPROTO_TCP, 1u << TCP_LISTEN, on_listener, l) == 0;
+		l->took_ns = owners_now_ns() - start;
+	} else {
+		l->took_ns -=
+			l->took_ns / 8; /* it may have been interrupted: tried again in the end */
 	}
 	memset(l->port, 0, sizeof(l->port));
 	return read && l->n <= OWNERS_LISTENERS_MAX;

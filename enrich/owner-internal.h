@@ -95,7 +95,7 @@ struct owners_filter {
 struct owners_listeners {
 	uint64_t port[65536 / 64]; /* a bit each that is asked for */
 	size_t wanted;             /* questions */
-	size_t there;              /* listeners of any port, the last time */
+	uint64_t took_ns;          /* the last time */
 	size_t n;                  /* may be one more than there is room for */
 	struct diag_socket at[OWNERS_LISTENERS_MAX];
 };
