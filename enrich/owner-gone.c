@@ -9,8 +9,10 @@
 
 #include "enrich/owner-internal.h"
 
-#define QUESTION_NS UINT64_C(3000)   /* what the kernel takes for one ... */
-#define CHEAP_NS    UINT64_C(100000) /* ... and what reading all listeners may take in any case */
+#define QUESTION_NS UINT64_C(3000) /* what the kernel takes for one */
+/* Reading all listeners for fewer than that is worth: a fiftieth of one CPU in the long run. */
+#define SHARE    50u
+#define AHEAD_NS UINT64_C(1000000)
 
 /*
  * Once both FINs are there, the end that sent the earlier one has given its socket up for an entry
@@ -46,16 +48,18 @@ static void on_listener(void *arg, const struct diag_socket *s)
 bool owners_listeners_read(struct owners *o, struct diag *d)
 {
 	struct owners_listeners *l = &o->listeners;
-	bool worth = l->took_ns <= CHEAP_NS || l->took_ns <= l->wanted * QUESTION_NS, read = false;
-	uint64_t start = owners_now_ns();
+	uint64_t now = owners_now_ns(), repaid = (now - l->looked_ns) / SHARE, start;
+	bool worth, read = false;
 
+	l->looked_ns = now;
+	l->owed_ns -= repaid < l->owed_ns ? repaid : l->owed_ns;
+	worth = l->owed_ns <= AHEAD_NS || l->took_ns <= l->wanted * QUESTION_NS;
 	l->wanted = l->n = 0;
 	if (worth) {
+		start = owners_cpu_ns();
 		read = diag_dump(d, IPPROTO_TCP, 1u << TCP_LISTEN, on_listener, l) == 0;
-		l->took_ns = owners_now_ns() - start;
-	} else {
-		l->took_ns -=
-			l->took_ns / 8; /* it may have been interrupted: tried again in the end */
+		l->took_ns = owners_cpu_ns() - start;
+		l->owed_ns += l->took_ns;
 	}
 	memset(l->port, 0, sizeof(l->port));
 	return read && l->n <= OWNERS_LISTENERS_MAX;

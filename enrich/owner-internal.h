@@ -93,10 +93,11 @@ struct owners_filter {
 
 /* owner-gone.c: who listens on the ports that are asked for, in one namespace. */
 struct owners_listeners {
-	uint64_t port[65536 / 64]; /* a bit each that is asked for */
-	size_t wanted;             /* questions */
-	uint64_t took_ns;          /* the last time */
-	size_t n;                  /* may be one more than there is room for */
+	uint64_t port[65536 / 64];   /* a bit each that is asked for */
+	size_t wanted;               /* questions */
+	uint64_t took_ns;            /* CPU time, the last time */
+	uint64_t owed_ns, looked_ns; /* what of it is not made up for yet; as of then */
+	size_t n;                    /* may be one more than there is room for */
 	struct diag_socket at[OWNERS_LISTENERS_MAX];
 };
 
@@ -266,7 +267,9 @@ void owners_hear(struct owners *o);
 /* The same without a look at /proc: o->found stays. */
 void owners_hear_only(struct owners *o);
 
-/* owner-search.c: who holds the sockets of all pending questions, by looking; rate-limited. */
+/* owner-search.c: CPU time of this thread: being preempted is not charged. */
+uint64_t owners_cpu_ns(void);
+/* Who holds the sockets of all pending questions, by looking; rate-limited. */
 void owners_search(struct owners *o);
 
 /*

@@ -311,7 +311,7 @@ static bool collect(void *arg, uint32_t pid)
 	return s->n < SWEEP_PIDS_MAX;
 }
 
-static uint64_t cpu_ns(void)
+uint64_t owners_cpu_ns(void)
 {
 	struct timespec ts;
 
@@ -323,7 +323,7 @@ static uint64_t cpu_ns(void)
 static void sweep(struct search *s)
 {
 	size_t descriptors = SWEEP_DESCRIPTORS_MAX;
-	uint64_t start = cpu_ns(), now = owners_now_ns();
+	uint64_t start = owners_cpu_ns(), now = owners_now_ns();
 	struct owners *o = s->o;
 
 	if (now < o->sweep_ns)
@@ -336,7 +336,7 @@ static void sweep(struct search *s)
 	for (size_t i = s->n; i && s->missing && descriptors; i--)
 		(void)procfs_each_socket(o->procfs, s->pid[i - 1], &descriptors, on_socket, s);
 	free(s->pid);
-	o->sweep_ns = now + (cpu_ns() - start) * SWEEP_SHARE;
+	o->sweep_ns = now + (owners_cpu_ns() - start) * SWEEP_SHARE;
 }
 
 /*
@@ -396,10 +396,10 @@ void owners_search(struct owners *o)
 		s.missing += o->pending[i].answer && o->pending[i].inode;
 	if (!s.missing || !may_look(o))
 		return;
-	start = cpu_ns();
+	start = owners_cpu_ns();
 	owners_hear(o);
 	look(&s);
-	o->search_spent_ns += cpu_ns() - start;
+	o->search_spent_ns += owners_cpu_ns() - start;
 	if (s.missing)
 		ask_again(&s);
 	if (s.missing)
