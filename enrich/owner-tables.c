@@ -61,8 +61,7 @@ static bool is_to_verify(
 	       owners_can_ask(o, q, links_is_local(home->links, q->local_addr));
 }
 
-/* Whether nobody can have told of a TCP connection yet: what there is is about an earlier one. */
-static bool is_untold(const struct owners *o, const struct owner_query *q)
+bool owners_is_untold(const struct owners *o, const struct owner_query *q)
 {
 	if (q->proto != IPPROTO_TCP || !q->begun)
 		return false;
@@ -84,7 +83,7 @@ bool owners_try_tables(struct owners *o, const struct owner_query *q, struct own
 	if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6)
 		return owners_try_icmp(o, q, answer);
 	owners_query_key(q, &k);
-	if (!is_untold(o, q))
+	if (!owners_is_untold(o, q))
 		c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
 	if (c && !is_stale(o, q, &k, c) && owners_trusts(o, q, c)) {
 		if (is_to_verify(o, q, c))

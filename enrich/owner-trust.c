@@ -59,11 +59,12 @@ const struct socket_claim *owners_candidate(struct owners *o, const struct owner
 {
 	struct socket_scope scope = owners_scope(o, q);
 	uint64_t from = q->start_ns ? q->start_ns : q->t_ns;
-	const struct socket_claim *c;
+	const struct socket_claim *c = NULL;
 	struct socket_key k;
 
 	owners_query_key(q, &k);
-	c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	if (!owners_is_untold(o, q))
+		c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
 	if (!c && q->proto == IPPROTO_UDP)
 		c = sockets_port(o->sockets, &k, scope, q->t_ns);
 	if (!c && (q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)
