@@ -100,13 +100,17 @@ static bool has_tap(const struct loop *l)
 	return l->gift.tap->layout.live & 1u << TAP_FIB;
 }
 
-/*
- * Without the tap an owner is found by looking at who holds the socket: of a client that exits at
- * once only while its first packets are on their way.
- */
+/* Without the tap an owner is found by looking at who holds the socket. */
+static bool looks_for_sockets(const struct loop *l)
+{
+	return l->daemon->config.enrich.sock_diag && !has_tap(l);
+}
+
+/* Of a client that exits at once only while its first packets are on their way. */
 static bool is_urgent(const struct loop *l)
 {
-	return !l->file && l->daemon->config.enrich.procfs == CONFIG_PROCFS_KEEP && !has_tap(l);
+	return !l->file && l->daemon->config.enrich.procfs == CONFIG_PROCFS_KEEP &&
+	       looks_for_sockets(l);
 }
 
 /* Of one that stays a little, while it does. */
@@ -116,7 +120,7 @@ static uint64_t batch_ns(const struct loop *l)
 
 	if (l->urgent)
 		return 1000000;
-	return has_tap(l) || ns < BATCH_TAPLESS_NS ? ns : BATCH_TAPLESS_NS;
+	return looks_for_sockets(l) && ns > BATCH_TAPLESS_NS ? BATCH_TAPLESS_NS : ns;
 }
 
 /* For whoever is started next. */
