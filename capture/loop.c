@@ -519,7 +519,8 @@ static int finish(struct state *s)
 	bool marked = false, ready[LOOP_SOURCES_MAX], patient = s->l->file && !s->stop;
 	int r = 0;
 
-	for (bool first = true; r == 0; first = false) {
+	s->wait_ms = 0;
+	while (r == 0) {
 		if (!marked && room(s) > 0 && !ring_producer_pending_loss(s->l->gift.ring)) {
 			r = ring_put(s->l->gift.ring, RING_FRAME_END, 0, daemon_realtime_ns(), 0,
 				NULL, 0, NULL, 0);
@@ -534,7 +535,7 @@ static int finish(struct state *s)
 			break;
 		s->more = false;
 		s->next_ns = daemon_monotonic_ns() + DRAIN_NS;
-		back_off(s, !first);
+		back_off(s, true);
 		r = wait_for(s, ready);
 		if (r == 0)
 			r = s->error;

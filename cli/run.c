@@ -33,7 +33,7 @@
 #define READY_LIMIT_NS   (30 * S_NS) /* a seed over many processes on a busy machine */
 #define STOP_LIMIT_NS    (10 * S_NS) /* for each program */
 #define CONSUMER_WAIT_NS (3 * S_NS)  /* for a consumer that is just being restarted at the end */
-#define LINGER_EXTRA_NS  UINT64_C(200000000)
+#define LINGER_NS        UINT64_C(200000000)
 #define PROGRESS_STEP_NS UINT64_C(200000000)
 #define NEVER            UINT64_MAX
 
@@ -91,11 +91,11 @@ static void stop_now(struct run *r)
 	r->consumer_end_ns = r->now_ns + CONSUMER_WAIT_NS;
 }
 
-/* The last packets are still in the kernel's batch: give them time to come out. */
+/* The last packets are still to be answered. What the kernel has by then capture waits for. */
 static void stop_soon(struct run *r)
 {
 	if (r->phase < LINGER)
-		enter(r, LINGER, 2 * r->plan.config.capture.batch_timeout_ns + LINGER_EXTRA_NS);
+		enter(r, LINGER, LINGER_NS);
 }
 
 static void fail(struct run *r, int status)
