@@ -10,6 +10,7 @@
 #pragma once
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -35,4 +36,19 @@ static inline int address_order(const uint8_t a[16], const uint8_t b[16])
 			return be64toh(x) < be64toh(y) ? -1 : 1;
 	}
 	return 0;
+}
+
+static inline bool address_is_v4(const uint8_t a[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return !memcmp(a, mapped, sizeof(mapped));
+}
+
+/* "Any" of either family: 0.0.0.0, ::. */
+static inline bool address_is_any(const uint8_t a[16])
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(a, zero, 16) || (address_is_v4(a) && !memcmp(a + 12, zero, 4));
 }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/netlink.h"
 
 #define STATE_LISTEN 10 /* TCP_LISTEN of netinet/tcp.h, which linux/tcp.h excludes */
@@ -39,7 +40,7 @@ static void put_addr(__be32 to[4], const uint8_t addr[16], bool v4)
 size_t diag_request(void *buf, const struct socket_key *k, uint32_t seq)
 {
 	struct inet_diag_req_v2 *r = put_request(buf, 0, seq);
-	bool v4 = sockets_addr_v4(k->local_addr);
+	bool v4 = address_is_v4(k->local_addr);
 	bool swapped = k->proto == IPPROTO_UDP;
 
 	r->sdiag_family = v4 ? AF_INET : AF_INET6;
@@ -181,7 +182,7 @@ int diag_next(const void *bytes, size_t len, size_t *offset, struct diag_message
 static bool local_fits(const struct socket_key *asked, const struct diag_socket *s)
 {
 	return s->key.local_port == asked->local_port &&
-	       (sockets_addr_any(s->key.local_addr) ||
+	       (address_is_any(s->key.local_addr) ||
 		       !memcmp(s->key.local_addr, asked->local_addr, 16));
 }
 
@@ -197,7 +198,7 @@ enum diag_match diag_compare(const struct socket_key *asked, const struct diag_s
 	if (remote)
 		return DIAG_MATCH_EXACT;
 	if (asked->proto == IPPROTO_UDP && !s->key.remote_port &&
-		sockets_addr_any(s->key.remote_addr))
+		address_is_any(s->key.remote_addr))
 		return DIAG_MATCH_BOUND;
 	return DIAG_MATCH_NONE;
 }

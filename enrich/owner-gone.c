@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
 #define QUESTION_NS UINT64_C(3000) /* what the kernel takes for one */
@@ -67,7 +68,7 @@ bool owners_listeners_read(struct owners *o, struct diag *d)
 
 static bool takes(const struct diag_socket *s, const struct socket_key *k)
 {
-	bool v4 = sockets_addr_v4(k->local_addr), listens_v4 = sockets_addr_v4(s->key.local_addr);
+	bool v4 = address_is_v4(k->local_addr), listens_v4 = address_is_v4(s->key.local_addr);
 
 	return diag_compare(k, s) == DIAG_MATCH_LISTENER &&
 	       (v4 ? listens_v4 || !s->v6only : !listens_v4);

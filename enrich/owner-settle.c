@@ -4,12 +4,13 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
 static bool is_connect6(const struct owners_pending *w)
 {
 	return w->answer && w->q.initiator && w->q.proto == IPPROTO_TCP &&
-	       !sockets_addr_v4(w->q.local_addr);
+	       !address_is_v4(w->q.local_addr);
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 
+#include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
 #define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
@@ -44,7 +45,7 @@ static bool is_stale(struct owners *o, const struct owner_query *q, const struct
 		return false;
 	if (c->seen_ns + CONNECT_MAX_NS < from)
 		return true;
-	return !sockets_addr_v4(q->local_addr) &&
+	return !address_is_v4(q->local_addr) &&
 	       sockets_connecting_since(o->sockets, k, owners_scope(o, q), c->seen_ns, from);
 }
 

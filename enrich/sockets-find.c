@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/sockets-internal.h"
 
 #define EXIT_CLOSES_NS UINT64_C(1000000000) /* exit told -> last descriptor closed, at most */
@@ -23,7 +24,7 @@ static bool in_scope(
 
 static bool addr_fits(const struct socket_claim *c, const struct socket_key *k)
 {
-	return sockets_addr_any(c->key.local_addr) || !memcmp(c->key.local_addr, k->local_addr, 16);
+	return address_is_any(c->key.local_addr) || !memcmp(c->key.local_addr, k->local_addr, 16);
 }
 
 /*
@@ -247,9 +248,9 @@ static int listener_rank(const struct socket_claim *c, const struct socket_key *
 
 	if (!memcmp(c->key.local_addr, k->local_addr, 16))
 		return 3;
-	if (!sockets_addr_any(c->key.local_addr))
+	if (!address_is_any(c->key.local_addr))
 		return 0;
-	if (sockets_addr_v4(k->local_addr) == sockets_addr_v4(c->key.local_addr))
+	if (address_is_v4(k->local_addr) == address_is_v4(c->key.local_addr))
 		return 2;
 	/* [::] takes IPv4 too unless told not to; never the other way round. */
 	return !memcmp(c->key.local_addr, zero, 16) && !c->v6only ? 1 : 0;

@@ -24,20 +24,6 @@
 #define GROWS_BY(max) (((max) + 15) / 16)
 #define SOON          8 /* how many claims ahead their places are looked at */
 
-bool sockets_addr_v4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return !memcmp(addr, mapped, sizeof(mapped));
-}
-
-bool sockets_addr_any(const uint8_t addr[16])
-{
-	static const uint8_t zero[16];
-
-	return !memcmp(addr, zero, 16) || (sockets_addr_v4(addr) && !memcmp(addr + 12, zero, 4));
-}
-
 /* ---- one table ---- */
 
 static int table_init(struct table *t, size_t max)

@@ -165,6 +165,3 @@ const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t 
 /* Whether anybody began to connect to k's remote end after @since_ns, up to @t_ns. */
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);
-/* Whether a 16-byte address is "any" of either family. */
-bool sockets_addr_any(const uint8_t addr[16]);
-bool sockets_addr_v4(const uint8_t addr[16]);

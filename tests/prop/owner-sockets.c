@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets of the model: what each system call makes the kernel tell, and which packets leave. */
+#include "enrich/address.h"
 #include "owner-model.h"
 
 /* ---- the world's addresses ---- */
@@ -57,9 +58,9 @@ static void route(const struct sock *s, unsigned who, const uint8_t to[16], uint
 	static const uint8_t any[16];
 	const uint8_t *from = s->local;
 
-	if (sockets_addr_v4(to))
+	if (address_is_v4(to))
 		pb_fib(&w.b, ident[who].pid, 0, s->proto,
-			sockets_addr_any(from) || !model_rnd(4) ? 0 : v4(from), s->lport, v4(to),
+			address_is_any(from) || !model_rnd(4) ? 0 : v4(from), s->lport, v4(to),
 			port, w.t_ns);
 	else if (s->proto == IPPROTO_UDP)
 		pb_fib6(&w.b, ident[who].pid, 0, s->proto, model_rnd(4) ? from : any, s->lport, to,
@@ -159,9 +160,9 @@ static int fit(const struct sock *s, int space, const uint8_t to[16], uint16_t p
 		return 0;
 	if (!memcmp(s->local, to, 16))
 		return 3;
-	if (!sockets_addr_any(s->local))
+	if (!address_is_any(s->local))
 		return 0;
-	if (!s->v6 == sockets_addr_v4(to))
+	if (!s->v6 == address_is_v4(to))
 		return 2;
 	return s->v6 ? 1 : 0;
 }
@@ -242,7 +243,7 @@ static int new_flow(const struct sock *c, struct set *server, struct set *listen
 		*f = (struct flow){
 			.used = true,
 			.proto = c->proto,
-			.family = sockets_addr_v4(c->local) ? 4 : 6,
+			.family = address_is_v4(c->local) ? 4 : 6,
 			.port = {c->lport, c->rport},
 			.start_ns = w.t_ns,
 			.end = {{.exact = c->set}, {.exact = server, .probable = listener}},
@@ -337,7 +338,7 @@ void model_connect(void)
 
 static void datagram(struct sock *s, unsigned who, const uint8_t to[16], uint16_t port, int space)
 {
-	struct packet p = {.what = DATAGRAM, .family = sockets_addr_v4(to) ? 4 : 6};
+	struct packet p = {.what = DATAGRAM, .family = address_is_v4(to) ? 4 : 6};
 	struct sock *r;
 
 	if (!s->connected)
