@@ -264,7 +264,8 @@ def dump():
         told = dict(pair.split("=") for line in ledger_lines(program) for pair in line.split())
         real = {k.partition("_")[2]: v for k, v in f.ledger(program).items() if k not in ("pid", "ready")}
         told = {k: int(v) for k, v in told.items() if not k.startswith("output_")}
-        tap.ok({k for k, v in real.items() if v} >= set(told) and told["epoch"] == 1 and
+        # How full a ring was at the last look may be nothing by the next one.
+        tap.ok({k for k, v in real.items() if v} >= set(told) - {"ring_used"} and told["epoch"] == 1 and
                all(told[k] == real[k] for k in told if k.startswith(("packets_", "records_"))),
                f"{program}: all that is not zero", told, real)
     before = len(ledger_lines("enrich"))
