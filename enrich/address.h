@@ -45,6 +45,12 @@ static inline bool address_is_v4(const uint8_t a[16])
 	return !memcmp(a, mapped, sizeof(mapped));
 }
 
+/* 127.0.0.0/8 */
+static inline bool address_is_loopback4(const uint8_t a[16])
+{
+	return address_is_v4(a) && a[12] == 127;
+}
+
 /* "Any" of either family: 0.0.0.0, ::. */
 static inline bool address_is_any(const uint8_t a[16])
 {

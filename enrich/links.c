@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "enrich/address.h"
 #include "enrich/netlink.h"
 
 #define RECEIVE_SIZE  65536u
@@ -355,10 +356,9 @@ int links_read(struct links *l)
 
 bool links_is_local(const struct links *l, const uint8_t addr[16])
 {
-	static const uint8_t loopback4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
 	size_t low = 0, high = l->n_addresses;
 
-	if (!memcmp(addr, loopback4, sizeof(loopback4)))
+	if (address_is_loopback4(addr))
 		return true;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;

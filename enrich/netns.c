@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/daemon.h"
+#include "enrich/address.h"
 #include "shm/packet.h"
 
 #define NAMES "/run/netns/"
@@ -220,11 +221,9 @@ static int compare(const void *a, const void *b)
 
 static bool is_loopback(const uint8_t addr[16])
 {
-	static const uint8_t loopback4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
 	static const uint8_t loopback6[16] = {[15] = 1};
 
-	return !memcmp(addr, loopback4, sizeof(loopback4)) ||
-	       !memcmp(addr, loopback6, sizeof(loopback6));
+	return address_is_loopback4(addr) || !memcmp(addr, loopback6, sizeof(loopback6));
 }
 
 static bool make_room(struct netns_set *s, size_t n)

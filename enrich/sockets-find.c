@@ -244,8 +244,6 @@ const struct socket_claim *sockets_raw(struct sockets *s, const struct socket_ke
 /* How well a listener's address fits: 0 not at all, the kernel prefers the highest. */
 static int listener_rank(const struct socket_claim *c, const struct socket_key *k)
 {
-	static const uint8_t zero[16];
-
 	if (!memcmp(c->key.local_addr, k->local_addr, 16))
 		return 3;
 	if (!address_is_any(c->key.local_addr))
@@ -253,7 +251,7 @@ static int listener_rank(const struct socket_claim *c, const struct socket_key *
 	if (address_is_v4(k->local_addr) == address_is_v4(c->key.local_addr))
 		return 2;
 	/* [::] takes IPv4 too unless told not to; never the other way round. */
-	return !memcmp(c->key.local_addr, zero, 16) && !c->v6only ? 1 : 0;
+	return !address_is_v4(c->key.local_addr) && !c->v6only ? 1 : 0;
 }
 
 /*
