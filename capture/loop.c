@@ -35,6 +35,7 @@ struct state {
 	struct ledger *ledger;
 	uint64_t published, full, bytes; /* of the batch that is not committed yet */
 	uint64_t matching, dropping;     /* likewise, as the kernel counts */
+	uint64_t orphaned;               /* likewise, of a killed run */
 	uint64_t matched[LOOP_SOURCES_MAX], dropped[LOOP_SOURCES_MAX]; /* already in the ledger */
 	bool leaving[LOOP_SOURCES_MAX];                                /* its namespace is gone */
 	bool untidy;                                                   /* time to look for such */
@@ -75,13 +76,14 @@ static void fill_batch(struct state *s, struct journal_batch *b)
 {
 	journal_add(b, s->ledger, LEDGER_capture_packets_matched, s->matching);
 	journal_add(b, s->ledger, LEDGER_capture_packets_dropped, s->dropping);
+	journal_add(b, s->ledger, LEDGER_capture_packets_orphaned, s->orphaned);
 	journal_add(b, s->ledger, LEDGER_capture_packets_delivered, s->published + s->full);
 	journal_add(b, s->ledger, LEDGER_capture_packets_published, s->published);
 	journal_add(b, s->ledger, LEDGER_capture_packets_ring_full, s->full);
 	journal_add(b, s->ledger, LEDGER_capture_bytes_published, s->bytes);
 	s->lost_ring += s->full;
 	s->lost_kernel += s->dropping;
-	s->matching = s->dropping = s->published = s->full = s->bytes = 0;
+	s->matching = s->dropping = s->orphaned = s->published = s->full = s->bytes = 0;
 }
 
 /* Makes the batch visible, and counts it: in one step for a reader of the ledgers, and for a kill.
@@ -182,16 +184,19 @@ static void count(struct state *s)
 static void settle(struct state *s)
 {
 	uint64_t matched = ledger_get(s->ledger, LEDGER_capture_packets_matched);
-	uint64_t dropped = ledger_get(s->ledger, LEDGER_capture_packets_dropped);
-	uint64_t delivered = ledger_get(s->ledger, LEDGER_capture_packets_delivered);
+	uint64_t known = ledger_get(s->ledger, LEDGER_capture_packets_delivered) +
+			 ledger_get(s->ledger, LEDGER_capture_packets_dropped) +
+			 ledger_get(s->ledger, LEDGER_capture_packets_orphaned);
 
 	s->last_ns = daemon_realtime_ns();
-	if (matched > delivered + dropped) {
-		s->dropping = matched - delivered - dropped;
-		put_loss(s, RING_LOSS_KERNEL, s->dropping, s->last_ns);
+	if (matched > known) {
+		s->orphaned = matched - known;
+		put_loss(s, RING_LOSS_CAPTURE, s->orphaned, s->last_ns);
+		log_warning("lost %llu packets: the kernel had them for a capture that was killed",
+			(unsigned long long)s->orphaned);
 	} else {
 		/* Delivered after the last look at the kernel's counter, so they did match. */
-		s->matching = delivered + dropped - matched;
+		s->matching = known - matched;
 	}
 	commit(s);
 }

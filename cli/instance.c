@@ -45,7 +45,8 @@ int instance_read(struct instance *i, const char *dir)
 /* The kernel's own count is looked at once in a while: what it delivered since has matched, too. */
 static uint64_t matched(const struct instance *i)
 {
-	uint64_t seen = CAPTURE(i, packets_delivered) + CAPTURE(i, packets_dropped);
+	uint64_t seen = CAPTURE(i, packets_delivered) + CAPTURE(i, packets_dropped) +
+			CAPTURE(i, packets_orphaned);
 
 	return seen > CAPTURE(i, packets_matched) ? seen : CAPTURE(i, packets_matched);
 }
@@ -62,8 +63,9 @@ struct balance instance_balance(const struct instance *i)
 		.other = ENRICH(i, packets_other),
 		.malformed = ENRICH(i, packets_malformed),
 		.filtered = ENRICH(i, packets_filtered),
-		.lost = CAPTURE(i, packets_dropped) + CAPTURE(i, packets_ring_full) +
-			ENRICH(i, packets_lost) + ENRICH(i, packets_orphaned),
+		.lost = CAPTURE(i, packets_dropped) + CAPTURE(i, packets_orphaned) +
+			CAPTURE(i, packets_ring_full) + ENRICH(i, packets_lost) +
+			ENRICH(i, packets_orphaned),
 	};
 	uint64_t sum = b.logged + b.open + b.duplicate + b.late + b.fragment + b.other +
 		       b.malformed + b.filtered + b.lost;
@@ -132,6 +134,8 @@ uint64_t instance_lost(const struct instance *i, uint32_t stage)
 		return SINK(i, records_lost);
 	case RING_LOSS_INVALID:
 		return SINK(i, records_invalid);
+	case RING_LOSS_CAPTURE:
+		return CAPTURE(i, packets_orphaned);
 	case RING_LOSS_STAGES:
 		break;
 	}
@@ -155,6 +159,9 @@ void instance_summary(const struct instance *i, char *ret, size_t size)
 		CAPTURE(i, packets_ring_full), ENRICH(i, records_lost),
 		SINK(i, records_lost) + SINK(i, records_invalid));
 	/* Only after a crash. */
+	if (CAPTURE(i, packets_orphaned) && n > 0 && (size_t)n < size)
+		n += snprintf(ret + n, size - (size_t)n, ", packets of a killed capture %" PRIu64,
+			CAPTURE(i, packets_orphaned));
 	if (instance_lost(i, RING_LOSS_FLOWS) && n > 0 && (size_t)n < size)
 		snprintf(ret + n, size - (size_t)n, ", flows of a killed enrich %" PRIu64,
 			instance_lost(i, RING_LOSS_FLOWS));
@@ -228,6 +235,9 @@ void instance_print(
 		matched(i), CAPTURE(i, packets_delivered), CAPTURE(i, packets_published),
 		ENRICH(i, packets_read), CAPTURE(i, packets_dropped),
 		CAPTURE(i, packets_ring_full));
+	if (CAPTURE(i, packets_orphaned))
+		fprintf(f, "            lost: in the kernel for a killed capture %" PRIu64 "\n",
+			CAPTURE(i, packets_orphaned));
 	fprintf(f,
 		"  records   published %" PRIu64 ", written %" PRIu64 " (%s)\n            lost: "
 		"record ring %" PRIu64 ", output %" PRIu64 ", invalid %" PRIu64 "\n",

@@ -135,7 +135,9 @@
 		"bytes waiting in the ring to enrich, when last looked at")                        \
 	X(capture_ring_size, RING_SIZE, LEDGER_LABEL(ring, packets), "bytes of that ring")         \
 	X(capture_buffer_size, BUFFER_SIZE, "",                                                    \
-		"kernel memory for packets not yet read, of all capture handles")
+		"kernel memory for packets not yet read, of all capture handles")                  \
+	X(capture_packets_orphaned, DROPPED, LEDGER_LABELS(stage, capture, reason, killed),        \
+		"packets that the kernel had for a capture that was killed")
 
 #define LEDGER_ENRICH(X)                                                                           \
 	X(enrich_epoch, STARTS, LEDGER_LABEL(program, enrich), "times enrich has started")         \

@@ -250,6 +250,7 @@ static const char *const loss_stage_names[] = {
 	[RING_LOSS_AGGREGATES] = "aggregates",
 	[RING_LOSS_OUTPUT] = "output",
 	[RING_LOSS_INVALID] = "records",
+	[RING_LOSS_CAPTURE] = "capture",
 };
 
 static const char *const loss_reason_names[] = {
@@ -265,6 +266,7 @@ static const char *const loss_reason_names[] = {
 	[RING_LOSS_AGGREGATES] = "full",
 	[RING_LOSS_OUTPUT] = "refused",
 	[RING_LOSS_INVALID] = "invalid",
+	[RING_LOSS_CAPTURE] = "killed",
 };
 
 _Static_assert(COUNT(state_names) == RECORD_STATES, "every state has a name");

@@ -53,6 +53,8 @@ enum ring_loss_stage {
 	/* Sink's own: never in a ring. */
 	RING_LOSS_OUTPUT = 11,  /* records that an output refused for good */
 	RING_LOSS_INVALID = 12, /* records that failed validation */
+	/* Capture's. */
+	RING_LOSS_CAPTURE = 13, /* packets the kernel had for a capture that was killed */
 	RING_LOSS_STAGES,
 };
 

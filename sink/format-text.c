@@ -287,6 +287,8 @@ static const char *loss_words(uint32_t stage)
 		return " records of another output: nobody reads it any more";
 	case RING_LOSS_INVALID:
 		return " records: they made no sense";
+	case RING_LOSS_CAPTURE:
+		return " packets: the kernel had them for a capture that was killed";
 	case RING_LOSS_STAGES:
 		break;
 	}

@@ -247,6 +247,7 @@ static int put_loss_stages(void)
 		[RING_LOSS_AGGREGATES] = "summaries closed early: too many were open",
 		[RING_LOSS_OUTPUT] = "records that an output refused for good",
 		[RING_LOSS_INVALID] = "records that made no sense to the sink",
+		[RING_LOSS_CAPTURE] = "packets that the kernel had for a capture that was killed",
 	};
 
 	for (uint32_t i = 1; i < RING_LOSS_STAGES; i++) {

@@ -8,7 +8,7 @@ import tap
 
 NOBODY = 65534
 LEDGER = ["epoch", "matched", "dropped", "delivered", "published", "ring_full", "bytes", "wakeups", "file_bytes",
-          "file_offset"]
+          "file_offset", "tap", "tap_events", "netns", "netns_missed", "ring_used", "ring_size", "buffer_size", "orphaned"]
 
 
 class Capture:

@@ -21,7 +21,7 @@ HELD = 14011  # its server is busy: it takes one connection after another
 SOCKETS = 50000
 DESCRIPTORS = 19000
 # What can be lost, each counted by whoever loses it.
-LOSSES = ("capture_packets_dropped", "capture_packets_ring_full", "enrich_records_lost", "enrich_tap_lost",
+LOSSES = ("capture_packets_dropped", "capture_packets_orphaned", "capture_packets_ring_full", "enrich_records_lost", "enrich_tap_lost",
           "enrich_packets_orphaned", "sink_records_lost")
 table = []
 

@@ -221,7 +221,7 @@ def status():
                             '.output_balance.balanced and .output_balance.under_way == 0'),
             ("the sum", '.instances[0].balance|.matched == .logged + .open + .duplicate + .late + .fragment + .other '
                         '+ .malformed + .filtered + .lost'),
-            ("losses by stage and reason", '.instances[0].losses|length == 12 and '
+            ("losses by stage and reason", '.instances[0].losses|length == 13 and '
                                            'all(.stage != "invalid" and .reason != "invalid" or .stage == "records")'),
             ("rings", '.instances[0].rings|.packets.size_bytes == 4194304 and .records.size_bytes > 0 and .kernel.size_bytes == 33554432'),
             ("tiers", '.instances[0].tiers|keys == ["connector","procfs","seed","sock_diag","tap"]'),

@@ -217,12 +217,13 @@ limits:
     @staticmethod
     def settled(c):
         """Connections that have ended, and packets that no connection will have."""
-        return (c.get("enrich_flows_ended", 0) + c.get("capture_packets_ring_full", 0) + c.get("capture_packets_dropped", 0))
+        return (c.get("enrich_flows_ended", 0) + c.get("capture_packets_ring_full", 0) + c.get("capture_packets_dropped", 0) +
+                c.get("capture_packets_orphaned", 0))
 
     @staticmethod
     def lost(c):
         return sum(c.get(k, 0) for k in (
-            "capture_packets_dropped", "capture_packets_ring_full", "enrich_packets_lost", "enrich_records_lost",
+            "capture_packets_dropped", "capture_packets_orphaned", "capture_packets_ring_full", "enrich_packets_lost", "enrich_records_lost",
             "enrich_packets_orphaned", "sink_records_lost", "sink_records_invalid"))
 
     # --- the workload
@@ -264,8 +265,9 @@ limits:
         """What `flowner status` would miss of the packets, and of the records' packets."""
         accounts = sum(c[f"enrich_packets_{x}"] for x in ("logged", "open", "duplicate", "late", "fragment", "other", "malformed",
                                                           "filtered", "lost", "orphaned"))
-        lost = c["capture_packets_dropped"] + c["capture_packets_ring_full"]
-        matched = max(c["capture_packets_matched"], c["capture_packets_delivered"] + c["capture_packets_dropped"])
+        kernel = c["capture_packets_dropped"] + c["capture_packets_orphaned"]
+        lost = kernel + c["capture_packets_ring_full"]
+        matched = max(c["capture_packets_matched"], c["capture_packets_delivered"] + kernel)
         written = c["sink_packets_written"] + c["sink_packets_lost"] + c["sink_packets_excluded"]
         return [matched - accounts - lost, c["enrich_packets_logged"] - written]
 

@@ -4,9 +4,9 @@
  *
  * Takes the hand-over as enrich does, reads until the end mark (or -n packets, or the end of the
  * connection with nothing left), and prints what it saw: first "attached tap=RINGS", with -v one
- * line a packet, and at last "total packets=.. bytes=.. kernel=.. ring=.. end=..". -s sleeps before
- * the first read. -u is capture's user, if it was not root when it began. -x is hostile: it writes
- * an impossible index and waits to be left alone.
+ * line a packet, and at last "total packets=.. bytes=.. kernel=.. ring=.. killed=.. end=..". -s
+ * sleeps before the first read. -u is capture's user, if it was not root when it began. -x is
+ * hostile: it writes an impossible index and waits to be left alone.
  */
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +23,7 @@
 #include "shm/tap.h"
 
 struct totals {
-	unsigned long long packets, bytes, kernel, ring;
+	unsigned long long packets, bytes, kernel, ring, killed;
 	bool end;
 };
 
@@ -102,6 +102,8 @@ static void take(const struct ring_frame *f, const uint8_t *body, bool verbose, 
 		memcpy(&loss, body, sizeof(loss));
 		if (loss.stage == RING_LOSS_KERNEL)
 			t->kernel += loss.packets;
+		else if (loss.stage == RING_LOSS_CAPTURE)
+			t->killed += loss.packets;
 		else
 			t->ring += loss.packets;
 		break;
@@ -182,8 +184,8 @@ int main(int argc, char **argv)
 		ring_awake(c);
 	}
 	ring_release(c);
-	printf("total packets=%llu bytes=%llu kernel=%llu ring=%llu end=%d\n", t.packets, t.bytes,
-		t.kernel, t.ring, t.end);
+	printf("total packets=%llu bytes=%llu kernel=%llu ring=%llu killed=%llu end=%d\n",
+		t.packets, t.bytes, t.kernel, t.ring, t.killed, t.end);
 	ring_consumer_free(c);
 	close(fd);
 	return 0;

@@ -290,7 +290,7 @@ def check_numbers(m, what, enrich_killed=False):
     if enrich_killed and lost.pop("tap overflow", 0):
         tap.note(f"{what}: the tap overflowed meanwhile, with what all of this host does")
     # What the kernel had for a capture when that was killed: at most a batch of packets each time.
-    left = lost.pop("kernel buffer_full", 0)
+    left = sum(x["count"] for x in s["losses"] if (x["stage"], x["reason"]) == ("capture", "killed"))
     tap.ok(left <= LEFT_BY_KILLED, f"{what}: {left} packets of killed captures are counted")
     tap.is_(lost, {}, f"{what}: no other loss counted")
     off = s["balance"]["under_way"]

@@ -9,6 +9,7 @@
 
 #include "cli/owners.h"
 #include "cli/progress.h"
+#include "shm/ring.h"
 #include "tap.h"
 
 #define CAPTURE ledger[LEDGER_OF_CAPTURE].value
@@ -57,6 +58,12 @@ static void test_balance(void)
 		tap_is_int(instance_balance(&i).rest, -1, "one more of %s does not",
 			ledger_name(LEDGER_OF_ENRICH, n));
 	}
+	i = made_up();
+	i.CAPTURE[LEDGER_capture_packets_matched] += 5;
+	i.CAPTURE[LEDGER_capture_packets_orphaned] = 5;
+	b = instance_balance(&i);
+	tap_ok(b.lost == 39 && b.rest == 0 && instance_lost(&i, RING_LOSS_CAPTURE) == 5,
+		"so it does with packets of a killed capture");
 	i = made_up();
 	i.CAPTURE[LEDGER_capture_packets_matched] += 9;
 	i.CAPTURE[LEDGER_capture_packets_published] += 7;
@@ -117,6 +124,13 @@ static void test_print(void)
 		"ring "
 		"2, output 4",
 		"the summary");
+	i.CAPTURE[LEDGER_capture_packets_orphaned] = 6;
+	i.ENRICH[LEDGER_enrich_packets_orphaned] = 7;
+	instance_summary(&i, line, sizeof(line));
+	tap_ok(strstr(line, "output 4, packets of a killed capture 6, flows of a killed enrich 7"),
+		"what was killed, if anything was");
+	tap_ok(strstr(printed(&i, false), "lost: in the kernel for a killed capture 6\n"),
+		"in the status, too");
 }
 
 #define OWNERS_START                                                                               \

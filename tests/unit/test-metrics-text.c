@@ -97,8 +97,8 @@ static void test_complete(void)
 /* The same words for the same thing in records and in metrics. */
 static void test_stages(void)
 {
-	static const enum ring_loss_stage packets[] = {
-		RING_LOSS_KERNEL, RING_LOSS_PACKET_RING, RING_LOSS_RECORD_RING, RING_LOSS_FLOWS};
+	static const enum ring_loss_stage packets[] = {RING_LOSS_KERNEL, RING_LOSS_PACKET_RING,
+		RING_LOSS_RECORD_RING, RING_LOSS_FLOWS, RING_LOSS_CAPTURE};
 	static const enum ring_loss_stage records[] = {
 		RING_LOSS_RECORD_RING, RING_LOSS_OUTPUT, RING_LOSS_INVALID};
 	struct instance i = all_there();
