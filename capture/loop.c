@@ -179,7 +179,8 @@ static void count(struct state *s)
 
 /*
  * A killed run leaves counts that do not balance: packets the kernel had for it. They are lost, and
- * this says so.
+ * this says so. Without a supervisor that has kept its sockets only those are known that matched
+ * before its last look.
  */
 static void settle(struct state *s)
 {
@@ -189,6 +190,10 @@ static void settle(struct state *s)
 			 ledger_get(s->ledger, LEDGER_capture_packets_orphaned);
 
 	s->last_ns = daemon_realtime_ns();
+	s->dropping = s->l->left_dropped;
+	if (s->dropping)
+		put_loss(s, RING_LOSS_KERNEL, s->dropping, s->last_ns);
+	known += s->dropping;
 	if (matched > known) {
 		s->orphaned = matched - known;
 		put_loss(s, RING_LOSS_CAPTURE, s->orphaned, s->last_ns);
@@ -203,6 +208,8 @@ static void settle(struct state *s)
 
 static void drop_source(struct state *s, size_t i)
 {
+	if (!s->l->file)
+		keeper_forget_socket(source_fd(s->l->source[i]), s->l->gift.epoch);
 	source_free(s->l->source[i]);
 	for (size_t j = i; j + 1 < s->l->n_sources; j++) {
 		s->l->source[j] = s->l->source[j + 1];
@@ -467,6 +474,8 @@ static int run_live(struct state *s)
 	}
 	count(s);
 	commit(s);
+	for (size_t i = 0; i < s->l->n_sources; i++)
+		keeper_forget_socket(source_fd(s->l->source[i]), s->l->gift.epoch);
 	return r ? r : s->error;
 }
 

@@ -41,8 +41,9 @@ struct loop {
 	struct peer *peer;
 	struct peer_gift gift;
 	int signal_fd;
-	uint64_t interval_ns; /* how often counters are read */
-	uint64_t batch_ns;    /* batch timeout of the live sources */
+	uint64_t interval_ns;  /* how often counters are read */
+	uint64_t batch_ns;     /* batch timeout of the live sources */
+	uint64_t left_dropped; /* by the kernel, for a killed life; its matches are counted */
 };
 
 /* Runs until a signal or the end of the file. 0, or a negative errno that was logged; -ESTALE: to

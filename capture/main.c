@@ -27,6 +27,7 @@
 
 #include "capture/examine.h"
 #include "capture/given.h"
+#include "capture/left.h"
 #include "capture/loop.h"
 #include "capture/sandbox.h"
 #include "config/daemon.h"
@@ -470,12 +471,19 @@ static int drop(const struct daemon *d)
 static int start_sources(struct loop *l)
 {
 	struct source_error err;
+	uint64_t matched = 0;
 
+	left_count(&l->daemon->keeper, &matched, &l->left_dropped);
+	ledger_add(&l->daemon->ledger, LEDGER_capture_packets_matched, matched);
 	for (size_t i = 0; i < l->n_sources; i++)
 		if (source_start(l->source[i], &err) < 0) {
 			log_error("%s", err.text);
 			return (int)err.status;
 		}
+	/* In this order, else a packet that is in both could be counted twice after a kill. */
+	keeper_close_sockets(&l->daemon->keeper);
+	for (size_t i = 0; i < l->n_sources && !l->file; i++)
+		(void)keeper_save_socket(source_fd(l->source[i]), l->gift.epoch);
 	return 0;
 }
 

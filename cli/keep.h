@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define KEEP_MAX      48u /* a program's descriptors: 16 rings */
+#define KEEP_MAX      112u /* a program's descriptors: 16 rings, 64 packet sockets */
 #define KEEP_NAME_MAX 64u
 
 struct keep {

@@ -17,13 +17,19 @@
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define FDS_MAX  256
 #define PREFIX   "ring-"
+#define SOCKETS  "packets-"
 
-static void let_go(struct keeper *k, size_t i)
+static void forget(const char *name)
 {
 	char text[KEEPER_NAME_MAX + 32];
 
-	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", k->kept[i].name);
-	(void)notify_send(text); /* lost: our next life finds it empty again */
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	(void)notify_send(text);
+}
+
+static void let_go(struct keeper *k, size_t i)
+{
+	forget(k->kept[i].name); /* lost: our next life finds it empty again */
 	orphan_free(k->kept[i].ring);
 	k->n--;
 	memmove(&k->kept[i], &k->kept[i + 1], (k->n - i) * sizeof(k->kept[0]));
@@ -88,6 +94,17 @@ static void take(struct keeper *k, char *const names[], int at, int n)
 			close(fds[i]);
 }
 
+static void take_socket(struct keeper *k, const char *name, int fd)
+{
+	if (k->n_sockets == KEEPER_SOCKETS) {
+		close(fd);
+		return;
+	}
+	k->socket[k->n_sockets].fd = fd;
+	snprintf(k->socket[k->n_sockets].name, KEEPER_NAME_MAX, "%s", name);
+	k->n_sockets++;
+}
+
 /* Cuts @text at its colons. */
 static int split(char *text, char *names[FDS_MAX])
 {
@@ -148,6 +165,8 @@ void keeper_open(struct keeper *k)
 		for (int i = 0; i < n; i++)
 			if (!strncmp(names[i], PREFIX, strlen(PREFIX)))
 				take(k, names, i, n);
+			else if (!strncmp(names[i], SOCKETS, strlen(SOCKETS)))
+				take_socket(k, names[i], FIRST_FD + i);
 			else if (!strcmp(names[i], OPENED_NAME) && k->opened_fd < 0)
 				k->opened_fd = FIRST_FD + i;
 	}
@@ -177,6 +196,9 @@ void keeper_deinit(struct keeper *k)
 	for (size_t i = 0; i < k->n; i++)
 		orphan_free(k->kept[i].ring);
 	k->n = 0;
+	for (size_t i = 0; i < k->n_sockets; i++)
+		close(k->socket[i].fd);
+	k->n_sockets = 0;
 	if (k->opened_fd > 0)
 		close(k->opened_fd);
 	k->opened_fd = -1;
@@ -190,6 +212,32 @@ int keeper_save(const int fds[RING_FDS], uint64_t epoch)
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=" PREFIX "%llu-%d",
 		(unsigned long long)epoch, (int)getpid());
 	return notify_send_fds(text, fds, RING_FDS);
+}
+
+int keeper_save_socket(int fd, uint64_t epoch)
+{
+	char text[KEEPER_NAME_MAX + 64];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=" SOCKETS "%llu-%d",
+		(unsigned long long)epoch, fd);
+	return notify_send_fds(text, &fd, 1);
+}
+
+void keeper_forget_socket(int fd, uint64_t epoch)
+{
+	char name[KEEPER_NAME_MAX];
+
+	snprintf(name, sizeof(name), SOCKETS "%llu-%d", (unsigned long long)epoch, fd);
+	forget(name);
+}
+
+void keeper_close_sockets(struct keeper *k)
+{
+	for (size_t i = 0; i < k->n_sockets; i++) {
+		close(k->socket[i].fd);
+		forget(k->socket[i].name);
+	}
+	k->n_sockets = 0;
 }
 
 int keeper_hand_over(struct keeper *k, int fd)

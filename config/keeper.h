@@ -8,7 +8,8 @@
  * speaks it, too. With a supervisor that does not, a ring dies with its second end.
  *
  * A producer stores its ring before it publishes anything. Its next life hands what is left of
- * older rings to the consumer, the oldest first, and then its own.
+ * older rings to the consumer, the oldest first, and then its own. Packet sockets are kept for what
+ * they count.
  *
  * Threads: one. Blocks: keeper_save(), shortly, for a supervisor that is busy. Logs: no.
  * System calls once started: sendto(2) when a ring is done with, close(2), munmap(2).
@@ -25,6 +26,7 @@
 #define KEEPER_RINGS    16u /* the youngest are taken over; a supervisor holds 3 fds for each */
 #define KEEPER_TRIES    10u /* hand-overs without progress until a ring is given up */
 #define KEEPER_NAME_MAX 64u
+#define KEEPER_SOCKETS  64u /* a descriptor each */
 
 struct keeper {
 	struct {
@@ -36,6 +38,11 @@ struct keeper {
 	unsigned tries;
 	uint64_t given_up; /* bytes in rings that nobody could read */
 	int opened_fd;     /* what an opener has left for us (config/opened.h); -1 = nothing */
+	struct {
+		int fd;
+		char name[KEEPER_NAME_MAX];
+	} socket[KEEPER_SOCKETS]; /* of a life that did not forget them, so was killed */
+	size_t n_sockets;
 };
 
 /*
@@ -51,6 +58,12 @@ void keeper_deinit(struct keeper *k);
 
 /* Asks the supervisor to hold our new ring. 1 asked; 0 no supervisor listens; -errno. */
 int keeper_save(const int fds[RING_FDS], uint64_t epoch);
+
+/* The same with a packet socket; and that it need no longer be held, while @fd is still open. */
+int keeper_save_socket(int fd, uint64_t epoch);
+void keeper_forget_socket(int fd, uint64_t epoch);
+/* A killed life's are done with, here and at the supervisor. */
+void keeper_close_sockets(struct keeper *k);
 
 /*
  * For whoever has connected to us at @fd to read our ring: what is left in an older one comes

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every packet is counted exactly once: matched = delivered + dropped, delivered = published + lost, losses told in-band."""
+import os
 import signal
 import time
 
 import capture
+import pipeline
 import tap
 
 tap.need_root()
@@ -136,4 +138,30 @@ x = c.ledger()
 tap.is_((before["delivered"], x["orphaned"], x["dropped"]), (0, 700, 0), "the kernel's packets of a killed capture are a loss of their own")
 tap.is_((totals["killed"], totals["kernel"]), (700, 0), "and told in-band as such")
 tap.has(c.text(), "lost 700 packets: the kernel had them for a capture that was killed", "the log says so")
+
+# Its socket outlives it where a supervisor keeps that: also what came while nobody was there is counted, to the packet.
+out = os.path.join(tap.tmpdir(), "out.ndjson")
+f = pipeline.Flowner("-i", "v0", "-o", f"ecs:{out}", "--set", "enrich.tap=off", ONLY, prefix=tap.inside(b))
+for life in range(1, 4):
+    flood(a, 100)
+    tap.ok(f.settle(), "what came is read")
+    os.kill(f.pid("capture"), signal.SIGSTOP)
+    flood(a, 500)
+    os.kill(f.p.pid, signal.SIGSTOP)  # the supervisor: the next life begins later
+    os.kill(f.pid("capture"), signal.SIGKILL)
+    flood(a, 300)
+    pid = f.pid("capture")
+    os.kill(f.p.pid, signal.SIGCONT)
+    tap.ok(tap.wait_for(lambda: f.ledger("capture").get("pid") != pid and f.ready()), "killed: the next life is ready")
+    x = f.ledger("capture")
+    tap.is_((x["capture_packets_matched"], x["capture_packets_delivered"], x["capture_packets_orphaned"], x["capture_packets_dropped"]),
+            (900 * life, 100 * life, 800 * life, 0), "each packet is in a count")
+flood(a, 100)
+tap.ok(f.settle(), "what came is read")
+with open(f"/proc/{f.p.pid}/net/packet") as sockets:
+    tap.is_(len(sockets.readlines()) - 1, 1, "no socket is left of a former life")
+tap.is_(f.stop(), 0, "stopped in good order")
+tap.is_([r["flowner"]["loss"]["count"] for r in pipeline.records(out) if r["flowner"].get("loss", {}).get("stage") == "capture"],
+        [800] * 3, "and in the file")
+tap.has(f.log(), "packets of a killed capture 2400", "and in the last line")
 tap.done()

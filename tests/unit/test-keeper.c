@@ -187,6 +187,31 @@ static void test_wrong(const int fds[RING_FDS])
 	keeper_deinit(&k);
 }
 
+/* Packet sockets: a descriptor each, held until their life says otherwise, or the next one. */
+static void test_sockets(void)
+{
+	const int given[] = {supervisor, supervisor};
+	struct keeper k;
+	unsigned n;
+
+	tap_is_int(keeper_save_socket(supervisor, 7), 1, "a socket is given away");
+	tap_ok(!strncmp(message(&n), "FDSTORE=1\nFDPOLL=0\nFDNAME=packets-7-", 36) && n == 1,
+		"for as long as nobody says otherwise");
+	keeper_forget_socket(5, 7);
+	tap_is_str(message(&n), "FDSTOREREMOVE=1\nFDNAME=packets-7-5", "which its own life does");
+	inherit(&k, given, 2, "packets-7-5:packets-7-6");
+	tap_ok(k.n_sockets == 2 && k.socket[0].fd == 3 && k.n == 0, "a killed one's are there");
+	keeper_close_sockets(&k);
+	tap_is_str(message(&n), "FDSTOREREMOVE=1\nFDNAME=packets-7-5", "the first is let go");
+	tap_is_str(message(&n), "FDSTOREREMOVE=1\nFDNAME=packets-7-6", "and the second");
+	tap_ok(!k.n_sockets && fcntl(3, F_GETFD) == -1 && fcntl(4, F_GETFD) == -1,
+		"their descriptors are closed");
+	inherit(&k, given, 2, "packets-7-5:packets-7-6");
+	keeper_deinit(&k);
+	tap_is_str(message(&n), "", "whoever ends without a look at them leaves them to the next");
+	tap_is_int(fcntl(3, F_GETFD), -1, "closed all the same");
+}
+
 int main(void)
 {
 	char folder[] = "/tmp/flowner-test-XXXXXX";
@@ -217,6 +242,7 @@ int main(void)
 		keeper_save(fds[0], 5), -EAGAIN, "one that reads nothing is not waited for long");
 	while (message(&n)[0])
 		continue;
+	test_sockets();
 	test_life(fds);
 	test_stuck(fds[3]);
 	test_wrong(fds[3]);
