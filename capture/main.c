@@ -483,7 +483,8 @@ static int start_sources(struct loop *l)
 	/* In this order, else a packet that is in both could be counted twice after a kill. */
 	keeper_close_sockets(&l->daemon->keeper);
 	for (size_t i = 0; i < l->n_sources && !l->file; i++)
-		(void)keeper_save_socket(source_fd(l->source[i]), l->gift.epoch);
+		if (keeper_save_socket(source_fd(l->source[i]), l->gift.epoch) <= 0)
+			break; /* nobody keeps them, or is too busy to be asked for each */
 	return 0;
 }
 
