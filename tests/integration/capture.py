@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowner-capture by itself for the tests: started in a namespace, its ring read by read-ring as another user."""
 import os
+import re
 import struct
 import subprocess
 
+import pipeline
 import tap
 
 NOBODY = 65534
-LEDGER = ["epoch", "matched", "dropped", "delivered", "published", "ring_full", "bytes", "wakeups", "file_bytes",
-          "file_offset", "tap", "tap_events", "netns", "netns_missed", "ring_used", "ring_size", "buffer_size", "orphaned"]
+LEDGER = [re.sub("^capture_(packets_)?", "", name) for name in pipeline.NAMES["capture"]]
 
 
 class Capture:
