@@ -11,8 +11,9 @@ void left_count(const struct keeper *k, uint64_t *matched, uint64_t *dropped)
 		struct tpacket_stats_v3 st = {0};
 		socklen_t len = sizeof(st);
 
+		/* Not ours: whoever keeps it may keep anything. */
 		if (getsockopt(k->socket[i].fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) < 0)
-			continue;          /* not ours: whoever keeps it may keep anything */
+			continue;
 		*matched += st.tp_packets; /* with those dropped */
 		*dropped += st.tp_drops;
 	}

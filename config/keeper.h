@@ -11,8 +11,9 @@
  * older rings to the consumer, the oldest first, and then its own. Packet sockets are kept for what
  * they count.
  *
- * Threads: one. Blocks: keeper_save(), shortly, for a supervisor that is busy. Logs: no.
- * System calls once started: sendto(2) when a ring is done with, close(2), munmap(2).
+ * Threads: one. Blocks: keeper_save() and keeper_save_socket(), shortly, for a supervisor that is
+ * busy. Logs: no. System calls once started: sendto(2) when a ring or a socket is done with,
+ * close(2), munmap(2).
  */
 #pragma once
 
