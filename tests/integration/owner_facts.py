@@ -62,8 +62,8 @@ def truth_copy(name):
     return path
 
 
-def run_truth(path, **kwargs):
-    r = tap.run([path, "client", "tcp", "127.0.0.1", str(PORT)], text=True, **kwargs)
+def run_truth(path, verb="client", port=PORT, **kwargs):
+    r = tap.run([path, verb, "tcp", "127.0.0.1", str(port)], text=True, **kwargs)
     parts = r.stdout.split(None, 5)
     return int(parts[1]), int(parts[2])
 
@@ -228,9 +228,12 @@ def directories():
 
 
 def environment():
-    """A secret in the environment, of programs with few and with many arguments and of one that is looked at in /proc."""
+    """
+    A secret in the environment, of programs with few and with many arguments. One in eight has the command line beyond
+    what the kernel's event holds, so that it is looked at in /proc: each lives long enough for that.
+    """
     env = dict(os.environ, SECRET=SECRET, **{f"FILL{i}": SECRET * 20 for i in range(20)})
-    ports = [run_truth(pipeline.TRUTH, env=env)[0] for _ in range(20)]
+    ports = [run_truth(pipeline.TRUTH, "asker", PORT + 1, env=env)[0] for _ in range(20)]
     for n in 0, 50, 3000:
         r = tap.run([sys.executable, "-c", f"import socket\ns = socket.create_connection(('127.0.0.1', {PORT}))\n"
                      "print(s.getsockname()[1])\nimport time\ntime.sleep(0.1)", *[ARGUMENT] * n], env=env, text=True)
@@ -295,10 +298,12 @@ deleted_path = truth_copy("deleted-server")
 srv = tap.spawn([deleted_path, "server", "tcp", "127.0.0.1", str(PORT)], stdout=subprocess.PIPE)
 srv.stdout.readline()
 os.unlink(deleted_path)
+slow = tap.spawn([pipeline.TRUTH, "answer", "50", "127.0.0.1", str(PORT + 1)], stdout=subprocess.PIPE)
+slow.stdout.readline()
 CONFIG = os.path.join(D, "flowner.yaml")
 with open(CONFIG, "w") as c:
     c.write("enrich:\n  procfs: keep\n")
-f = pipeline.Flowner("-c", CONFIG, "-i", "lo", "-o", f"ecs:{OUT}", f"port {PORT}")
+f = pipeline.Flowner("-c", CONFIG, "-i", "lo", "-o", f"ecs:{OUT}", f"port {PORT} or port {PORT + 1}")
 first = connect()
 deleted_port = [port_of(first)]
 first.close()
