@@ -13,12 +13,18 @@
 
 _Static_assert(2 * SIZE_LAST <= NUMBER, "an entry's number tells whether it is still there");
 
-/* Sets for the ring's size, whose slots are all of entries long written over. */
+/* A slot of an entry long written over. */
+static uint32_t empty(const struct flow_linger *l)
+{
+	return (l->next + NUMBER / 2) & NUMBER;
+}
+
+/* Sets for the ring's size. */
 static void clear(struct flow_linger *l)
 {
 	for (uint32_t s = 0; s < l->size / FLOW_LINGER_LOAD; s++)
 		for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++)
-			l->set[s].slot[i] = (l->next + NUMBER / 2) & NUMBER;
+			l->set[s].slot[i] = empty(l);
 }
 
 int flow_linger_init(struct flow_linger *l, uint64_t n)
@@ -87,7 +93,7 @@ static void grow(struct flow_linger *l, uint64_t now_ns)
 
 		if (number & size) {
 			e[size] = *e;
-			flow_linger_forget(e);
+			e->until_ns = 0;
 		}
 	}
 	l->size = 2 * size;
@@ -126,4 +132,18 @@ struct flow_linger_entry *flow_linger_find(
 			return e;
 	}
 	return NULL;
+}
+
+/* Out of its set as well: to read an entry only to see that it is over is a cache miss. */
+void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e)
+{
+	struct flow_linger_set *set = flow_linger_set(l, e->hash);
+
+	e->until_ns = 0;
+	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
+		uint32_t slot = set->slot[i];
+
+		if (!((slot ^ e->hash) & ~NUMBER) && entry_of(l, slot) == e)
+			set->slot[i] = empty(l);
+	}
 }

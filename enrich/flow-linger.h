@@ -51,10 +51,8 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns);
 
-static inline void flow_linger_forget(struct flow_linger_entry *e)
-{
-	e->until_ns = 0;
-}
+/* @e, just found, was the last of its tuple: a new one has begun. */
+void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e);
 
 /* Where entries with @hash are. */
 static inline struct flow_linger_set *flow_linger_set(const struct flow_linger *l, uint32_t hash)

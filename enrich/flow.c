@@ -234,7 +234,7 @@ static bool is_late(struct flow_table *t, const struct flow_place *place, const 
 			      l->isn[!swapped] + 1 == d->ack;
 
 		if (!same && !answer) {
-			flow_linger_forget(l);
+			flow_linger_forget(&t->linger, l);
 			return false;
 		}
 	}
