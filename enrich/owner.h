@@ -144,6 +144,11 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 void owners_settle(struct owners *o, bool all);
 /* Something else was done, or waited for, since the last question. */
 void owners_paused(struct owners *o);
+/*
+ * The connection of @q has come to its end by q's time, and nobody will ask about it again: what
+ * was told of the end that @answer says for certain who owned makes room.
+ */
+void owners_over(struct owners *o, const struct owner_query *q, const struct owner *answer);
 /* Withdraws a question whose answer is about to go away. */
 void owners_forget(struct owners *o, const struct owner *answer);
 

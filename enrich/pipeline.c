@@ -51,6 +51,7 @@ struct pipeline {
 	uint64_t aggregates_evicted; /* likewise */
 	bool asked;                  /* owners that no waiting event wants yet */
 	bool tells_late;             /* enrich.start_after: OPEN comes before START */
+	bool apart;                  /* a connection may be several flows */
 	int error;                   /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
@@ -118,6 +119,18 @@ static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figure
 	return watch_figures(&p->watch, f, ended, ret);
 }
 
+/* Nobody will ask whose @f was, unless it is another flow in another namespace or VLAN. */
+static void claims_over(struct pipeline *p, const struct flow *f)
+{
+	if (!p->owners || f->over == FLOW_OVER_NOT || p->apart)
+		return;
+	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
+		const struct owner_query q = flow_query(f, (enum flow_side)side, f->last_ns);
+
+		owners_over(p->owners, &q, &f->owner[side]);
+	}
+}
+
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
@@ -130,7 +143,9 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 		hints_name(p->names, p->owners, f);
 	} else if (event == FLOW_EVENT_END) {
 		ledger_add(p->ledger, LEDGER_enrich_flows_ended, 1);
+		claims_over(p, f);
 	}
+	p->apart |= f->key.vlan || f->key.netns;
 	if (event == FLOW_EVENT_END && f->doubt)
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 

@@ -33,9 +33,12 @@ _Static_assert(sizeof(struct link) == 16, "four in a cache line");
 	(UINT32_C(1) << 30)        /* of the table's first namespace, or of none that is known */
 #define LINK_TIME (LINK_PLAIN - 1) /* its t_ns, coarse */
 
+#define GIVEN_BACK_MAX 256u
+
 /*
  * A ring of entries in order of arrival, and chains over them. A ring goes through all it has,
  * needed or not: of the connections' half is used for as long as an entry stays long enough so.
+ * What is given back before its turn is the next one's place, while it is in the cache.
  */
 struct table {
 	size_t max;
@@ -49,6 +52,8 @@ struct table {
 	uint64_t since_ns; /* time of the first claim */
 	uint64_t evicted;
 	uint32_t losses; /* of events, the same in all tables */
+	uint32_t n_given;
+	uint32_t given[GIVEN_BACK_MAX]; /* places, some of which the ring has come to since */
 	struct entry *entries;
 	void *memory;      /* what holds them */
 	struct link *link; /* of the entry of the same number */

@@ -84,13 +84,43 @@ static void shorten(struct table *t, uint32_t hash)
 	}
 }
 
+/* Claims of TCP are told again if their tuple is used again; others may have to last. */
+static bool may_be_given_back(const struct socket_claim *c)
+{
+	return c->key.proto == IPPROTO_TCP && c->method != RECORD_METHOD_SEED;
+}
+
+static void give_back(struct table *t, struct entry *e)
+{
+	unlink_entry(t, e);
+	if (t->n_given < GIVEN_BACK_MAX)
+		t->given[t->n_given++] = (uint32_t)(e - t->entries);
+}
+
+/* A place that was given back last of all and is empty still, or NULL. */
+static struct entry *take_given(struct table *t)
+{
+	while (t->n_given) {
+		struct entry *e = &t->entries[t->given[--t->n_given]];
+
+		if (!e->claim.process)
+			return e;
+	}
+	return NULL;
+}
+
 /*
  * What the sweep at the start found is told once and never again: it stays while its process
- * lives, unless there is nothing else to give up.
+ * lives, unless there is nothing else to give up. What has a place that was given back is younger
+ * than its neighbours: the ring may come to it at once.
  */
-static bool is_kept(const struct socket_claim *c)
+static bool is_kept(const struct socket_claim *c, uint64_t now_ns)
 {
-	return c->process && c->method == RECORD_METHOD_SEED && !c->end_ns && !c->process->exit_ns;
+	if (!c->process)
+		return false;
+	if (c->given)
+		return c->seen_ns + STAYS_NS > now_ns;
+	return c->method == RECORD_METHOD_SEED && !c->end_ns && !c->process->exit_ns;
 }
 
 /*
@@ -150,33 +180,43 @@ static void advance(struct table *t, const struct socket_claim *c)
 	t->forgot = true;
 }
 
-static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
+/* The place of the oldest that is not kept. */
+static struct entry *take_next(struct table *t, const struct socket_claim *c)
 {
 	struct entry *e;
-	uint32_t *bucket;
 
-	for (unsigned n = 0; n < KEPT_IN_A_ROW && is_kept(&t->entries[t->at].claim); n++)
+	for (unsigned n = 0; n < KEPT_IN_A_ROW && is_kept(&t->entries[t->at].claim, c->t_ns); n++)
 		advance(t, c);
 	e = &t->entries[t->at];
-	process_ref(c->process);
 	if (e->claim.process) {
 		if (!e->claim.process->exit_ns && !e->claim.end_ns)
 			t->evicted++;
 		unlink_entry(t, e);
 	}
-	bucket = &t->bucket[hash & (t->buckets - 1)];
+	advance(t, c);
+	foresee(t);
+	return e;
+}
+
+static struct entry *table_add(struct table *t, uint32_t hash, const struct socket_claim *c)
+{
+	struct entry *given = may_be_given_back(c) ? take_given(t) : NULL, *e;
+	uint32_t *bucket = &t->bucket[hash & (t->buckets - 1)], i;
+
+	process_ref(c->process);
+	e = given ? given : take_next(t, c);
+	i = (uint32_t)(e - t->entries);
 	e->claim = *c;
-	t->link[t->at] =
+	t->link[i] =
 		(struct link){.hash = hash, .next = *bucket, .prev = NONE, .mark = mark_of(t, c)};
 	if (*bucket != NONE)
-		t->link[*bucket].prev = (uint32_t)t->at;
+		t->link[*bucket].prev = i;
 	e->claim.seen_ns = c->t_ns;
 	e->claim.losses = t->losses;
 	e->claim.told = 1;
 	e->claim.spent = e->claim.unsure = 0;
-	*bucket = (uint32_t)t->at;
-	advance(t, c);
-	foresee(t);
+	e->claim.given = given != NULL;
+	*bucket = i;
 	if (t->alike)
 		shorten(t, hash);
 	return e;
@@ -409,6 +449,25 @@ void sockets_end_listener(struct sockets *s, uint64_t number, const struct socke
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 {
 	table_add(&s->table[CONNECTING], sockets_hash_number(s, c->number), c);
+}
+
+void sockets_over(struct sockets *s, const struct socket_key *k, const struct process *p,
+	uint64_t begin_ns, uint64_t end_ns)
+{
+	struct table *t = &s->table[CONNECTIONS];
+	uint32_t hash = sockets_hash_tuple(s, k);
+	struct entry *next;
+
+	for (struct entry *e = first(t, hash); e; e = next) {
+		const struct socket_claim *c = &e->claim;
+		uint64_t by_ns = c->method == RECORD_METHOD_TAP_CLOSE ? end_ns : begin_ns;
+
+		next = following(t, e, hash);
+		if (c->process == p && may_be_given_back(c) && c->seen_ns <= by_ns &&
+			c->key.proto == k->proto && c->key.local_port == k->local_port &&
+			same_remote(&c->key, k))
+			give_back(t, e);
+	}
 }
 
 bool sockets_connected(

@@ -47,7 +47,7 @@ struct socket_key {
 _Static_assert(sizeof(struct socket_key) == 38, "socket_key has no padding");
 
 /*
- * One per remembered socket, so it has no holes but the last four bytes; in the order of use: two
+ * One per remembered socket, so it has no holes but the last three bytes; in the order of use: two
  * cache lines hold it, a look-up reads the first.
  */
 struct socket_claim {
@@ -67,6 +67,7 @@ struct socket_claim {
 	uint32_t told;   /* the table's own: how often it was told, for sockets_raw() */
 	uint32_t spent;  /* of these, how many have led to a packet */
 	uint32_t unsure; /* packets that one of these, or of others', has led to */
+	bool given;      /* the table's own: in a place that was given back */
 };
 
 _Static_assert(sizeof(struct socket_claim) == 128, "two cache lines");
@@ -105,6 +106,13 @@ void sockets_add_connecting(struct sockets *s, const struct socket_claim *c);
 void sockets_lost(struct sockets *s);
 /* Whether nothing was lost since @c was told, or last told again. */
 bool sockets_certain(const struct sockets *s, const struct socket_claim *c);
+
+/*
+ * The connection of @k, @p's for certain, has come to its end and is told of: what @p claimed of it
+ * (connects by @begin_ns, when it began; closes by @end_ns) makes room.
+ */
+void sockets_over(struct sockets *s, const struct socket_key *k, const struct process *p,
+	uint64_t begin_ns, uint64_t end_ns);
 
 /*
  * The socket at @number, bound to k's local end in @netns (0 = unknown), left LISTEN; one of the

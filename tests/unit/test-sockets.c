@@ -1,86 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which process a tuple belongs to: time, wildcards, namespaces, ambiguity, bounds. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "sockets-build.h"
 
-#include "enrich/sockets.h"
-#include "tap.h"
-
-#define S    UINT64_C(1000000000)
-#define HOST 1u /* network namespaces */
-#define BOX  2u
 #define BOX2 3u
 
-static struct sockets *s;
-static struct process_cache *cache;
-
-static const struct socket_scope local = {.netns = HOST, .initial = true, .local = true};
 static const struct socket_scope remote = {.netns = HOST, .initial = true, .local = false};
-
-static void begin(void)
-{
-	static const uint64_t seed[2] = {1, 2};
-	const struct sockets_limits l = {
-		.connections = 8, .ports = 8, .listeners = 8, .connecting = 8};
-
-	if (sockets_new(&l, seed, &s) || process_cache_new(1000, &cache))
-		tap_bail("no memory");
-}
-
-static void end(void)
-{
-	sockets_free(s);
-	process_cache_free(cache);
-}
-
-static void put_addr(uint8_t to[16], const char *text)
-{
-	struct in_addr v4;
-
-	memset(to, 0, 16);
-	if (inet_pton(AF_INET, text, &v4) == 1) {
-		to[10] = to[11] = 0xff;
-		memcpy(to + 12, &v4, 4);
-	} else if (inet_pton(AF_INET6, text, to) != 1) {
-		tap_bail(text);
-	}
-}
-
-static struct socket_key key(
-	uint8_t proto, const char *from, uint16_t lport, const char *to, uint16_t rport)
-{
-	struct socket_key k = {.proto = proto, .local_port = lport, .remote_port = rport};
-
-	put_addr(k.local_addr, from);
-	put_addr(k.remote_addr, to);
-	return k;
-}
-
-static struct process *process(uint32_t pid)
-{
-	return process_cache_get(cache, pid, 1);
-}
-
-static struct socket_claim claim(
-	struct socket_key k, uint32_t pid, enum record_method m, uint64_t netns, uint64_t t_ns)
-{
-	return (struct socket_claim){
-		.key = k, .process = process(pid), .method = m, .netns = netns, .t_ns = t_ns};
-}
-
-static void connects(struct socket_key k, uint32_t pid, uint64_t netns, uint64_t t_ns)
-{
-	struct socket_claim c = claim(k, pid, RECORD_METHOD_TAP_CONNECT, netns, t_ns);
-
-	sockets_add_connection(s, &c);
-}
-
-static void closes(struct socket_key k, uint32_t pid, uint64_t t_ns)
-{
-	struct socket_claim c = claim(k, pid, RECORD_METHOD_TAP_CLOSE, HOST, t_ns);
-
-	sockets_add_connection(s, &c);
-}
 
 static void listens(struct socket_key k, uint32_t pid, uint64_t netns, uint64_t t_ns)
 {
@@ -88,11 +12,6 @@ static void listens(struct socket_key k, uint32_t pid, uint64_t netns, uint64_t 
 
 	c.number = 1000 + pid;
 	sockets_add_listener(s, &c);
-}
-
-static uint32_t pid_of(const struct socket_claim *c)
-{
-	return c ? c->process->pid : 0;
 }
 
 static void test_connection(void)
@@ -464,68 +383,6 @@ static void test_takeover(void)
 	end();
 }
 
-static struct socket_key numbered(unsigned i)
-{
-	return key(6, "10.0.0.1", (uint16_t)(1 + i), "10.0.0.2", 80);
-}
-
-static unsigned known(unsigned first, unsigned after, uint64_t t_ns)
-{
-	unsigned n = 0;
-
-	for (unsigned i = first; i < after; i++) {
-		struct socket_key k = numbered(i);
-
-		n += pid_of(sockets_connection(s, &k, local, t_ns, t_ns)) == 90;
-	}
-	return n;
-}
-
-static void begin_with(size_t connections)
-{
-	static const uint64_t seed[2] = {1, 2};
-	const struct sockets_limits l = {
-		.connections = connections, .ports = 8, .listeners = 8, .connecting = 8};
-
-	begin();
-	sockets_free(s);
-	if (sockets_new(&l, seed, &s))
-		tap_bail("no memory");
-}
-
-static uint64_t connect_all(unsigned first, unsigned after, uint64_t t_ns, uint64_t step_ns)
-{
-	for (unsigned i = first; i < after; i++, t_ns += step_ns)
-		connects(numbered(i), 90, HOST, t_ns);
-	return t_ns;
-}
-
-/* The table goes round in half of itself, unless claims would then go too soon. */
-static void test_rounds(void)
-{
-	struct socket_claim c;
-	uint64_t t_ns;
-
-	begin_with(2048);
-	t_ns = connect_all(0, 3000, S, S / 100);
-	tap_is_int(known(3000 - 1024, 3000, t_ns), 1024, "100 a second: half of it");
-	tap_is_int(known(0, 3000 - 1024, t_ns), 0, "and no more");
-	t_ns = connect_all(3000, 9000, t_ns, S / 1000);
-	tap_is_int(known(9000 - 2000, 9000, t_ns), 2000, "1,000 a second: two seconds");
-	t_ns = connect_all(9000, 20000, t_ns, S / 10000);
-	tap_is_int(known(20000 - 2048, 20000, t_ns), 2048, "10,000 a second: all of it");
-	tap_is_int(known(9000, 20000 - 2048, t_ns), 0, "and no more");
-	end();
-
-	begin_with(2048);
-	for (unsigned i = 0; i < 1500; i++) {
-		c = claim(numbered(i), 90, RECORD_METHOD_SEED, HOST, 1);
-		sockets_add_connection(s, &c);
-	}
-	tap_is_int(known(0, 1500, S), 1500, "all of a sweep has room");
-	end();
-}
-
 int main(void)
 {
 	test_takeover();
@@ -536,7 +393,6 @@ int main(void)
 	test_kept();
 	test_close();
 	test_alike();
-	test_rounds();
 	test_namespaces();
 	test_addresses();
 	test_seed_listener();
