@@ -119,7 +119,7 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns)
 {
-	const struct flow_linger_set *set = flow_linger_set(l, hash);
+	struct flow_linger_set *set = flow_linger_set(l, hash);
 
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		struct flow_linger_entry *e;
@@ -128,8 +128,10 @@ struct flow_linger_entry *flow_linger_find(
 		if ((set->slot[i] ^ hash) & ~NUMBER || !age || age > l->size)
 			continue;
 		e = entry_of(l, set->slot[i]);
-		if (e->until_ns > now_ns && flow_id_equal(&e->id, id))
+		if (e->until_ns > now_ns && flow_id_equal(&e->id, id)) {
+			l->found = &set->slot[i];
 			return e;
+		}
 	}
 	return NULL;
 }
@@ -137,13 +139,6 @@ struct flow_linger_entry *flow_linger_find(
 /* Out of its set as well: to read an entry only to see that it is over is a cache miss. */
 void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e)
 {
-	struct flow_linger_set *set = flow_linger_set(l, e->hash);
-
 	e->until_ns = 0;
-	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
-		uint32_t slot = set->slot[i];
-
-		if (!((slot ^ e->hash) & ~NUMBER) && entry_of(l, slot) == e)
-			set->slot[i] = empty(l);
-	}
+	*l->found = empty(l);
 }

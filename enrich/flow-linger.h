@@ -39,6 +39,7 @@ struct flow_linger {
 	uint32_t size;     /* of the part in use: a ring goes through all it has, needed or not */
 	uint32_t size_max; /* of all there is; both are powers of two */
 	uint32_t next;     /* number of the next entry */
+	uint32_t *found;   /* the slot of the entry found last */
 	uint64_t evicted;  /* before they were over */
 };
 
@@ -51,7 +52,7 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 struct flow_linger_entry *flow_linger_find(
 	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns);
 
-/* @e, just found, was the last of its tuple: a new one has begun. */
+/* @e, found by the last call, was the last of its tuple: a new one has begun. */
 void flow_linger_forget(struct flow_linger *l, struct flow_linger_entry *e);
 
 /* Where entries with @hash are. */
