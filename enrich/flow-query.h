@@ -12,4 +12,4 @@
 #include "enrich/owner.h"
 
 /* Who had @side's end of @f at @t_ns? */
-struct owner_query flow_query(const struct flow *f, enum flow_side side, uint64_t t_ns);
+void flow_query(const struct flow *f, enum flow_side side, uint64_t t_ns, struct owner_query *ret);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's events into the tables of processes and sockets, and out again. */
+/* The kernel's events into the tables of processes and sockets. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -349,14 +349,4 @@ void owners_apply(void *owners, const struct perf_record *r)
 		on_state(o, r);
 		break;
 	}
-}
-
-void owners_over(struct owners *o, const struct owner_query *q, const struct owner *answer)
-{
-	struct socket_key k;
-
-	if (q->proto != IPPROTO_TCP || answer->confidence != RECORD_CONFIDENCE_EXACT)
-		return;
-	owners_query_key(q, &k);
-	sockets_over(o->sockets, &k, answer->process, q->start_ns, q->t_ns);
 }

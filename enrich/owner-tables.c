@@ -28,7 +28,15 @@ bool owners_take_claim(struct owners *o, const struct owner_query *q, struct own
 				 c->process->fork_ns >= (q->start_ns ? q->start_ns : q->t_ns)))
 		sure = RECORD_CONFIDENCE_PROBABLE;
 	owners_answer(o, q, answer, c->process, c->method, sure, c->cgroup_id);
+	if (answer->process == c->process)
+		answer->told = sockets_told(o->sockets, c);
 	return true;
+}
+
+void owners_over(struct owners *o, const struct owner *answer)
+{
+	if (answer->confidence == RECORD_CONFIDENCE_EXACT)
+		sockets_over(o->sockets, &answer->told, answer->process);
 }
 
 /*

@@ -18,6 +18,7 @@
 
 #include "config/config.h"
 #include "config/handover.h"
+#include "enrich/sockets.h"
 #include "shm/ledger.h"
 #include "shm/record.h"
 #include "shm/tap.h"
@@ -37,11 +38,19 @@ struct owner {
 	enum record_method method;
 	enum record_confidence confidence;
 	enum record_unknown unknown;
-	uint16_t pending; /* where its question waits, + 1; of use to this module alone */
+	/* Of use to this module alone. */
+	uint16_t pending; /* where its question waits, + 1 */
+	struct socket_told told;
 };
 
-/* One end of a connection, seen from that end. */
+/* One end of a connection, seen from that end; what is compared as a whole is aligned. */
 struct owner_query {
+	uint8_t local_addr[16];
+	uint8_t remote_addr[16];
+	uint64_t t_ns;     /* steady time of the packet that made us ask */
+	uint64_t start_ns; /* of the connection's first packet; 0 = t_ns */
+	uint16_t local_port;
+	uint16_t remote_port;
 	uint8_t family; /* 4 or 6 as on the wire */
 	uint8_t proto;
 	uint8_t netns;  /* where it was seen: packet_head.netns, 0 = our own namespace */
@@ -51,12 +60,6 @@ struct owner_query {
 	bool over;      /* TCP: both FINs were seen, or a reset */
 	bool first;     /* and this end's FIN was the earlier one */
 	bool patient;   /* nothing waits for the answer: it may come with a later batch's */
-	uint8_t local_addr[16];
-	uint8_t remote_addr[16];
-	uint16_t local_port;
-	uint16_t remote_port;
-	uint64_t t_ns;     /* steady time of the packet that made us ask */
-	uint64_t start_ns; /* of the connection's first packet; 0 = t_ns */
 };
 
 /*
@@ -145,10 +148,10 @@ void owners_settle(struct owners *o, bool all);
 /* Something else was done, or waited for, since the last question. */
 void owners_paused(struct owners *o);
 /*
- * The connection of @q has come to its end by q's time, and nobody will ask about it again: what
- * was told of the end that @answer says for certain who owned makes room.
+ * The connection has come to its end, and nobody will ask about it again: what told for certain who
+ * owned this end of it makes room.
  */
-void owners_over(struct owners *o, const struct owner_query *q, const struct owner *answer);
+void owners_over(struct owners *o, const struct owner *answer);
 /* Withdraws a question whose answer is about to go away. */
 void owners_forget(struct owners *o, const struct owner *answer);
 

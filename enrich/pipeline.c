@@ -92,7 +92,7 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns, bool p
 
 		if (f->owner[side].confidence == RECORD_CONFIDENCE_EXACT)
 			continue;
-		q = flow_query(f, (enum flow_side)side, t_ns);
+		flow_query(f, (enum flow_side)side, t_ns, &q);
 		q.patient = patient;
 		if (!owners_ask(p->owners, &q, &f->owner[side]))
 			done = false;
@@ -103,8 +103,9 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns, bool p
 static bool on_flow_changed(void *arg, struct flow *f, enum flow_side side, uint64_t t_ns)
 {
 	struct pipeline *p = arg;
-	struct owner_query q = flow_query(f, side, t_ns);
+	struct owner_query q;
 
+	flow_query(f, side, t_ns, &q);
 	if (f->owner[side].process)
 		return owners_replaced(p->owners, &q, &f->owner[side]);
 	/* The originator has sent the first packet, the responder may have sent the last. */
@@ -124,11 +125,8 @@ static void claims_over(struct pipeline *p, const struct flow *f)
 {
 	if (!p->owners || f->over == FLOW_OVER_NOT || p->apart)
 		return;
-	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		const struct owner_query q = flow_query(f, (enum flow_side)side, f->last_ns);
-
-		owners_over(p->owners, &q, &f->owner[side]);
-	}
+	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++)
+		owners_over(p->owners, &f->owner[side]);
 }
 
 static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint64_t t_ns)

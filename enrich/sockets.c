@@ -451,23 +451,26 @@ void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 	table_add(&s->table[CONNECTING], sockets_hash_number(s, c->number), c);
 }
 
-void sockets_over(struct sockets *s, const struct socket_key *k, const struct process *p,
-	uint64_t begin_ns, uint64_t end_ns)
+struct socket_told sockets_told(const struct sockets *s, const struct socket_claim *c)
+{
+	const struct table *t = &s->table[CONNECTIONS];
+	const struct entry *e = (const struct entry *)c;
+
+	if (!may_be_given_back(c) || e < t->entries || e >= t->entries + t->max)
+		return (struct socket_told){0};
+	return (struct socket_told){.place = (uint32_t)(e - t->entries) + 1, .seen_ns = c->seen_ns};
+}
+
+void sockets_over(struct sockets *s, const struct socket_told *told, const struct process *p)
 {
 	struct table *t = &s->table[CONNECTIONS];
-	uint32_t hash = sockets_hash_tuple(s, k);
-	struct entry *next;
+	struct entry *e;
 
-	for (struct entry *e = first(t, hash); e; e = next) {
-		const struct socket_claim *c = &e->claim;
-		uint64_t by_ns = c->method == RECORD_METHOD_TAP_CLOSE ? end_ns : begin_ns;
-
-		next = following(t, e, hash);
-		if (c->process == p && may_be_given_back(c) && c->seen_ns <= by_ns &&
-			c->key.proto == k->proto && c->key.local_port == k->local_port &&
-			same_remote(&c->key, k))
-			give_back(t, e);
-	}
+	if (!told->place)
+		return;
+	e = &t->entries[told->place - 1];
+	if (e->claim.process == p && e->claim.seen_ns == told->seen_ns)
+		give_back(t, e);
 }
 
 bool sockets_connected(

@@ -107,12 +107,18 @@ void sockets_lost(struct sockets *s);
 /* Whether nothing was lost since @c was told, or last told again. */
 bool sockets_certain(const struct sockets *s, const struct socket_claim *c);
 
+/* Where a claim was, and that it was not told again since. */
+struct socket_told {
+	uint64_t seen_ns;
+	uint32_t place; /* 0 = none that could make room */
+};
+
+struct socket_told sockets_told(const struct sockets *s, const struct socket_claim *c);
 /*
- * The connection of @k, @p's for certain, has come to its end and is told of: what @p claimed of it
- * (connects by @begin_ns, when it began; closes by @end_ns) makes room.
+ * The connection about which @told, a claim of @p's, was the answer is over, and nobody will ask
+ * again: it makes room for the next one, unless it did so already or was told again.
  */
-void sockets_over(struct sockets *s, const struct socket_key *k, const struct process *p,
-	uint64_t begin_ns, uint64_t end_ns);
+void sockets_over(struct sockets *s, const struct socket_told *told, const struct process *p);
 
 /*
  * The socket at @number, bound to k's local end in @netns (0 = unknown), left LISTEN; one of the

@@ -58,12 +58,13 @@ bool watch_figures(struct watch *w, struct flow *f, bool ended, struct flow_figu
 		ledger_add(w->ledger, LEDGER_enrich_figures_asked, 1);
 	}
 	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++) {
-		struct owner_query q = flow_query(f, (enum flow_side)side, f->last_ns);
+		struct owner_query q;
 		uint64_t cookie = f->cookie[side] ? f->cookie[side] : f->owner[side].cookie;
 		const struct diag_info *closed;
 		struct diag_info info;
 		bool sure;
 
+		flow_query(f, (enum flow_side)side, f->last_ns, &q);
 		if (ended) {
 			closed = owners_closed(w->owners, &q, cookie, &sure);
 			if (!closed || !sure)

@@ -285,8 +285,8 @@ static void test_over(void)
 
 		game_start(&usual);
 		play(cases[i].packets, IPPROTO_TCP, &ok);
-		orig = flow_query(&game.last, FLOW_ORIG, T0);
-		resp = flow_query(&game.last, FLOW_RESP, T0);
+		flow_query(&game.last, FLOW_ORIG, T0, &orig);
+		flow_query(&game.last, FLOW_RESP, T0, &resp);
 		tap_ok(ok && orig.over == cases[i].over && resp.over == cases[i].over &&
 				orig.first == cases[i].orig_first &&
 				resp.first == cases[i].resp_first,

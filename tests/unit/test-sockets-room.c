@@ -52,56 +52,80 @@ static void test_rounds(void)
 	end();
 }
 
+/* What is said about @k, asked from @from_ns to @t_ns. */
+static struct socket_told answer(const struct socket_key *k, uint64_t from_ns, uint64_t t_ns)
+{
+	const struct socket_claim *c = sockets_connection(s, k, local, from_ns, t_ns);
+
+	return c ? sockets_told(s, c) : (struct socket_told){0};
+}
+
+static void over(struct socket_key k, uint32_t pid, uint64_t t_ns)
+{
+	const struct socket_told told = answer(&k, t_ns, t_ns);
+
+	sockets_over(s, &told, process(pid));
+}
+
 /* A connection by @pid at numbered(@i) that is over at once. */
 static void comes_and_goes(unsigned i, uint32_t pid, uint64_t t_ns)
 {
-	struct socket_key k = numbered(i);
-
-	connects(k, pid, HOST, t_ns);
-	closes(k, pid, t_ns + 2);
-	sockets_over(s, &k, process(pid), t_ns + 1, t_ns + 3);
+	connects(numbered(i), pid, HOST, t_ns);
+	over(numbered(i), pid, t_ns);
 }
 
 static void test_over(void)
 {
 	struct socket_key k = key(6, "10.0.0.1", 40000, "10.0.0.2", 80);
 	struct socket_key other = key(6, "10.0.0.1", 40000, "10.0.0.2", 81);
+	struct socket_told first, second;
 	struct socket_claim c;
 
 	begin_with(64);
 	connects(k, 11, HOST, 2 * S);
 	connects(other, 11, HOST, 2 * S);
-	connects(k, 12, BOX, 2 * S);
 	closes(k, 11, 4 * S);
-	sockets_over(s, &k, process(11), 2 * S, 4 * S);
+	over(k, 11, 4 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 4 * S, 4 * S)), 11,
+		"a close is gone, the connect stays if it was not the answer");
+	over(k, 12, 2 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 2 * S)), 11,
+		"somebody else's connection was over");
+	over(k, 11, 2 * S);
 	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 5 * S)), 0, "nothing is left");
 	tap_is_int(pid_of(sockets_connection(s, &other, local, 2 * S, 5 * S)), 11,
 		"another connection's claim stays");
-	tap_is_int(pid_of(sockets_connection(s, &k,
-			   (struct socket_scope){.netns = BOX, .local = true}, 2 * S, 5 * S)),
-		12, "another process's, too");
 
 	connects(k, 11, HOST, 6 * S);
+	first = answer(&k, 6 * S, 6 * S);
 	connects(k, 11, HOST, 8 * S);
-	closes(k, 11, 9 * S);
-	sockets_over(s, &k, process(11), 7 * S, 7 * S + 1);
+	sockets_over(s, &first, process(11));
 	tap_is_int(pid_of(sockets_connection(s, &k, local, 8 * S, 8 * S)), 11,
-		"a connect of the next one stays, although it had the same claim");
-	sockets_over(s, &k, process(11), 8 * S, 9 * S - 1);
+		"told again, it is the next connection's as well: it stays");
+	first = answer(&k, 8 * S, 8 * S);
+	sockets_over(s, &first, process(11));
+	connects(k, 11, HOST, 9 * S);
+	second = answer(&k, 9 * S, 9 * S);
+	tap_is_int(second.place, first.place, "the next one has its place");
+	sockets_over(s, &first, process(11));
 	tap_is_int(pid_of(sockets_connection(s, &k, local, 9 * S, 9 * S)), 11,
-		"a close of the next one stays");
+		"over twice is over once");
 
 	k.proto = 17;
 	connects(k, 13, HOST, S);
-	sockets_over(s, &k, process(13), 2 * S, 2 * S);
+	over(k, 13, S);
 	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 2 * S)), 13, "UDP's stay");
 	k.proto = 6;
 	c = claim(k, 14, RECORD_METHOD_SEED, HOST, 1);
 	c.key.local_port = 7;
 	sockets_add_connection(s, &c);
-	sockets_over(s, &c.key, process(14), 2 * S, 2 * S);
+	over(c.key, 14, S);
 	tap_is_int(
 		pid_of(sockets_connection(s, &c.key, local, S, S)), 14, "what a sweep found stays");
+	c = claim(k, 15, RECORD_METHOD_TAP_LISTEN, HOST, 1);
+	sockets_add_listener(s, &c);
+	first = sockets_told(s, sockets_listener(s, &k, local, S));
+	tap_is_int(first.place, 0, "a listener is in another table");
 	end();
 }
 
@@ -120,11 +144,8 @@ static void test_given(void)
 
 	/* Places at the front of the ring, given back and taken again by open connections. */
 	t_ns = connect_all(5000, 5020, t_ns, 1);
-	for (unsigned i = 5000; i < 5020; i++) {
-		struct socket_key k = numbered(i);
-
-		sockets_over(s, &k, process(90), t_ns, t_ns);
-	}
+	for (unsigned i = 5000; i < 5020; i++)
+		over(numbered(i), 90, t_ns);
 	t_ns = connect_all(6000, 6020, t_ns, 1);
 	t_ns = connect_all(7000, 7048, t_ns, 1);
 	tap_is_int(
@@ -137,12 +158,8 @@ static void test_given(void)
 	for (unsigned i = 0; i < 64; i++)
 		comes_and_goes(i, 91, S + i);
 	t_ns = connect_all(100, 164, 2 * S, 1);
-	for (unsigned i = 100; i < 164; i++) {
-		struct socket_key k = numbered(i);
-
-		sockets_over(s, &k, process(90), t_ns, t_ns);
-		sockets_over(s, &k, process(90), t_ns, t_ns); /* over twice is over once */
-	}
+	for (unsigned i = 100; i < 164; i++)
+		over(numbered(i), 90, t_ns);
 	connect_all(200, 264, t_ns, 1);
 	tap_is_int(known(200, 264, t_ns + 100), 64, "each place is taken once");
 	end();
