@@ -27,6 +27,7 @@ struct netns_set {
 	size_t end;
 	struct netns at[NETNS_MAX]; /* links == NULL: free */
 	uint16_t by_capture[PACKET_NETNS_MAX + 1];
+	size_t n_captured;
 	struct diag_stats gone;
 	/* Addresses of all of them, sorted, as of these versions. */
 	uint64_t version[NETNS_MAX];
@@ -67,8 +68,10 @@ static void let_go(struct netns_set *s, size_t number)
 		s->gone.requests += diag_stats(n->diag)->requests;
 		s->gone.errors += diag_stats(n->diag)->errors;
 	}
-	if (n->entry.captured)
+	if (n->entry.captured) {
 		s->by_capture[n->entry.captured] = NETNS_NONE;
+		s->n_captured--;
+	}
 	diag_free(n->diag);
 	links_free(n->links);
 	*n = (struct netns){0};
@@ -137,8 +140,10 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 	s->at[number] = n;
 	if (number == s->end)
 		s->end++;
-	if (e->captured)
+	if (e->captured) {
 		s->by_capture[e->captured] = (uint16_t)number;
+		s->n_captured++;
+	}
 	s->stale = true;
 	list_fds(s);
 	*ret = number;
@@ -187,6 +192,11 @@ size_t netns_number(const struct netns_set *s, const struct netns *n)
 size_t netns_end(const struct netns_set *s)
 {
 	return s->end;
+}
+
+bool netns_captured_elsewhere(const struct netns_set *s)
+{
+	return s->n_captured != 0;
 }
 
 const struct netns *netns_captured(const struct netns_set *s, unsigned captured)

@@ -65,6 +65,8 @@ size_t netns_number(const struct netns_set *s, const struct netns *n);
 size_t netns_end(const struct netns_set *s);
 /* The one whose packets carry @captured (packet_head.netns); NULL = not known. */
 const struct netns *netns_captured(const struct netns_set *s, unsigned captured);
+/* Whether packets are seen in any but our own. */
+bool netns_captured_elsewhere(const struct netns_set *s);
 const struct netns *netns_by_inode(const struct netns_set *s, uint64_t inode);
 /* What it is called: its name under /run/netns, else its path. */
 const char *netns_name(const struct netns *n);

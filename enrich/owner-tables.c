@@ -35,7 +35,8 @@ bool owners_take_claim(struct owners *o, const struct owner_query *q, struct own
 
 void owners_over(struct owners *o, const struct owner *answer)
 {
-	if (answer->confidence == RECORD_CONFIDENCE_EXACT)
+	/* Seen in another namespace, too, the same connection is a flow that asks as well. */
+	if (answer->confidence == RECORD_CONFIDENCE_EXACT && !netns_captured_elsewhere(o->spaces))
 		sockets_over(o->sockets, &answer->told, answer->process);
 }
 

@@ -51,7 +51,7 @@ struct pipeline {
 	uint64_t aggregates_evicted; /* likewise */
 	bool asked;                  /* owners that no waiting event wants yet */
 	bool tells_late;             /* enrich.start_after: OPEN comes before START */
-	bool apart;                  /* a connection may be several flows */
+	bool vlans;                  /* a packet had a tag */
 	int error;                   /* first one met inside a flow callback */
 	size_t n_waiting;
 	struct waiting waiting[PIPELINE_WAITING_MAX];
@@ -120,10 +120,10 @@ static bool on_figures(void *arg, struct flow *f, bool ended, struct flow_figure
 	return watch_figures(&p->watch, f, ended, ret);
 }
 
-/* Nobody will ask whose @f was, unless it is another flow in another namespace or VLAN. */
+/* Nobody will ask whose @f was, unless it is a flow of its own on a VLAN's interface, too. */
 static void claims_over(struct pipeline *p, const struct flow *f)
 {
-	if (!p->owners || f->over == FLOW_OVER_NOT || p->apart)
+	if (!p->owners || f->over == FLOW_OVER_NOT || p->vlans)
 		return;
 	for (int side = FLOW_ORIG; side <= FLOW_RESP; side++)
 		owners_over(p->owners, &f->owner[side]);
@@ -143,7 +143,7 @@ static void on_flow_event(void *arg, struct flow *f, enum flow_event event, uint
 		ledger_add(p->ledger, LEDGER_enrich_flows_ended, 1);
 		claims_over(p, f);
 	}
-	p->apart |= f->key.vlan || f->key.netns;
+	p->vlans |= f->key.vlan != 0;
 	if (event == FLOW_EVENT_END && f->doubt)
 		ledger_add(p->ledger, LEDGER_enrich_figures_late, 1);
 

@@ -102,7 +102,9 @@ int main(void)
 	tap_is_int(owners, addr != NULL, "an address of our own is held by it");
 
 	tap_is_int(add(s, 1001, 0, "", &one), 0, "another");
+	tap_ok(!netns_captured_elsewhere(s), "nobody captures there");
 	tap_is_int(add(s, 1002, 7, "/run/netns/flowner-no-such", &two), 0, "and one captured in");
+	tap_ok(netns_captured_elsewhere(s), "somebody does");
 	tap_ok(one == 1 && two == 2 && netns_end(s) == 3, "they have numbers");
 	tap_ok(netns_captured(s, 7) == netns_at(s, two), "found by what its packets carry");
 	tap_ok(!netns_captured(s, 8) && !netns_captured(s, 9999), "others are not known");
@@ -115,7 +117,8 @@ int main(void)
 	tap_ok(add(s, 1003, 64, "", &one) < 0, "nor with a number that no packet can carry");
 
 	netns_set_tidy(s, heir, NULL);
-	tap_ok(!netns_at(s, two) && !netns_captured(s, 7), "without its mount it is let go");
+	tap_ok(!netns_at(s, two) && !netns_captured(s, 7) && !netns_captured_elsewhere(s),
+		"without its mount it is let go");
 	tap_ok(netns_at(s, 1), "with its process it stays");
 	n = addr ? netns_holders(s, addr, &numbers) : 0;
 	tap_is_int(n, 2 * owners, "and its addresses went with it");

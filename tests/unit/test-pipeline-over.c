@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a connection's end is told, its claims make room; not where it may be another flow as well.
  */
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -89,14 +90,13 @@ static void tell(uint32_t pid, int from, int to, uint16_t sport, uint16_t dport)
 	owners_apply(owners, &r);
 }
 
-static void sees(bool back, uint16_t port, uint8_t flags, uint16_t vlan, uint16_t netns)
+static void sees(bool back, uint16_t port, uint8_t flags, uint16_t vlan)
 {
 	uint16_t sport = htons(back ? PORT : port), dport = htons(back ? port : PORT);
 	uint32_t seq = htonl((back ? 1000 : 0) + !(flags & 2)), ack = htonl((back ? 0 : 1000) + 1);
 	uint8_t frame[sizeof(struct packet_head) + 14 + TAG + 40] = {0};
 	uint32_t len = 14 + 40 + (vlan ? TAG : 0);
-	struct packet_head head = {
-		.caplen = len, .len = len, .ifindex = 1, .dlt = 1, .netns = netns};
+	struct packet_head head = {.caplen = len, .len = len, .ifindex = 1, .dlt = 1};
 	uint8_t *b = frame + sizeof(head) + 12;
 	struct ring_frame f = {.type = RING_FRAME_PACKET, .len = sizeof(head) + len};
 
@@ -139,47 +139,59 @@ static unsigned claims(uint16_t port)
 	return n + (sockets_connection(owners->sockets, &k, scope, 0, t_ns) != NULL);
 }
 
-static void open_both(uint16_t port, uint16_t vlan, uint16_t netns)
+static void open_both(uint16_t port, uint16_t vlan)
 {
 	tell(CLIENT, TCP_CLOSE, TCP_SYN_SENT, port, PORT);
-	sees(false, port, 2, vlan, netns);
-	sees(true, port, 0x12, vlan, netns);
+	sees(false, port, 2, vlan);
+	sees(true, port, 0x12, vlan);
 }
 
 /* The tap is asked about the closes of those who listen only. */
-static void close_both(uint16_t port, uint16_t vlan, uint16_t netns)
+static void close_both(uint16_t port, uint16_t vlan)
 {
-	sees(false, port, 0x11, vlan, netns);
+	sees(false, port, 0x11, vlan);
 	tell(SERVER, TCP_CLOSE_WAIT, TCP_LAST_ACK, PORT, port);
-	sees(true, port, 0x11, vlan, netns);
+	sees(true, port, 0x11, vlan);
+}
+
+static void capture_elsewhere(void)
+{
+	const struct handover_netns_entry e = {.inode = 1, .pid = 1, .captured = 1};
+	int fds[2] = {socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG),
+		socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)};
+	size_t number;
+
+	if (netns_set_add(owners->spaces, &e, fds, false, &number) < 0)
+		tap_bail("no namespace");
 }
 
 int main(void)
 {
 	begin();
-	open_both(40000, 0, 0);
+	open_both(40000, 0);
 	tap_is_int(claims(40000), 1, "open: the connect is known");
-	close_both(40000, 0, 0);
+	close_both(40000, 0);
 	tap_is_int(claims(40000), 0, "over: nothing is kept");
 	tap_is_int(ledger_get(&ledger, LEDGER_enrich_owners_exact), 2,
 		"both ends were named for certain");
-	open_both(40001, 0, 0);
+	open_both(40001, 0);
 	tell(SERVER, TCP_ESTABLISHED, TCP_CLOSE, PORT, 40001);
-	sees(true, 40001, 4, 0, 0);
+	sees(true, 40001, 4, 0);
 	tap_is_int(claims(40001), 0, "a reset is an end as well");
 
-	open_both(40002, 0, 0);
-	open_both(40003, 5, 0);
-	close_both(40003, 5, 0);
+	open_both(40002, 0);
+	open_both(40003, 5);
+	close_both(40003, 5);
 	tap_is_int(claims(40003), 2, "with a VLAN's tag it may be another flow, too");
-	close_both(40002, 0, 0);
+	close_both(40002, 0);
 	tap_is_int(claims(40002), 2, "and so may one without, from then on");
 	end();
 
 	begin();
-	open_both(40000, 0, 1);
-	close_both(40000, 0, 1);
-	tap_is_int(claims(40000), 2, "likewise in another namespace");
+	capture_elsewhere();
+	open_both(40000, 0);
+	close_both(40000, 0);
+	tap_is_int(claims(40000), 2, "likewise where another namespace is captured in");
 	end();
 	return tap_done();
 }
