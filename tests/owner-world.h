@@ -7,13 +7,13 @@
  */
 #pragma once
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "enrich/owner-internal.h"
 #include "perf-build.h"
+#include "put-addr.h"
 #include "tap.h"
 
 #define WORLD_CPUS 2u
@@ -123,19 +123,6 @@ static inline bool world_put(struct world *w, unsigned cpu)
 	}
 	world_copy_in(c, w->size, w->b.bytes, w->b.len);
 	return true;
-}
-
-static inline void world_addr(uint8_t to[16], const char *text)
-{
-	struct in_addr v4;
-
-	memset(to, 0, 16);
-	if (inet_pton(AF_INET, text, &v4) == 1) {
-		to[10] = to[11] = 0xff;
-		memcpy(to + 12, &v4, 4);
-	} else if (inet_pton(AF_INET6, text, to) != 1) {
-		tap_bail(text);
-	}
 }
 
 /* A pid's process as the sweep at start would have found it. */

@@ -207,9 +207,9 @@ void model_listen(void)
 	s->v6 = v6;
 	s->lport = port;
 	if (v6)
-		world_addr(s->local, "::");
+		put_addr(s->local, "::");
 	else
-		world_addr(s->local, model_rnd(3) ? "0.0.0.0" : outside4[s->space]);
+		put_addr(s->local, model_rnd(3) ? "0.0.0.0" : outside4[s->space]);
 	state(s, who, false, TCP_CLOSE, TCP_LISTEN);
 }
 
@@ -217,14 +217,14 @@ void model_listen(void)
 static bool choose_way(int from, int to, bool v6, uint8_t src[16], uint8_t dst[16])
 {
 	if (from == to) {
-		world_addr(src, v6 ? "::1" : "127.0.0.1");
+		put_addr(src, v6 ? "::1" : "127.0.0.1");
 		memcpy(dst, src, 16);
 		return true;
 	}
 	if (v6 && (!outside6[from] || !outside6[to]))
 		return false;
-	world_addr(src, v6 ? outside6[from] : outside4[from]);
-	world_addr(dst, v6 ? outside6[to] : outside4[to]);
+	put_addr(src, v6 ? outside6[from] : outside4[from]);
+	put_addr(dst, v6 ? outside6[to] : outside4[to]);
 	return true;
 }
 
@@ -399,11 +399,11 @@ static int space_of(const struct sock *s, const uint8_t addr[16])
 	uint8_t a[16];
 
 	for (int i = 0; i < (int)SPACES; i++) {
-		world_addr(a, outside4[i]);
+		put_addr(a, outside4[i]);
 		if (!memcmp(a, addr, 16))
 			return i;
 		if (outside6[i]) {
-			world_addr(a, outside6[i]);
+			put_addr(a, outside6[i]);
 			if (!memcmp(a, addr, 16))
 				return i;
 		}

@@ -2,10 +2,8 @@
 /* Tables of claims, and claims to put into them. */
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include "enrich/sockets.h"
+#include "put-addr.h"
 #include "tap.h"
 
 #define S    UINT64_C(1000000000)
@@ -36,19 +34,6 @@ static inline void end(void)
 {
 	sockets_free(s);
 	process_cache_free(cache);
-}
-
-static inline void put_addr(uint8_t to[16], const char *text)
-{
-	struct in_addr v4;
-
-	memset(to, 0, 16);
-	if (inet_pton(AF_INET, text, &v4) == 1) {
-		to[10] = to[11] = 0xff;
-		memcpy(to + 12, &v4, 4);
-	} else if (inet_pton(AF_INET6, text, to) != 1) {
-		tap_bail(text);
-	}
 }
 
 static inline struct socket_key key(

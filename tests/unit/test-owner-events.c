@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What single events make of the verdict: connects, closes, kernel's own, protocols without ports.
  */
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include "enrich/owner-internal.h"
+#include "put-addr.h"
 #include "tap.h"
 
 #define S    UINT64_C(1000000000)
@@ -38,14 +38,6 @@ static void end(void)
 	owners_free(o);
 	ledger_close(&ledger);
 	config_deinit(&config);
-}
-
-static void put_addr(uint8_t to[16], const char *text)
-{
-	memset(to, 0, 16);
-	to[10] = to[11] = 0xff;
-	if (inet_pton(AF_INET, text, to + 12) != 1)
-		tap_bail(text);
 }
 
 static struct perf_record event(enum perf_record_kind kind, uint32_t pid, uint64_t t_ns)
