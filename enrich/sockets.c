@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enrich/address.h"
 #include "enrich/sockets-internal.h"
 
 /* A claim told again in the older part of the queue moves to its young end. */
@@ -461,16 +462,33 @@ struct socket_told sockets_told(const struct sockets *s, const struct socket_cla
 	return (struct socket_told){.place = (uint32_t)(e - t->entries) + 1, .seen_ns = c->seen_ns};
 }
 
+/* As far as the local addresses are known. */
+static bool same_tuple(const struct socket_key *a, const struct socket_key *b)
+{
+	return a->local_port == b->local_port && same_remote(a, b) &&
+	       (address_is_any(a->local_addr) || address_is_any(b->local_addr) ||
+		       !memcmp(a->local_addr, b->local_addr, sizeof(a->local_addr)));
+}
+
 void sockets_over(struct sockets *s, const struct socket_told *told, const struct process *p)
 {
 	struct table *t = &s->table[CONNECTIONS];
-	struct entry *e;
+	struct entry *e, *older, *next;
+	uint32_t hash;
 
 	if (!told->place)
 		return;
 	e = &t->entries[told->place - 1];
-	if (e->claim.process == p && e->claim.seen_ns == told->seen_ns)
-		give_back(t, e);
+	if (e->claim.process != p || e->claim.seen_ns != told->seen_ns)
+		return;
+	hash = t->link[told->place - 1].hash;
+	for (older = following(t, e, hash); older; older = next) {
+		next = following(t, older, hash);
+		if (older->claim.netns == e->claim.netns &&
+			same_tuple(&older->claim.key, &e->claim.key))
+			give_back(t, older);
+	}
+	give_back(t, e);
 }
 
 bool sockets_connected(

@@ -116,7 +116,8 @@ struct socket_told {
 struct socket_told sockets_told(const struct sockets *s, const struct socket_claim *c);
 /*
  * The connection about which @told, a claim of @p's, was the answer is over, and nobody will ask
- * again: it makes room for the next one, unless it did so already or was told again.
+ * again: it makes room for the next one, unless it did so already or was told again. What was told
+ * of its tuple before goes with it, or a late packet would be taken for an earlier connection's.
  */
 void sockets_over(struct sockets *s, const struct socket_told *told, const struct process *p);
 

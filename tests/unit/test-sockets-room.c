@@ -78,23 +78,29 @@ static void test_over(void)
 {
 	struct socket_key k = key(6, "10.0.0.1", 40000, "10.0.0.2", 80);
 	struct socket_key other = key(6, "10.0.0.1", 40000, "10.0.0.2", 81);
+	struct socket_key elsewhere = key(6, "10.0.0.9", 40000, "10.0.0.2", 80);
 	struct socket_told first, second;
 	struct socket_claim c;
 
 	begin_with(64);
 	connects(k, 11, HOST, 2 * S);
 	connects(other, 11, HOST, 2 * S);
-	closes(k, 11, 4 * S);
-	over(k, 11, 4 * S);
-	tap_is_int(pid_of(sockets_connection(s, &k, local, 4 * S, 4 * S)), 11,
-		"a close is gone, the connect stays if it was not the answer");
+	connects(elsewhere, 11, HOST, 2 * S);
 	over(k, 12, 2 * S);
 	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 2 * S)), 11,
 		"somebody else's connection was over");
-	over(k, 11, 2 * S);
-	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 5 * S)), 0, "nothing is left");
+	connects(k, 12, HOST, 3 * S);
+	connects(k, 13, BOX, 3 * S);
+	over(k, 12, 4 * S);
+	tap_is_int(pid_of(sockets_connection(s, &k, local, 2 * S, 5 * S)), 0,
+		"nothing is left, also not of who had the tuple before");
 	tap_is_int(pid_of(sockets_connection(s, &other, local, 2 * S, 5 * S)), 11,
 		"another connection's claim stays");
+	tap_is_int(pid_of(sockets_connection(s, &elsewhere, local, 2 * S, 5 * S)), 11,
+		"from another address of ours, too");
+	tap_is_int(pid_of(sockets_connection(s, &k,
+			   (struct socket_scope){.netns = BOX, .local = true}, 2 * S, 5 * S)),
+		13, "another namespace's, too");
 
 	connects(k, 11, HOST, 6 * S);
 	first = answer(&k, 6 * S, 6 * S);
