@@ -65,22 +65,33 @@ static uint32_t age_of(const struct flow_linger *l, uint32_t slot)
 	return (l->next - slot) & NUMBER;
 }
 
-/* In the set of @hash, in place of the one that came first. */
-static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t now_ns)
+/*
+ * A slot of @set whose entry is no longer in the ring, which half of them are, looked for from
+ * @start on; else that of the one that came first.
+ */
+static uint32_t *room(struct flow_linger *l, struct flow_linger_set *set, uint32_t start)
 {
-	struct flow_linger_set *set = flow_linger_set(l, hash);
-	int32_t best = -1; /* its age, then which one */
-	uint32_t *oldest;
+	uint32_t *oldest = set->slot;
 
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
-		int32_t this = (int32_t)(age_of(l, set->slot[i]) * FLOW_LINGER_WAYS + i);
+		uint32_t *slot = &set->slot[(start + i) % FLOW_LINGER_WAYS];
 
-		best = this > best ? this : best;
+		if (age_of(l, *slot) > l->size)
+			return slot;
+		if (age_of(l, *slot) > age_of(l, *oldest))
+			oldest = slot;
 	}
-	oldest = &set->slot[(unsigned)best % FLOW_LINGER_WAYS];
-	if (age_of(l, *oldest) <= l->size && entry_of(l, *oldest)->until_ns > now_ns)
+	return oldest;
+}
+
+/* In the set of @hash. */
+static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t now_ns)
+{
+	uint32_t *slot = room(l, flow_linger_set(l, hash), number);
+
+	if (age_of(l, *slot) <= l->size && entry_of(l, *slot)->until_ns > now_ns)
 		l->evicted++;
-	*oldest = (hash & ~NUMBER) | (number & NUMBER);
+	*slot = (hash & ~NUMBER) | (number & NUMBER);
 }
 
 /* The ring and its index become twice as large. */
@@ -114,6 +125,24 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 	}
 	*place = *e;
 	put(l, e->hash, l->next++, now_ns);
+	/* What makes room for the next one but seven has not been read for seconds. */
+	__builtin_prefetch(entry_of(l, l->next + 7), 1);
+}
+
+/* @slot is still in the ring, and perhaps what @hash is looked for. */
+static bool is_of(const struct flow_linger *l, uint32_t slot, uint32_t hash)
+{
+	return !((slot ^ hash) & ~NUMBER) && age_of(l, slot) - 1 < l->size;
+}
+
+/* All of a set at once, as the processor compares them: most look-ups find nothing. */
+static bool may_have(const struct flow_linger *l, const struct flow_linger_set *set, uint32_t hash)
+{
+	uint32_t found = 0;
+
+	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++)
+		found |= (uint32_t) !((set->slot[i] ^ hash) & ~NUMBER);
+	return found;
 }
 
 struct flow_linger_entry *flow_linger_find(
@@ -121,11 +150,12 @@ struct flow_linger_entry *flow_linger_find(
 {
 	struct flow_linger_set *set = flow_linger_set(l, hash);
 
+	if (!may_have(l, set, hash))
+		return NULL;
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		struct flow_linger_entry *e;
-		uint32_t age = age_of(l, set->slot[i]);
 
-		if ((set->slot[i] ^ hash) & ~NUMBER || !age || age > l->size)
+		if (!is_of(l, set->slot[i], hash))
 			continue;
 		e = entry_of(l, set->slot[i]);
 		if (e->until_ns > now_ns && flow_id_equal(&e->id, id)) {

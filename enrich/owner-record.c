@@ -173,17 +173,15 @@ void owner_to_record(
 {
 	struct process *p = a->process;
 
-	*ret = (struct record_process){
-		.cgroup_id = a->cgroup_id,
-		.latency_ns = a->latency_ns,
-		.uid = a->confidence == RECORD_CONFIDENCE_UNKNOWN ? UINT32_MAX : a->uid,
-		.gid = UINT32_MAX,
-		.ruid = UINT32_MAX,
-		.loginuid = UINT32_MAX,
-		.method = (uint8_t)a->method,
-		.confidence = (uint8_t)a->confidence,
-		.unknown = (uint8_t)a->unknown,
-	};
+	ret->cgroup_id = a->cgroup_id;
+	ret->latency_ns = a->latency_ns;
+	ret->uid = a->confidence == RECORD_CONFIDENCE_UNKNOWN ? UINT32_MAX : a->uid;
+	ret->gid = UINT32_MAX;
+	ret->ruid = UINT32_MAX;
+	ret->loginuid = UINT32_MAX;
+	ret->method = (uint8_t)a->method;
+	ret->confidence = (uint8_t)a->confidence;
+	ret->unknown = (uint8_t)a->unknown;
 	if (p) {
 		recheck(o, p);
 		complete(o, p);

@@ -206,7 +206,7 @@ const char *owners_netns_name(const struct owners *o, uint8_t netns);
 
 /* Whether the process behind @a descends from the tree's root. */
 bool owner_in_tree(const struct owner *a);
-/* Writes @a into one end of @r with its strings (name, exe, args, cgroup, parent). */
+/* Writes @a into one end of @r, which is all zero, with its strings (name, exe, args, ...). */
 void owner_to_record(
 	struct owners *o, const struct owner *a, struct record *r, struct record_process *ret);
 /* Drops the reference and zeroes. */
