@@ -36,7 +36,7 @@ struct name {
 struct links {
 	int fd;
 	uint32_t seq;
-	uint64_t version;
+	bool *changed; /* who wants to know; NULL = nobody */
 	size_t n_addresses, room_addresses;
 	struct address *address; /* sorted */
 	size_t n_names, room_names;
@@ -79,6 +79,12 @@ static bool grow(void **array, size_t n, size_t *room, size_t size, size_t max)
 	return true;
 }
 
+static void tell(struct links *l)
+{
+	if (l->changed)
+		*l->changed = true;
+}
+
 static void set_address(struct links *l, const struct address *a, bool there)
 {
 	struct address *at = NULL;
@@ -87,7 +93,7 @@ static void set_address(struct links *l, const struct address *a, bool there)
 		at = bsearch(a, l->address, l->n_addresses, sizeof(*a), compare_address);
 	if (there == (at != NULL))
 		return;
-	l->version++;
+	tell(l);
 	if (there) {
 		if (!grow((void **)&l->address, l->n_addresses, &l->room_addresses, sizeof(*a),
 			    ADDRESSES_MAX))
@@ -280,7 +286,7 @@ static int read_all(struct links *l)
 
 	l->n_addresses = l->n_names = 0;
 	l->overrun = false; /* what interfaces had carried is forgotten: counted twice, not lost */
-	l->version++;
+	tell(l);
 	e = dump(l, RTM_GETLINK);
 	return e ? e : dump(l, RTM_GETADDR);
 }
@@ -362,7 +368,7 @@ bool links_is_local(const struct links *l, const uint8_t addr[16])
 		return true;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = memcmp(l->address[middle].addr, addr, 16);
+		int order = address_order(l->address[middle].addr, addr);
 
 		if (!order)
 			return true;
@@ -374,9 +380,9 @@ bool links_is_local(const struct links *l, const uint8_t addr[16])
 	return false;
 }
 
-uint64_t links_version(const struct links *l)
+void links_watch(struct links *l, bool *changed)
 {
-	return l->version;
+	l->changed = changed;
 }
 
 size_t links_count(const struct links *l)

@@ -28,8 +28,8 @@ int links_read(struct links *l);
 
 /* Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. All of 127.0.0.0/8 is local. */
 bool links_is_local(const struct links *l, const uint8_t addr[16]);
-/* Changes when an address comes or goes. */
-uint64_t links_version(const struct links *l);
+/* *changed becomes true when an address comes or goes; NULL = nobody wants to know any more. */
+void links_watch(struct links *l, bool *changed);
 size_t links_count(const struct links *l);
 const uint8_t *links_address(const struct links *l, size_t i);
 /* NULL = no such interface. Valid until the next links_read(). */

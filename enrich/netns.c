@@ -29,12 +29,11 @@ struct netns_set {
 	uint16_t by_capture[PACKET_NETNS_MAX + 1];
 	size_t n_captured;
 	struct diag_stats gone;
-	/* Addresses of all of them, sorted, as of these versions. */
-	uint64_t version[NETNS_MAX];
+	/* Addresses of all of them, sorted. */
 	size_t n_holdings, room;
 	struct holding *holding;
 	uint16_t *numbers; /* of the holdings, for netns_holders() */
-	bool stale;        /* a namespace came or went */
+	bool stale;        /* an address or a namespace has come or gone since */
 };
 
 int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct netns_set **ret)
@@ -48,6 +47,7 @@ int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct
 	for (size_t i = 1; i <= PACKET_NETNS_MAX; i++)
 		s->by_capture[i] = NETNS_NONE;
 	s->stale = true;
+	links_watch(links, &s->stale);
 	*ret = s;
 	return 0;
 }
@@ -93,6 +93,7 @@ void netns_set_free(struct netns_set *s)
 	if (!s)
 		return;
 	netns_set_clear(s);
+	links_watch(s->at[0].links, NULL);
 	free(s->holding);
 	free(s->numbers);
 	free(s);
@@ -137,6 +138,7 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 		diag_free(n.diag);
 		return r;
 	}
+	links_watch(n.links, &s->stale);
 	s->at[number] = n;
 	if (number == s->end)
 		s->end++;
@@ -224,7 +226,7 @@ const char *netns_name(const struct netns *n)
 static int compare(const void *a, const void *b)
 {
 	const struct holding *x = a, *y = b;
-	int order = memcmp(x->addr, y->addr, sizeof(x->addr));
+	int order = address_order(x->addr, y->addr);
 
 	return order ? order : (int)x->number - (int)y->number;
 }
@@ -261,6 +263,7 @@ static void collect(struct netns_set *s)
 
 	for (size_t i = 0; i < s->end; i++)
 		total += s->at[i].links ? links_count(s->at[i].links) : 0;
+	s->stale = false;
 	s->n_holdings = 0;
 	if (!make_room(s, total < HOLDINGS_MAX ? total : HOLDINGS_MAX))
 		return;
@@ -286,36 +289,22 @@ static void collect(struct netns_set *s)
 		s->numbers[i] = s->holding[i].number;
 }
 
-static void refresh(struct netns_set *s)
-{
-	bool changed = s->stale;
-
-	for (size_t i = 0; i < s->end; i++) {
-		uint64_t version = s->at[i].links ? links_version(s->at[i].links) : 0;
-
-		changed |= version != s->version[i];
-		s->version[i] = version;
-	}
-	if (changed)
-		collect(s);
-	s->stale = false;
-}
-
 size_t netns_holders(struct netns_set *s, const uint8_t addr[16], const uint16_t **ret)
 {
 	size_t low = 0, high, n = 0;
 
-	refresh(s);
+	if (s->stale)
+		collect(s);
 	high = s->n_holdings;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (memcmp(s->holding[middle].addr, addr, 16) < 0)
+		if (address_order(s->holding[middle].addr, addr) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	while (low + n < s->n_holdings && !memcmp(s->holding[low + n].addr, addr, 16))
+	while (low + n < s->n_holdings && !address_order(s->holding[low + n].addr, addr))
 		n++;
 	*ret = n ? &s->numbers[low] : NULL;
 	return n;

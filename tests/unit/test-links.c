@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "enrich/netns.h"
 #include "tap.h"
 
 static int ours, kernel;
@@ -153,13 +154,23 @@ static void test_dump(const struct links *l)
 
 static void test_changes(struct links *l)
 {
-	uint64_t version = links_version(l);
+	bool changed = false;
 
+	links_watch(l, &changed);
 	hear(l, address(RTM_NEWADDR, 7, "10.0.0.3", NULL));
-	tap_ok(is_local(l, "10.0.0.3") && links_version(l) != version, "an address comes");
-	version = links_version(l);
+	tap_ok(is_local(l, "10.0.0.3") && changed, "an address comes");
+	changed = false;
 	hear(l, address(RTM_NEWADDR, 7, "10.0.0.3", NULL));
-	tap_ok(links_version(l) == version, "told twice it is no other");
+	tap_ok(!changed, "told twice it is no other");
+	hear(l, address(RTM_NEWADDR, 7, "10.0.0.4", NULL));
+	changed = false;
+	hear(l, address(RTM_DELADDR, 7, "10.0.0.4", NULL));
+	tap_ok(changed, "one goes");
+	changed = false;
+	links_watch(l, NULL);
+	hear(l, address(RTM_NEWADDR, 7, "10.0.0.4", NULL));
+	tap_ok(!changed, "nobody wants to know");
+	hear(l, address(RTM_DELADDR, 7, "10.0.0.4", NULL));
 	hear(l, address(RTM_NEWADDR, 8, "10.0.0.3", NULL));
 	hear(l, address(RTM_DELADDR, 7, "10.0.0.3", NULL));
 	tap_ok(is_local(l, "10.0.0.3"), "on two interfaces it stays until it has gone from both");
@@ -174,6 +185,26 @@ static void test_changes(struct links *l)
 }
 
 /* Nonsense changes nothing, and is not read past its end. */
+/* Who has an address is looked up in a table of all namespaces, which has to follow. */
+static void test_holders(struct links *l)
+{
+	const uint8_t addr[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 5};
+	const uint16_t *numbers;
+	struct netns_set *s;
+
+	if (netns_set_new(1000, l, NULL, &s))
+		tap_bail("no set");
+	tap_is_int((long long)netns_holders(s, addr, &numbers), 0, "nobody has it");
+	hear(l, address(RTM_NEWADDR, 7, "10.0.0.5", NULL));
+	tap_is_int((long long)netns_holders(s, addr, &numbers), 1, "it came to one");
+	hear(l, address(RTM_DELADDR, 7, "10.0.0.5", NULL));
+	tap_is_int((long long)netns_holders(s, addr, &numbers), 0, "and went");
+	netns_set_free(s);
+	hear(l, address(RTM_NEWADDR, 7, "10.0.0.5", NULL));
+	hear(l, address(RTM_DELADDR, 7, "10.0.0.5", NULL));
+	tap_ok(links_count(l) == 2, "whom nobody watches goes on alone");
+}
+
 static void test_nonsense(struct links *l)
 {
 	struct message m = address(RTM_NEWADDR, 7, "10.0.0.4", NULL);
@@ -228,6 +259,7 @@ int main(void)
 	l = open_links();
 	test_dump(l);
 	test_changes(l);
+	test_holders(l);
 	test_nonsense(l);
 	close(kernel);
 	tap_ok(links_read(l) < 0, "an end of file is an error");
