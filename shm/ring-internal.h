@@ -37,7 +37,7 @@ struct ring_page_b {
 _Static_assert(sizeof(struct ring_page_a) <= RING_PAGE, "index page of A");
 _Static_assert(sizeof(struct ring_page_b) <= RING_PAGE, "segment B");
 
-#define RING_AHEAD  1024u /* bytes the consumer asks its cache for ahead */
+#define RING_AHEAD  4096u /* bytes the consumer asks its cache for ahead */
 #define RING_HEADER 16u   /* bytes: {length u32, type u16, flags u16}, {t_ns u64} */
 
 static inline uint64_t ring_frame_size(uint64_t len)
