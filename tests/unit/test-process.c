@@ -21,6 +21,19 @@ static bool named(const struct process *p, const char *comm)
 	       !memcmp(p->comm, comm, strlen(comm));
 }
 
+static void test_comm_len(void)
+{
+	const char bytes[] = "sixteen  letters";
+	char comm[PROCESS_COMM_MAX];
+	bool all = true;
+
+	for (size_t len = 0; len <= sizeof(comm); len++) {
+		process_set_comm(comm, bytes, len);
+		all &= process_comm_len(comm) == len && !memcmp(comm, bytes, len);
+	}
+	tap_ok(all, "a name of each length");
+}
+
 static void test_inheritance(void)
 {
 	struct process_cache *c = new_cache(100);
@@ -316,6 +329,7 @@ static void test_netns(void)
 
 int main(void)
 {
+	test_comm_len();
 	test_inheritance();
 	test_programs();
 	test_ancestors();
