@@ -136,7 +136,7 @@ static bool is_of(const struct flow_linger *l, uint32_t slot, uint32_t hash)
 }
 
 /* All of a set at once, as the processor compares them: most look-ups find nothing. */
-static bool may_have(const struct flow_linger *l, const struct flow_linger_set *set, uint32_t hash)
+static bool may_have(const struct flow_linger_set *set, uint32_t hash)
 {
 	uint32_t found = 0;
 
@@ -150,7 +150,7 @@ struct flow_linger_entry *flow_linger_find(
 {
 	struct flow_linger_set *set = flow_linger_set(l, hash);
 
-	if (!may_have(l, set, hash))
+	if (!may_have(set, hash))
 		return NULL;
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		struct flow_linger_entry *e;
