@@ -141,7 +141,7 @@ static bool may_have(const struct flow_linger_set *set, uint32_t hash)
 	uint32_t found = 0;
 
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++)
-		found |= (uint32_t) !((set->slot[i] ^ hash) & ~NUMBER);
+		found |= ((set->slot[i] ^ hash) & ~NUMBER) == 0;
 	return found;
 }
 
