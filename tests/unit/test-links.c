@@ -184,7 +184,6 @@ static void test_changes(struct links *l)
 	tap_ok(!links_name(l, 7), "this is");
 }
 
-/* Nonsense changes nothing, and is not read past its end. */
 /* Who has an address is looked up in a table of all namespaces, which has to follow. */
 static void test_holders(struct links *l)
 {
@@ -205,6 +204,7 @@ static void test_holders(struct links *l)
 	tap_ok(links_count(l) == 2, "whom nobody watches goes on alone");
 }
 
+/* Nonsense changes nothing, and is not read past its end. */
 static void test_nonsense(struct links *l)
 {
 	struct message m = address(RTM_NEWADDR, 7, "10.0.0.4", NULL);
