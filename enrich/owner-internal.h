@@ -303,6 +303,8 @@ bool owners_is_as_old(const struct owners *o, const struct owners_pending *w, ui
 /* owner-tables.c: answers from the tables alone. */
 /* Whether nobody can have told of a TCP connection yet: what there is is about an earlier one. */
 bool owners_is_untold(const struct owners *o, const struct owner_query *q);
+/* Whether q's record will ask again in good time, and better: who closes it will have been told. */
+bool owners_can_wait(const struct owners *o, const struct owner_query *q);
 bool owners_take_claim(struct owners *o, const struct owner_query *q, struct owner *answer,
 	const struct socket_claim *c, enum record_confidence sure);
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer);

@@ -82,6 +82,13 @@ bool owners_is_untold(const struct owners *o, const struct owner_query *q)
 	return q->responder && (!q->start_ns || q->t_ns == q->start_ns);
 }
 
+bool owners_can_wait(const struct owners *o, const struct owner_query *q)
+{
+	/* Where nobody was told to listen, the kernel is asked while he does. */
+	return q->patient && o->tap && owners_is_untold(o, q) &&
+	       sockets_listened(o->sockets, q->local_port);
+}
+
 bool owners_try_tables(struct owners *o, const struct owner_query *q, struct owner *answer)
 {
 	struct socket_scope scope = owners_scope(o, q);

@@ -502,6 +502,8 @@ bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *ans
 		answer->uid = UINT32_MAX;
 		answer->losses = o->losses;
 	}
+	if (owners_can_wait(o, q))
+		return true;
 	if (owners_try_tables(o, q, answer)) {
 		if (answer->confidence == RECORD_CONFIDENCE_EXACT)
 			owners_forget(o, answer);

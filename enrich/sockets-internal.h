@@ -76,6 +76,7 @@ enum { CONNECTIONS, PORTS, LISTENERS, CONNECTING, TABLES };
 struct sockets {
 	uint64_t seed[2];
 	uint64_t takeovers;
+	uint64_t listened[65536 / 64]; /* a bit for each port */
 	struct table table[TABLES];
 };
 

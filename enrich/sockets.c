@@ -334,6 +334,7 @@ void sockets_lost(struct sockets *s)
 {
 	for (int i = 0; i < TABLES; i++)
 		s->table[i].losses++;
+	memset(s->listened, 0, sizeof(s->listened));
 }
 
 bool sockets_certain(const struct sockets *s, const struct socket_claim *c)
@@ -417,6 +418,7 @@ void sockets_add_listener(struct sockets *s, const struct socket_claim *c)
 	struct table *t = &s->table[LISTENERS];
 	uint32_t hash = sockets_hash_port(s, &c->key);
 
+	s->listened[c->key.local_port / 64] |= UINT64_C(1) << c->key.local_port % 64;
 	for_each(e, t, hash)
 	{
 		/* Each socket of its own: a process may have several at one port. */
@@ -426,6 +428,11 @@ void sockets_add_listener(struct sockets *s, const struct socket_claim *c)
 			return;
 	}
 	table_add(t, hash, c);
+}
+
+bool sockets_listened(const struct sockets *s, uint16_t port)
+{
+	return s->listened[port / 64] >> port % 64 & 1;
 }
 
 void sockets_end_listener(struct sockets *s, uint64_t number, const struct socket_key *k,

@@ -96,6 +96,8 @@ void sockets_foresee(const struct sockets *s, const struct socket_key *k);
 void sockets_foresee_next(const struct sockets *s, const struct socket_key *k, bool repeats);
 void sockets_add_port(struct sockets *s, const struct socket_claim *c);
 void sockets_add_listener(struct sockets *s, const struct socket_claim *c);
+/* Whether somebody was told to listen at @port, wherever, and nothing was lost since. */
+bool sockets_listened(const struct sockets *s, uint16_t port);
 /* An IPv6 connect whose own port is not known yet; found again by c->number. */
 void sockets_add_connecting(struct sockets *s, const struct socket_claim *c);
 

@@ -205,6 +205,39 @@ static void test_over(void)
 	end();
 }
 
+/* Whether what a server's first packet asks, which no record waits for, is put off. */
+static bool waits(uint16_t port, bool patient)
+{
+	struct owner_query q = {.family = 4,
+		.proto = IPPROTO_TCP,
+		.responder = true,
+		.begun = true,
+		.patient = patient,
+		.netns = o->netns,
+		.local_port = port,
+		.start_ns = t0 + 2 * S,
+		.t_ns = t0 + 2 * S};
+
+	put_addr(q.local_addr, HERE);
+	put_addr(q.remote_addr, FAR);
+	owner_deinit(&asked);
+	return owners_ask(o, &q, &asked) && !asked.process && !asked.unknown;
+}
+
+static void test_patience(void)
+{
+	begin();
+	turns(25, IPPROTO_TCP, TCP_CLOSE, TCP_LISTEN, false, 80, 0, S);
+	tap_ok(waits(80, true), "who accepts at a listener's port is asked when a record needs it");
+	tap_ok(!waits(80, false) && asked.process && asked.process->pid == 25, "which is now");
+	tap_ok(!waits(81, true), "where nobody was told to listen it is asked at once");
+	loses(3 * S);
+	tap_ok(!waits(80, true), "and after a loss");
+	turns(25, IPPROTO_TCP, TCP_CLOSE, TCP_LISTEN, false, 80, 0, 4 * S);
+	tap_ok(waits(80, true), "until it is told again");
+	end();
+}
+
 static void test_session(void)
 {
 	begin();
@@ -414,6 +447,7 @@ int main(void)
 	test_connect();
 	test_close();
 	test_over();
+	test_patience();
 	test_session();
 	test_kernel();
 	test_icmp();
