@@ -10,6 +10,7 @@
 #define SIZE_LAST   (UINT32_C(1) << 18)
 #define NUMBER_BITS 20u
 #define NUMBER      ((UINT32_C(1) << NUMBER_BITS) - 1)
+#define MARK_NS     UINT64_C(100000000)
 
 _Static_assert(2 * SIZE_LAST <= NUMBER, "an entry's number tells whether it is still there");
 
@@ -59,15 +60,45 @@ static struct flow_linger_entry *entry_of(const struct flow_linger *l, uint32_t 
 	return &l->entry[number & (l->size - 1)];
 }
 
-/* How many have come since, itself included; above the ring's size its place is another's. */
+/* How many have come since, itself included. */
 static uint32_t age_of(const struct flow_linger *l, uint32_t slot)
 {
 	return (l->next - slot) & NUMBER;
 }
 
+/* Entries older than this are over, or their place is another's. */
+static uint32_t age_max(const struct flow_linger *l)
+{
+	return l->next - l->first;
+}
+
+/* A mark in front of the next entry, if it is time for one; those that are over by now go. */
+static void leave_mark(struct flow_linger *l, const struct flow_linger_entry *e, uint64_t now_ns)
+{
+	const struct flow_linger_mark *last = &l->mark[(l->mark_next - 1) % FLOW_LINGER_MARKS];
+
+	while (l->mark_first != l->mark_next) {
+		const struct flow_linger_mark *m = &l->mark[l->mark_first % FLOW_LINGER_MARKS];
+
+		if (m->until_ns > now_ns)
+			break;
+		if (age_max(l) > l->next - m->number)
+			l->first = m->number;
+		l->mark_first++;
+	}
+	if (l->until_ns >= last->until_ns + MARK_NS &&
+		l->mark_next - l->mark_first < FLOW_LINGER_MARKS)
+		l->mark[l->mark_next++ % FLOW_LINGER_MARKS] = (struct flow_linger_mark){
+			.until_ns = l->until_ns,
+			.number = l->next,
+		};
+	if (e->until_ns > l->until_ns)
+		l->until_ns = e->until_ns;
+}
+
 /*
- * A slot of @set whose entry is no longer in the ring, which half of them are, looked for from
- * @start on; else that of the one that came first.
+ * A slot of @set whose entry is over, which half of them are at least, looked for from @start on;
+ * else that of the one that came first.
  */
 static uint32_t *room(struct flow_linger *l, struct flow_linger_set *set, uint32_t start)
 {
@@ -76,7 +107,7 @@ static uint32_t *room(struct flow_linger *l, struct flow_linger_set *set, uint32
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		uint32_t *slot = &set->slot[(start + i) % FLOW_LINGER_WAYS];
 
-		if (age_of(l, *slot) > l->size)
+		if (age_of(l, *slot) - 1 >= age_max(l))
 			return slot;
 		if (age_of(l, *slot) > age_of(l, *oldest))
 			oldest = slot;
@@ -89,7 +120,7 @@ static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t 
 {
 	uint32_t *slot = room(l, flow_linger_set(l, hash), number);
 
-	if (age_of(l, *slot) <= l->size && entry_of(l, *slot)->until_ns > now_ns)
+	if (age_of(l, *slot) - 1 < age_max(l) && entry_of(l, *slot)->until_ns > now_ns)
 		l->evicted++;
 	*slot = (hash & ~NUMBER) | (number & NUMBER);
 }
@@ -99,7 +130,7 @@ static void grow(struct flow_linger *l, uint64_t now_ns)
 {
 	uint32_t size = l->size;
 
-	for (uint32_t number = l->next - size; number != l->next; number++) {
+	for (uint32_t number = l->first; number != l->next; number++) {
 		struct flow_linger_entry *e = entry_of(l, number);
 
 		if (number & size) {
@@ -109,30 +140,33 @@ static void grow(struct flow_linger *l, uint64_t now_ns)
 	}
 	l->size = 2 * size;
 	clear(l);
-	for (uint32_t number = l->next - size; number != l->next; number++)
+	for (uint32_t number = l->first; number != l->next; number++)
 		put(l, entry_of(l, number)->hash, number, now_ns);
 }
 
 void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, uint64_t now_ns)
 {
-	struct flow_linger_entry *place = entry_of(l, l->next);
+	leave_mark(l, e, now_ns);
+	if (age_max(l) == l->size) {
+		bool lasts = entry_of(l, l->first)->until_ns > now_ns;
 
-	if (place->until_ns > now_ns && l->size < l->size_max) {
-		grow(l, now_ns);
-		place = entry_of(l, l->next);
-	} else if (place->until_ns > now_ns) {
-		l->evicted++;
+		if (lasts && l->size < l->size_max) {
+			grow(l, now_ns);
+		} else {
+			l->evicted += lasts;
+			l->first++;
+		}
 	}
-	*place = *e;
+	*entry_of(l, l->next) = *e;
 	put(l, e->hash, l->next++, now_ns);
 	/* What makes room for the next one but seven has not been read for seconds. */
 	__builtin_prefetch(entry_of(l, l->next + 7), 1);
 }
 
-/* @slot is still in the ring, and perhaps what @hash is looked for. */
+/* @slot may last, and perhaps is what @hash is looked for. */
 static bool is_of(const struct flow_linger *l, uint32_t slot, uint32_t hash)
 {
-	return !((slot ^ hash) & ~NUMBER) && age_of(l, slot) - 1 < l->size;
+	return !((slot ^ hash) & ~NUMBER) && age_of(l, slot) - 1 < age_max(l);
 }
 
 /* All of a set at once, as the processor compares them: most look-ups find nothing. */

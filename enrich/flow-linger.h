@@ -5,8 +5,10 @@
  *
  * Entries are numbered as they come, and stand in a ring by their numbers. The index has sets of a
  * cache line: to find an entry, to replace it, and to let go of what is over takes that line alone.
- * What the ring has written over since is known by its number. A set that is full of entries not
- * yet over loses the oldest of them: one in some thousand, when all of the ring is in use.
+ * What is over, or written over since, is known by its number: marks are left every tenth of a
+ * second. So entries are read only while they last, and those of former connections never. A set
+ * that is full of entries not yet over loses the oldest of them: one in some thousand, when all of
+ * the ring is in use.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
@@ -33,14 +35,26 @@ struct flow_linger_set {
 	_Alignas(64) uint32_t slot[FLOW_LINGER_WAYS]; /* part of the hash, part of the number */
 };
 
+/* What came before `number` is over at `until_ns`. */
+struct flow_linger_mark {
+	uint64_t until_ns;
+	uint32_t number;
+};
+
+#define FLOW_LINGER_MARKS 64u
+
 struct flow_linger {
 	struct flow_linger_set *set;
 	struct flow_linger_entry *entry; /* a ring */
 	uint32_t size;     /* of the part in use: a ring goes through all it has, needed or not */
 	uint32_t size_max; /* of all there is; both are powers of two */
 	uint32_t next;     /* number of the next entry */
+	uint32_t first;    /* of the oldest that may not be over */
 	uint32_t *found;   /* the slot of the entry found last */
 	uint64_t evicted;  /* before they were over */
+	uint64_t until_ns; /* the latest of all entries' */
+	uint32_t mark_first, mark_next;
+	struct flow_linger_mark mark[FLOW_LINGER_MARKS]; /* a ring */
 };
 
 /* At most @n entries, that being a power of two; else the next smaller one, but not below 64. */

@@ -74,6 +74,41 @@ static void check_life(uint32_t before)
 	flow_linger_deinit(&l);
 }
 
+/* A hundred each tenth of a second, each lasting five: which of them may be read at all. */
+static void check_window(void)
+{
+	const uint64_t tick_ns = UINT64_C(100000000), lasts_ns = 50 * tick_ns;
+	struct flow_linger_entry e = {.hash = 0};
+	unsigned lost = 0, most = 0;
+	struct flow_linger l;
+	uint64_t now_ns = 0;
+
+	if (flow_linger_init(&l, 65536))
+		tap_bail("no memory");
+	for (uint64_t i = 0; i < 20000; i++) {
+		now_ns = i / 100 * tick_ns;
+		e.id.w[0] = i;
+		e.hash = (uint32_t)i * 2654435761u;
+		e.until_ns = now_ns + lasts_ns;
+		flow_linger_add(&l, &e, now_ns);
+		if (l.next - l.first > most)
+			most = l.next - l.first;
+		if (i < 4900)
+			continue;
+		e.id.w[0] = i - 4900; /* the oldest that lasts for sure */
+		e.hash = (uint32_t)e.id.w[0] * 2654435761u;
+		lost += !flow_linger_find(&l, &e.id, e.hash, now_ns);
+	}
+	tap_is_int(lost, 0, "what lasts is found");
+	tap_ok(most < 5300, "what is over is not even looked at");
+	now_ns += 2 * lasts_ns;
+	e.until_ns = now_ns + lasts_ns;
+	flow_linger_add(&l, &e, now_ns);
+	tap_ok(l.next - l.first < 300, "nor after a rest");
+	tap_is_int(l.evicted, 0, "nobody had to go");
+	flow_linger_deinit(&l);
+}
+
 /* How many of the numbers from @first to @end are found under one hash. */
 static unsigned alike(struct flow_linger *l, uint64_t first, uint64_t end)
 {
@@ -116,6 +151,7 @@ int main(void)
 	check_life(0);
 	check_life((UINT32_C(1) << 20) - 1500); /* the index has 20 bits of each number */
 	check_life((UINT32_C(1) << 20) - 4000);
+	check_window();
 	check_alike();
 	return tap_done();
 }
