@@ -140,6 +140,7 @@ class Bench:
         f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", *args, prefix=tap.inside(self.ns), starts=())
         if not tap.wait_for(lambda: f.ledger("enrich")["enrich_tier_tap"] == TIER_LIVE):
             tap.bail("the tap does not become live")
+        f.lives = {p: f.pid(p) for p in pipeline.PROGRAMS}
         if self.warm:
             for i in range(4):
                 first = FLOWS_MAX + i * FLOWS_AT_ONCE // 2
@@ -156,6 +157,8 @@ class Bench:
         before = {p: pipeline.cpu_ns(pid) for p, pid in pids.items()}
         done = self.load(n if what == "rate" else RATE, self.seconds, n if what == "fds" else 0)
         time.sleep(0.3)
+        if pids != f.lives or pids != {p: f.pid(p) for p in pipeline.PROGRAMS}:
+            tap.bail(f"a program was started again, its tables are new: {f.lives}, {pids}\n{f.log()}")
         cost = {p: (pipeline.cpu_ns(pid) - before[p]) / max(done["done"], 1) / 1000 for p, pid in pids.items()}
         return {"curve": what, "at": n, "reached": done["done"] / self.seconds, **cost}
 
