@@ -85,7 +85,7 @@ bool owners_is_untold(const struct owners *o, const struct owner_query *q)
 bool owners_can_wait(const struct owners *o, const struct owner_query *q)
 {
 	/* Where nobody was told to listen, the kernel is asked while he does. */
-	return q->patient && o->tap && owners_is_untold(o, q) &&
+	return q->again && o->tap && owners_is_untold(o, q) &&
 	       sockets_listened(o->sockets, q->local_port);
 }
 

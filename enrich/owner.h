@@ -59,7 +59,8 @@ struct owner_query {
 	bool begun;     /* its first packet was seen: it is no older than start_ns */
 	bool over;      /* TCP: both FINs were seen, or a reset */
 	bool first;     /* and this end's FIN was the earlier one */
-	bool patient;   /* nothing waits for the answer: it may come later, or when asked again */
+	bool patient;   /* nothing waits for the answer: it may come with a later batch's */
+	bool again;     /* and whatever tells of the flow asks again */
 };
 
 /*

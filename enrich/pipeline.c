@@ -94,6 +94,7 @@ static bool ask_owners(struct pipeline *p, struct flow *f, uint64_t t_ns, bool p
 			continue;
 		flow_query(f, (enum flow_side)side, t_ns, &q);
 		q.patient = patient;
+		q.again = patient && !p->packets; /* each of which tells of it */
 		if (!owners_ask(p->owners, &q, &f->owner[side]))
 			done = false;
 	}

@@ -206,13 +206,13 @@ static void test_over(void)
 }
 
 /* Whether what a server's first packet asks, which no record waits for, is put off. */
-static bool waits(uint16_t port, bool patient)
+static bool waits(uint16_t port, bool again)
 {
 	struct owner_query q = {.family = 4,
 		.proto = IPPROTO_TCP,
 		.responder = true,
 		.begun = true,
-		.patient = patient,
+		.again = again,
 		.netns = o->netns,
 		.local_port = port,
 		.start_ns = t0 + 2 * S,
