@@ -159,7 +159,7 @@ void flow_linger_add(struct flow_linger *l, const struct flow_linger_entry *e, u
 	}
 	*entry_of(l, l->next) = *e;
 	put(l, e->hash, l->next++, now_ns);
-	/* What makes room for the next one but seven has not been read for seconds. */
+	/* What makes room for the next one but seven has not been touched for seconds. */
 	__builtin_prefetch(entry_of(l, l->next + 7), 1);
 }
 
