@@ -116,13 +116,13 @@ static uint32_t *room(struct flow_linger *l, struct flow_linger_set *set, uint32
 }
 
 /* In the set of @hash. */
-static void put(struct flow_linger *l, uint32_t hash, uint32_t number, uint64_t now_ns)
+static void put(struct flow_linger *l, uint64_t hash, uint32_t number, uint64_t now_ns)
 {
 	uint32_t *slot = room(l, flow_linger_set(l, hash), number);
 
 	if (age_of(l, *slot) - 1 < age_max(l) && entry_of(l, *slot)->until_ns > now_ns)
 		l->evicted++;
-	*slot = (hash & ~NUMBER) | (number & NUMBER);
+	*slot = ((uint32_t)hash & ~NUMBER) | (number & NUMBER);
 }
 
 /* The ring and its index become twice as large. */
@@ -179,20 +179,19 @@ static bool may_have(const struct flow_linger_set *set, uint32_t hash)
 	return found;
 }
 
-struct flow_linger_entry *flow_linger_find(
-	struct flow_linger *l, const struct flow_id *id, uint32_t hash, uint64_t now_ns)
+struct flow_linger_entry *flow_linger_find(struct flow_linger *l, uint64_t hash, uint64_t now_ns)
 {
 	struct flow_linger_set *set = flow_linger_set(l, hash);
 
-	if (!may_have(set, hash))
+	if (!may_have(set, (uint32_t)hash))
 		return NULL;
 	for (unsigned i = 0; i < FLOW_LINGER_WAYS; i++) {
 		struct flow_linger_entry *e;
 
-		if (!is_of(l, set->slot[i], hash))
+		if (!is_of(l, set->slot[i], (uint32_t)hash))
 			continue;
 		e = entry_of(l, set->slot[i]);
-		if (e->until_ns > now_ns && flow_id_equal(&e->id, id)) {
+		if (e->hash == hash && e->until_ns > now_ns) {
 			l->found = &set->slot[i];
 			return e;
 		}

@@ -43,7 +43,7 @@ struct flow_id flow_id_of(const struct decoded *d, bool *ret_swapped)
 	return flow_id_pack(d, kind_of(d), ret_swapped);
 }
 
-uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
+uint64_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
 {
 	uint64_t v[4] = {seed[0] ^ UINT64_C(0x736f6d6570736575),
 		seed[1] ^ UINT64_C(0x646f72616e646f6d), seed[0] ^ UINT64_C(0x6c7967656e657261),
@@ -62,8 +62,7 @@ uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2])
 	sip_round(v);
 	sip_round(v);
 	sip_round(v);
-	v[0] ^= v[1] ^ v[2] ^ v[3];
-	return (uint32_t)(v[0] ^ v[0] >> 32);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 #define USED_AT_FIRST 64u

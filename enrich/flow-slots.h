@@ -60,7 +60,7 @@ static inline bool flow_id_equal(const struct flow_id *a, const struct flow_id *
 	return !diff;
 }
 
-uint32_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2]);
+uint64_t flow_id_hash(const struct flow_id *id, const uint64_t seed[2]);
 
 struct flow_slots {
 	uint64_t *slot;    /* hash << 32 | number + 1; 0 = empty */

@@ -35,18 +35,18 @@ static uint32_t number_of(const struct flow_store *s, const struct flow_entry *e
 }
 
 struct flow_entry *flow_store_find(
-	const struct flow_store *s, const struct flow_id *id, uint32_t hash)
+	const struct flow_store *s, const struct flow_id *id, uint64_t hash)
 {
-	uint32_t at = hash, n;
+	uint32_t at = (uint32_t)hash, n;
 
-	while ((n = flow_slots_next(&s->slots, hash, &at)) != FLOW_SLOTS_NONE) {
+	while ((n = flow_slots_next(&s->slots, (uint32_t)hash, &at)) != FLOW_SLOTS_NONE) {
 		if (flow_id_equal(&s->entry[n].id, id))
 			return &s->entry[n];
 	}
 	return NULL;
 }
 
-struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *id, uint32_t hash)
+struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *id, uint64_t hash)
 {
 	struct flow_entry *e;
 
@@ -63,7 +63,7 @@ struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *i
 	e->hash = hash;
 	for (unsigned i = 0; i < FLOW_TIMERS; i++)
 		e->link[i].queue = FLOW_QUEUES;
-	flow_slots_add(&s->slots, hash, number_of(s, e));
+	flow_slots_add(&s->slots, (uint32_t)hash, number_of(s, e));
 	s->open++;
 	return e;
 }
@@ -140,7 +140,7 @@ bool flow_store_retime(struct flow_store *s, enum flow_queue q, uint64_t timeout
 
 void flow_store_end(struct flow_store *s, struct flow_entry *e)
 {
-	flow_slots_remove(&s->slots, e->hash, number_of(s, e));
+	flow_slots_remove(&s->slots, (uint32_t)e->hash, number_of(s, e));
 	flow_store_disarm(s, e, FLOW_TIMER_IDLE);
 	flow_store_disarm(s, e, FLOW_TIMER_REPORT);
 	flow_store_disarm(s, e, FLOW_TIMER_TRAFFIC);

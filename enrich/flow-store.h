@@ -56,10 +56,10 @@ struct flow_entry {
 	uint64_t event_ns; /* time of the latest event */
 	uint64_t traffic;  /* the table's when it began or the kernel was asked last */
 	uint64_t loss;     /* the table's loss count at its start */
-	uint32_t hash;
-	uint32_t next; /* in the list of ended, or of free entries */
-	bool over;     /* in FLOW_QUEUE_OVER */
-	bool swapped;  /* the originator is the second endpoint of `id` */
+	uint64_t hash;     /* of `id` */
+	uint32_t next;     /* in the list of ended, or of free entries */
+	bool over;         /* in FLOW_QUEUE_OVER */
+	bool swapped;      /* the originator is the second endpoint of `id` */
 };
 
 #define FLOW_ENTRY_NONE UINT32_MAX
@@ -85,9 +85,9 @@ void flow_store_deinit(struct flow_store *s);
 
 /* The open flow with this key, or NULL. */
 struct flow_entry *flow_store_find(
-	const struct flow_store *s, const struct flow_id *id, uint32_t hash);
+	const struct flow_store *s, const struct flow_id *id, uint64_t hash);
 /* A zeroed entry, indexed under its key and not armed; NULL = no free one. */
-struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *id, uint32_t hash);
+struct flow_entry *flow_store_open(struct flow_store *s, const struct flow_id *id, uint64_t hash);
 /* Takes an open entry out of index and queues. */
 void flow_store_end(struct flow_store *s, struct flow_entry *e);
 /* The next ended entry, which then is free, or NULL: to be used before anything else is called. */

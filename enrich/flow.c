@@ -193,7 +193,6 @@ static void end(
 static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns)
 {
 	struct flow_linger_entry l = {
-		.id = e->id,
 		.hash = e->hash,
 		.until_ns = (e->over ? t_ns : t->clock_ns) + FLOW_LINGER_NS,
 	};
@@ -201,9 +200,11 @@ static void close_flow(struct flow_table *t, struct flow_entry *e, uint64_t t_ns
 	for (unsigned i = 0; i < 2; i++) {
 		const struct flow_tcp_side *s = &e->tcp.side[i ^ e->swapped];
 
-		l.ifindex[i] = e->pub.ifindex[i ^ e->swapped];
-		l.isn[i] = s->isn;
-		l.has_isn[i] = s->flags & FLOW_TCP_HAVE_ISN;
+		l.side[i] = (struct flow_linger_side){
+			.isn = s->isn,
+			.has_isn = !!(s->flags & FLOW_TCP_HAVE_ISN),
+			.ifindex = e->pub.ifindex[i ^ e->swapped] & INT32_MAX,
+		};
 	}
 	flow_linger_add(&t->linger, &l, t->clock_ns);
 	end(t, e, over_reason(e), t_ns);
@@ -222,25 +223,25 @@ static void time_out(struct flow_table *t, struct flow_entry *e, uint64_t due_ns
 static bool is_late(struct flow_table *t, const struct flow_place *place, const struct decoded *d,
 	uint32_t ifindex, enum flow_packet *ret)
 {
-	struct flow_linger_entry *l =
-		flow_linger_find(&t->linger, &place->id, place->hash, t->clock_ns);
-	const bool swapped = place->swapped;
+	struct flow_linger_entry *l = flow_linger_find(&t->linger, place->hash, t->clock_ns);
+	const struct flow_linger_side *sender, *other;
 
 	if (!l)
 		return false;
+	sender = &l->side[place->swapped];
+	other = &l->side[!place->swapped];
 	if (d->tcp_flags & DECODE_TCP_SYN && !(d->tcp_flags & DECODE_TCP_RST)) {
-		bool same = l->has_isn[swapped] && l->isn[swapped] == d->seq;
-		bool answer = d->tcp_flags & DECODE_TCP_ACK && l->has_isn[!swapped] &&
-			      l->isn[!swapped] + 1 == d->ack;
+		bool same = sender->has_isn && sender->isn == d->seq;
+		bool answer =
+			d->tcp_flags & DECODE_TCP_ACK && other->has_isn && other->isn + 1 == d->ack;
 
 		if (!same && !answer) {
 			flow_linger_forget(&t->linger, l);
 			return false;
 		}
 	}
-	*ret = ifindex && l->ifindex[swapped] && l->ifindex[swapped] != ifindex
-		       ? FLOW_PACKET_DUPLICATE
-		       : FLOW_PACKET_LATE;
+	*ret = ifindex && sender->ifindex && sender->ifindex != ifindex ? FLOW_PACKET_DUPLICATE
+									: FLOW_PACKET_LATE;
 	return true;
 }
 
@@ -377,7 +378,7 @@ void flow_table_foresee(const struct flow_table *t, const struct decoded *d, str
 {
 	ret->id = flow_id_of(d, &ret->swapped);
 	ret->hash = flow_id_hash(&ret->id, t->hash_seed);
-	flow_slots_foresee(&t->store.slots, ret->hash);
+	flow_slots_foresee(&t->store.slots, (uint32_t)ret->hash);
 	if (d->tcp_flags & DECODE_TCP_SYN)
 		flow_linger_foresee(&t->linger, ret->hash);
 }

@@ -197,7 +197,7 @@ enum flow_packet {
 /* Where a packet's flow is looked for. */
 struct flow_place {
 	struct flow_id id;
-	uint32_t hash;
+	uint64_t hash;
 	bool swapped;
 };
 

@@ -154,7 +154,7 @@ void names_learn(struct names *n, uint8_t netns, const uint8_t addr[16], struct 
 	uint64_t keep_ns = (uint64_t)(ttl_s < NAMES_TTL_MAX_S ? ttl_s : NAMES_TTL_MAX_S) *
 			   UINT64_C(1000000000);
 	struct flow_id id = id_of(netns, addr);
-	uint32_t hash = flow_id_hash(&id, n->seed), i = find(n, &id, hash);
+	uint32_t hash = (uint32_t)flow_id_hash(&id, n->seed), i = find(n, &id, hash);
 	struct names_entry *e;
 
 	if (keep_ns < NAMES_KEEP_NS)
@@ -185,7 +185,7 @@ struct name *names_find(
 
 	if (!n->n)
 		return NULL;
-	i = find(n, &id, flow_id_hash(&id, n->seed));
+	i = find(n, &id, (uint32_t)flow_id_hash(&id, n->seed));
 	if (i == NONE || n->entry[i].t_ns > t_ns || n->entry[i].until_ns <= t_ns)
 		return NULL;
 	unlink_use(n, i);

@@ -4,19 +4,23 @@
 
 #include "tap.h"
 
+/* Of what the index takes, the lower half, many have the same. */
+static uint64_t hash_of(uint64_t number)
+{
+	return number << 32 | (uint32_t)number * 2654435761u;
+}
+
 static struct flow_linger_entry entry(uint64_t number)
 {
-	return (struct flow_linger_entry){.id.w = {number},
-		.until_ns = 1000 + number,
-		.hash = (uint32_t)number * 2654435761u};
+	return (struct flow_linger_entry){.hash = hash_of(number), .until_ns = 1000 + number};
 }
 
 static bool found(struct flow_linger *l, uint64_t number, uint64_t now_ns)
 {
 	struct flow_linger_entry want = entry(number);
-	const struct flow_linger_entry *e = flow_linger_find(l, &want.id, want.hash, now_ns);
+	const struct flow_linger_entry *e = flow_linger_find(l, want.hash, now_ns);
 
-	return e && e->id.w[0] == number && e->until_ns == want.until_ns;
+	return e && e->hash == want.hash && e->until_ns == want.until_ns;
 }
 
 /* Of @first to @end, those that are not as they should be at @now_ns. */
@@ -37,7 +41,7 @@ static void add(struct flow_linger *l, uint64_t first, uint64_t end, uint64_t no
 
 		flow_linger_add(l, &e, now_ns);
 		if (i % 7 == 0)
-			flow_linger_forget(l, flow_linger_find(l, &e.id, e.hash, now_ns));
+			flow_linger_forget(l, flow_linger_find(l, e.hash, now_ns));
 	}
 }
 
@@ -87,17 +91,15 @@ static void check_window(void)
 		tap_bail("no memory");
 	for (uint64_t i = 0; i < 20000; i++) {
 		now_ns = i / 100 * tick_ns;
-		e.id.w[0] = i;
-		e.hash = (uint32_t)i * 2654435761u;
+		e.hash = hash_of(i);
 		e.until_ns = now_ns + lasts_ns;
 		flow_linger_add(&l, &e, now_ns);
 		if (l.next - l.first > most)
 			most = l.next - l.first;
 		if (i < 4900)
 			continue;
-		e.id.w[0] = i - 4900; /* the oldest that lasts for sure */
-		e.hash = (uint32_t)e.id.w[0] * 2654435761u;
-		lost += !flow_linger_find(&l, &e.id, e.hash, now_ns);
+		/* The oldest that lasts for sure. */
+		lost += !flow_linger_find(&l, hash_of(i - 4900), now_ns);
 	}
 	tap_is_int(lost, 0, "what lasts is found");
 	tap_ok(most < 5300, "what is over is not even looked at");
@@ -109,40 +111,44 @@ static void check_window(void)
 	flow_linger_deinit(&l);
 }
 
-/* How many of the numbers from @first to @end are found under one hash. */
+/* One of those whose hashes the index takes for the same. */
+static uint64_t like(uint64_t number)
+{
+	return number << 32 | 12345;
+}
+
+/* How many of those from @first to @end are found. */
 static unsigned alike(struct flow_linger *l, uint64_t first, uint64_t end)
 {
-	struct flow_linger_entry e = {.hash = 12345};
 	unsigned n = 0;
 
-	for (e.id.w[0] = first; e.id.w[0] < end; e.id.w[0]++)
-		n += flow_linger_find(l, &e.id, e.hash, 0) != NULL;
+	for (uint64_t i = first; i < end; i++)
+		n += flow_linger_find(l, like(i), 0) != NULL;
 	return n;
 }
 
-/* Of one hash: one set, and no more than it holds. */
+/* Of a kind: one set, and no more than it holds. */
 static void check_alike(void)
 {
 	struct flow_linger l;
-	struct flow_linger_entry e = {.hash = 12345, .until_ns = 10};
+	struct flow_linger_entry e = {.until_ns = 10};
 
 	if (flow_linger_init(&l, 1024))
 		tap_bail("no memory");
-	for (e.id.w[0] = 0; e.id.w[0] < FLOW_LINGER_WAYS + 2; e.id.w[0]++)
+	for (uint64_t i = 0; i < FLOW_LINGER_WAYS + 2; i++) {
+		e.hash = like(i);
 		flow_linger_add(&l, &e, 0);
+	}
 	tap_is_int(
 		alike(&l, 2, FLOW_LINGER_WAYS + 2), FLOW_LINGER_WAYS, "a set keeps the youngest");
 	tap_is_int(alike(&l, 0, 2), 0, "not the others");
 	tap_is_int(l.evicted, 2, "which are counted");
-	e.id.w[0] = 7;
-	flow_linger_forget(&l, flow_linger_find(&l, &e.id, e.hash, 0));
-	e.id.w[0] = 100;
+	flow_linger_forget(&l, flow_linger_find(&l, like(7), 0));
+	e.hash = like(100);
 	flow_linger_add(&l, &e, 0);
 	tap_is_int(alike(&l, 2, 101), FLOW_LINGER_WAYS, "what is forgotten makes room in the set");
 	tap_is_int(l.evicted, 2, "so that nobody has to go");
-	e.hash ^= UINT32_C(1) << 31;
-	e.id.w[0] = 2;
-	tap_ok(!flow_linger_find(&l, &e.id, e.hash, 0), "another hash is not theirs");
+	tap_ok(!flow_linger_find(&l, like(2) ^ UINT32_C(1) << 31, 0), "another hash is not theirs");
 	flow_linger_deinit(&l);
 }
 
