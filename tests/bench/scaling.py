@@ -9,11 +9,14 @@ the tap is live. Points measured are appended to FILE, and what is in it already
 can be done in pieces; --rounds 0 only prints and draws. Costs are the scheduler's own CPU time of the three programs.
 A point at which the generator did not reach nine tenths of its rate is left out, and counted; at the highest rate it is
 what it reaches. --quick judges nothing.
+
+Beside the flows: few of them in an enrich that holds as much memory as the most of them took, and reads none of it.
 """
 import argparse
 import collections
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +31,7 @@ import tap  # noqa: E402
 
 LOAD = tap.program("tests/bench/load")
 FLOWS = tap.program("tests/bench/scaling/flows")
+BALLAST = tap.program("tests/bench/scaling/ballast.so")
 PORT = 16300
 RATE = 4000
 GROWTH = 1.25  # a curve may end this much above its start: what caches and a shared machine make of the same work
@@ -86,6 +90,11 @@ def pairs(line):
     return {k: int(v) for k, v in zip(words[::2], words[1::2])}
 
 
+def memory_mib(f):
+    with open(f"/proc/{f.pid('enrich')}/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() >> 20
+
+
 class Holder:
     """Something held in a process group of its own until free()."""
 
@@ -135,9 +144,9 @@ class Bench:
                 tap.bail(f"{n} flows are to be open: {f.ledgers()}")
         f.settle()  # each is told of after enrich.start_after: no part of what a later connection costs
 
-    def start(self, *args):
+    def start(self, *args, env=None):
         """A flowner whose tap is live and whose rings and tables have been touched once: a page fault each."""
-        f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", *args, prefix=tap.inside(self.ns), starts=())
+        f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", *args, prefix=tap.inside(self.ns), starts=(), env=env)
         if not tap.wait_for(lambda: f.ledger("enrich")["enrich_tier_tap"] == TIER_LIVE):
             tap.bail("the tap does not become live")
         f.lives = {p: f.pid(p) for p in pipeline.PROGRAMS}
@@ -174,6 +183,23 @@ class Bench:
                 h.free()
         return point
 
+    def flows(self, xs):
+        args = ("--set", f"limits.flows={FLOWS_MAX}", "--set", "limits.tcp_attempt_timeout=1h")
+        f = self.start(*args)
+        before, have = memory_mib(f), 0
+        for n in sorted(xs):  # they stay open
+            self.open_flows(f, have, n)
+            have = n
+            yield self.point(f, "flows", n)
+        held = memory_mib(f) - before
+        tap.stop(f.p)
+        f = self.start(*args, env={**os.environ, "LD_PRELOAD": BALLAST, "BALLAST_MIB": str(held)})
+        if memory_mib(f) < before + held - 1:
+            tap.bail(f"enrich does not hold {held} MiB: {f.log()}")
+        self.open_flows(f, 0, min(xs))
+        yield {**self.point(f, "ballast", min(xs)), "held_mib": held}
+        tap.stop(f.p)
+
     def round(self, curves):
         """Yields a point each of {curve: [x]}."""
         mine = [what for what in curves if what in ("rate", "fds")]
@@ -184,13 +210,7 @@ class Bench:
                     yield self.point(f, what, n)
             tap.stop(f.p)
         if "flows" in curves:
-            f = self.start("--set", f"limits.flows={FLOWS_MAX}", "--set", "limits.tcp_attempt_timeout=1h")
-            have = 0
-            for n in sorted(curves["flows"]):  # they stay open
-                self.open_flows(f, have, n)
-                have = n
-                yield self.point(f, "flows", n)
-            tap.stop(f.p)
+            yield from self.flows(curves["flows"])
         for what in (x for x in curves if x in HELD):
             for n in curves[what]:
                 yield self.beside_held(what, n)
@@ -225,6 +245,10 @@ def show(what, points):
             parts = ", ".join(f"{p} {statistics.median(lines[p][x]):.2f}" for p in pipeline.PROGRAMS)
             at = statistics.median(p["reached"] for p in points if p["curve"] == what and p["at"] == x and reached(p))
             tap.note(f"{x:9,} ({at:6,.0f}/s) {statistics.median(v):6.2f}  ({min(v):.2f}..{max(v):.2f}, {len(v)} rounds)  {parts}")
+    if what == "flows" and (held := [p for p in points if p["curve"] == "ballast" and reached(p)]):
+        v = [sum(p[name] for name in pipeline.PROGRAMS) for p in held]
+        mib = statistics.median(p["held_mib"] for p in held)
+        tap.note(f"{held[0]['at']:9,} beside {mib:.0f} MiB unread {statistics.median(v):6.2f}  ({min(v):.2f}..{max(v):.2f}, {len(v)} rounds)")
     ends = [lines["all"].get(x) for x in (xs[0], xs[-1])]
     return statistics.median(ends[1]) / statistics.median(ends[0]) if all(ends) else float("nan")
 
