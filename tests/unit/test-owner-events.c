@@ -112,7 +112,6 @@ static uint32_t ask_again(enum end end, uint8_t proto, uint16_t local, uint16_t 
 		.proto = proto,
 		.initiator = end == ORIG,
 		.responder = end == RESP,
-		.netns = o->netns,
 		.local_port = local,
 		.remote_port = remote,
 		.start_ns = t0 + start_ns,
@@ -213,7 +212,6 @@ static bool waits(uint16_t port, bool again)
 		.responder = true,
 		.begun = true,
 		.again = again,
-		.netns = o->netns,
 		.local_port = port,
 		.start_ns = t0 + 2 * S,
 		.t_ns = t0 + 2 * S};
@@ -365,7 +363,6 @@ static struct owner_query datagram(enum end from, uint16_t local, uint16_t remot
 		.proto = IPPROTO_UDP,
 		.initiator = from == ORIG,
 		.responder = from == RESP,
-		.netns = o->netns,
 		.local_port = local,
 		.remote_port = remote,
 		.t_ns = t0 + 4 * S,
