@@ -12,6 +12,10 @@
 #define HERE "127.0.0.1"
 #define FAR  "192.0.2.7"
 
+/* Captured in by nobody here: no claim has to be of it, and each local address is one of its own.
+ */
+#define NETNS 9u
+
 static struct owners *o;
 static struct ledger ledger;
 static struct config config;
@@ -112,6 +116,7 @@ static uint32_t ask_again(enum end end, uint8_t proto, uint16_t local, uint16_t 
 		.proto = proto,
 		.initiator = end == ORIG,
 		.responder = end == RESP,
+		.netns = NETNS,
 		.local_port = local,
 		.remote_port = remote,
 		.start_ns = t0 + start_ns,
@@ -212,6 +217,7 @@ static bool waits(uint16_t port, bool again)
 		.responder = true,
 		.begun = true,
 		.again = again,
+		.netns = NETNS,
 		.local_port = port,
 		.start_ns = t0 + 2 * S,
 		.t_ns = t0 + 2 * S};
@@ -363,6 +369,7 @@ static struct owner_query datagram(enum end from, uint16_t local, uint16_t remot
 		.proto = IPPROTO_UDP,
 		.initiator = from == ORIG,
 		.responder = from == RESP,
+		.netns = NETNS,
 		.local_port = local,
 		.remote_port = remote,
 		.t_ns = t0 + 4 * S,
