@@ -10,9 +10,9 @@
  * that is full of entries not yet over loses the oldest of them: one in some thousand, when all of
  * the ring is in use.
  *
- * A connection is known by the 64 bits of its keyed hash: an entry is half a cache line. Of two
- * connections in 2^64 one is taken for the other, which nobody can bring about who does not know
- * the seed: with a ring full and 20,000 look-ups a second one in two hundred years.
+ * A connection is known by the 64 bits of its keyed hash: an entry is half a cache line. That two
+ * have the same nobody can bring about without the seed, and by chance, with the ring full and
+ * 20,000 look-ups a second, it happens once in two hundred years.
  *
  * Threads: one. Blocks: no. Logs: no. Errors: 0, -errno.
  */
