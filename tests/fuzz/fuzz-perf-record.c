@@ -4,6 +4,7 @@
  * is not there. Input: records one behind the other, then what is left as a user stack.
  */
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "enrich/perf-record.h"
@@ -45,7 +46,8 @@ static void check_record(const struct perf_record *r, const uint8_t *from, size_
 		check_bytes(r->exec.args, from, len);
 		break;
 	case PERF_KIND_ROUTE:
-		check(r->route.sport != 0);
+		check(r->route.proto != 0);
+		check(r->route.sport != 0 || r->route.proto != IPPROTO_TCP);
 		break;
 	case PERF_KIND_IGNORED:
 	case PERF_KIND_FORKED:
