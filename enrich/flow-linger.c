@@ -12,6 +12,7 @@
 #define NUMBER      ((UINT32_C(1) << NUMBER_BITS) - 1)
 #define MARK_NS     UINT64_C(100000000)
 
+_Static_assert(sizeof(struct flow_linger_entry) == 32, "half a cache line");
 _Static_assert(2 * SIZE_LAST <= NUMBER, "an entry's number tells whether it is still there");
 
 /* A slot of an entry long written over. */
@@ -38,8 +39,8 @@ int flow_linger_init(struct flow_linger *l, uint64_t n)
 		.size = max < SIZE_FIRST ? max : SIZE_FIRST,
 		.size_max = max,
 	};
-	/* calloc() takes a block of this size as untouched zero pages. */
-	l->entry = calloc(max, sizeof(*l->entry));
+	/* Read is only what was added. In calloc()'s block every second one had two cache lines. */
+	l->entry = aligned_alloc(sizeof(*l->set), max * sizeof(*l->entry));
 	l->set = aligned_alloc(sizeof(*l->set), max / FLOW_LINGER_LOAD * sizeof(*l->set));
 	if (!l->entry || !l->set)
 		return -ENOMEM;

@@ -28,7 +28,7 @@ struct flow_linger_side {
 };
 
 struct flow_linger_entry {
-	uint64_t hash;                   /* flow_id_hash() */
+	_Alignas(32) uint64_t hash;      /* flow_id_hash() */
 	uint64_t until_ns;               /* 0 = forgotten */
 	struct flow_linger_side side[2]; /* of the first, second endpoint of the flow's id */
 };

@@ -4,7 +4,7 @@
 
 #include "tap.h"
 
-/* Of what the index takes, the lower half, many have the same. */
+/* The index takes the lower half, what it finds is compared as a whole. */
 static uint64_t hash_of(uint64_t number)
 {
 	return number << 32 | (uint32_t)number * 2654435761u;

@@ -12,8 +12,7 @@
 #define HERE "127.0.0.1"
 #define FAR  "192.0.2.7"
 
-/* Captured in by nobody here: no claim has to be of it, and each local address is one of its own.
- */
+/* A namespace nobody knows: no claim has to be of it, each local address is one of its own. */
 #define NETNS 9u
 
 static struct owners *o;
