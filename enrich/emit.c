@@ -127,7 +127,8 @@ static void build(struct emit *e, const struct flow *view, const struct flow *li
 	r->flow_id = view->id;
 	r->t_ns = t_ns;
 	r->start_ns = view->start_ns;
-	r->end_ns = view->last_ns;
+	/* An open TCP connection goes on after the last packet that was captured of it. */
+	r->end_ns = event == RECORD_INFO && view->key.proto == IPPROTO_TCP ? t_ns : view->last_ns;
 	memcpy(r->orig_addr, view->key.addr[FLOW_ORIG], sizeof(r->orig_addr));
 	memcpy(r->resp_addr, view->key.addr[FLOW_RESP], sizeof(r->resp_addr));
 	r->orig_port = view->key.port[FLOW_ORIG];

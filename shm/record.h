@@ -211,7 +211,7 @@ struct record {
 	uint64_t flow_id; /* same in all records of a flow, unique per host and boot */
 	uint64_t t_ns;    /* CLOCK_REALTIME of this event */
 	uint64_t start_ns;
-	uint64_t end_ns; /* time of the last packet; start_ns <= end_ns */
+	uint64_t end_ns; /* time of the last packet, of TCP's INFO its own; start_ns <= end_ns */
 
 	/* Addresses as 16 bytes, IPv4 as ::ffff:a.b.c.d; ports in host order (ICMP: type, code). */
 	uint8_t orig_addr[16];

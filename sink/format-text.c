@@ -314,14 +314,6 @@ static size_t loss_line(const struct record *r, const struct format_context *ctx
 	return (size_t)(p - buf);
 }
 
-/* Of an open TCP connection not every packet is seen: how long it has been open. */
-static uint64_t lasted(const struct record *r)
-{
-	if (r->event == RECORD_INFO && r->proto == IPPROTO_TCP && r->t_ns > r->end_ns)
-		return r->t_ns - r->start_ns;
-	return r->end_ns - r->start_ns;
-}
-
 static char *columns(char *p, const struct record *r)
 {
 	char *from = p;
@@ -337,7 +329,7 @@ static char *columns(char *p, const struct record *r)
 	from = p;
 	p = pad(text_str(p, fate(r)), from, 9);
 	from = p;
-	p = pad(text_duration(p, lasted(r)), from, 6);
+	p = pad(text_duration(p, r->end_ns - r->start_ns), from, 6);
 	from = p;
 	p = bytes_or_dash(p, r, RECORD_FLAG_ORIG_BYTES, r->orig_bytes);
 	*p++ = '/';

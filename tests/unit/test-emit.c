@@ -29,18 +29,23 @@ static void setup(void)
 	emit = (struct emit){.ring = producer, .ring_size = RING_DATA_MIN, .ledger = &ledger};
 }
 
-/* The end of a flow, as a record; its flags. */
-static unsigned told(const struct flow *f)
+/* What a flow's event becomes: its flags. */
+static unsigned told_at(const struct flow *f, enum flow_event event, uint64_t t_ns)
 {
 	struct ring_frame frame;
 
-	if (emit_flow(&emit, f, f, FLOW_EVENT_END, f->last_ns) || emit_commit(&emit) ||
+	if (emit_flow(&emit, f, f, event, t_ns) || emit_commit(&emit) ||
 		ring_get(consumer, body, &frame) || frame.type != RING_FRAME_RECORD ||
 		record_check((const struct record *)(const void *)body, frame.len))
 		tap_bail("no record");
 	memcpy(&record, body, frame.len);
 	ring_release(consumer);
 	return record.flags;
+}
+
+static unsigned told(const struct flow *f)
+{
+	return told_at(f, FLOW_EVENT_END, f->last_ns);
 }
 
 static bool is_complete(uint8_t proto, bool all_packets, bool loss_window)
@@ -122,10 +127,28 @@ static void test_counts(void)
 		"each is counted as published");
 }
 
+/* Bytes are the kernel's of now: a rate over the time up to the last packet seen would be far off.
+ */
+static void test_open(void)
+{
+	struct flow f = {
+		.key = {.family = 4, .proto = IPPROTO_TCP}, .id = 1, .start_ns = 5, .last_ns = 6};
+
+	told_at(&f, FLOW_EVENT_INFO, 90);
+	tap_ok(record.start_ns == 5 && record.end_ns == 90 && record.t_ns == 90,
+		"an open TCP connection goes on after the last packet captured");
+	told(&f);
+	tap_is_int(record.end_ns, 6, "one that is over ended with its last");
+	f.key.proto = IPPROTO_UDP;
+	told_at(&f, FLOW_EVENT_INFO, 90);
+	tap_is_int(record.end_ns, 6, "of UDP every packet is seen: its last one counts");
+}
+
 int main(void)
 {
 	setup();
 	test_complete();
+	test_open();
 	test_counts();
 	ring_consumer_free(consumer);
 	ring_producer_free(producer);

@@ -239,12 +239,6 @@ static void test_text(void)
 	r.flags = RECORD_FLAG_ORIG_BYTES;
 	tap_is_str(line(&format_text), COLUMNS "open      1.5s   100B/-      " CURL,
 		"text: still open, bytes of one side unknown");
-	r.t_ns = r.start_ns + UINT64_C(2200000000);
-	tap_is_str(line(&format_text), COLUMNS "open      2.2s   100B/-      " CURL,
-		"text: open for as long as it is, not up to the last packet seen");
-	r.proto = IPPROTO_UDP;
-	tap_ok(strstr(line(&format_text), "open      1.5s"), "text: of UDP every packet is seen");
-	r.proto = IPPROTO_TCP;
 	r.event = RECORD_START;
 	tap_is_str(line(&format_text), "", "text: no line at the start");
 	build_record(&r);
