@@ -31,7 +31,7 @@ static const char *const names[] = {"capture", "enrich", "sink"};
 
 /* The world ---------------------------------------------------------------------------------- */
 
-static void die(const char *what, int r)
+static __attribute__((noreturn)) void die(const char *what, int r)
 {
 	fprintf(stderr, "sandbox-probe: %s: %s\n", what, strerror(-r));
 	exit(2);

@@ -71,7 +71,7 @@ static size_t once(const struct method *m, unsigned record, unsigned n)
 	return m->record(&r, &ctx, buf);
 }
 
-static __attribute__((noipa)) void mark(void)
+static __attribute__((noinline)) void mark(void)
 {
 	__asm__ volatile("");
 }

@@ -87,20 +87,18 @@ static void drain(void)
 static void subscribe(void)
 {
 	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
-	struct {
-		struct nlmsghdr h;
-		struct cn_msg m;
-		enum proc_cn_mcast_op op;
-	} __attribute__((packed)) q = {
-		.h = {.nlmsg_len = sizeof(q), .nlmsg_type = NLMSG_DONE},
-		.m = {.id = {CN_IDX_PROC, CN_VAL_PROC}, .len = sizeof(q.op)},
-		.op = PROC_CN_MCAST_LISTEN,
-	};
+	const enum proc_cn_mcast_op op = PROC_CN_MCAST_LISTEN;
+	_Alignas(struct nlmsghdr) char q[NLMSG_LENGTH(sizeof(struct cn_msg) + sizeof(op))];
+	struct nlmsghdr *h = (struct nlmsghdr *)(void *)q;
+	struct cn_msg *m = NLMSG_DATA(h);
 	int size = RECEIVE_SIZE;
 
+	*h = (struct nlmsghdr){.nlmsg_len = sizeof(q), .nlmsg_type = NLMSG_DONE};
+	*m = (struct cn_msg){.id = {CN_IDX_PROC, CN_VAL_PROC}, .len = sizeof(op)};
+	memcpy(m->data, &op, sizeof(op));
 	sock = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_CONNECTOR);
 	if (sock < 0 || bind(sock, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-		send(sock, &q, sizeof(q), 0) != sizeof(q))
+		send(sock, q, sizeof(q), 0) != sizeof(q))
 		observe_die("process connector");
 	setsockopt(sock, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 }
