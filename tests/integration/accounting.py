@@ -21,8 +21,8 @@ def measure(stopped):
     name = f"{stopped} stopped" if stopped else "nobody stopped"
     path = os.path.join(tap.tmpdir(), "out.ndjson")
     f = pipeline.Flowner("-i", here, "-o", f"ecs:{path}", "--set", "limits.flows=1000000", "tcp port 80")
-    send = subprocess.Popen(tap.inside(ns, pipeline.TRUTH, "syns", there, str(PACKETS)),
-                            stdout=subprocess.PIPE, text=True)
+    send = tap.spawn(tap.inside(ns, pipeline.TRUTH, "syns", there, str(PACKETS)),
+                     stdout=subprocess.PIPE, text=True)
     if stopped:
         time.sleep(0.05)
         pid = f.pid(stopped)

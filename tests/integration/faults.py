@@ -141,8 +141,8 @@ def status_kib(pid, key):
 
 
 def load(rate, seconds, port=PORT):
-    return subprocess.Popen(tap.inside(NS, pipeline.TRUTH, "pace", str(rate), str(seconds), "127.0.0.1", str(port)),
-                            stdout=subprocess.DEVNULL)
+    return tap.spawn(tap.inside(NS, pipeline.TRUTH, "pace", str(rate), str(seconds), "127.0.0.1", str(port)),
+                     stdout=subprocess.DEVNULL)
 
 
 def rests(name, pid, seconds=1.0, most=100):

@@ -90,7 +90,7 @@ f = pipeline.Flowner("-i", "lo", "--set", f"output.files=[{{format: ecs, path: {
 tap.wait_for(lambda: "capturing on" in f.log())  # enrich has the tap
 pids = {p: f.pid(p) for p in pipeline.PROGRAMS}
 clients, held, slowest = {}, {}, 0
-stream = subprocess.Popen(tap.inside(NS, pipeline.TRUTH, "pace", "100", "600", "127.0.0.1", str(PORT)), stdout=subprocess.DEVNULL)
+stream = tap.spawn(tap.inside(NS, pipeline.TRUTH, "pace", "100", "600", "127.0.0.1", str(PORT)), stdout=subprocess.DEVNULL)
 clients[0] = launch()
 port, pid = lasting.next()
 for n, seconds in enumerate(STEPS, 1):

@@ -138,7 +138,7 @@ def check(name, kind, path, counters, status, late):
 
 
 def run(name, kind, kills, f, path, late):
-    load = [subprocess.Popen([pipeline.TRUTH, *map(str, args)], stdout=subprocess.DEVNULL)
+    load = [tap.spawn([pipeline.TRUTH, *map(str, args)], stdout=subprocess.DEVNULL)
             for args in (("pace", RATE, 3600, "127.0.0.1", PORT), ("held", HELD, HELD_MS, "127.0.0.1", PORT + 1))]
     began = time.monotonic()
     flows = int(bool(tap.wait_for(lambda: all(moved(f)))))  # of packets before the first hand-over nobody knows

@@ -20,7 +20,7 @@ here, there = tap.uplink(ns)
 
 
 def syns(count):
-    return subprocess.Popen(tap.inside(ns, pipeline.TRUTH, "syns", there, str(count)), stdout=subprocess.PIPE, text=True)
+    return tap.spawn(tap.inside(ns, pipeline.TRUTH, "syns", there, str(count)), stdout=subprocess.PIPE, text=True)
 
 
 def of_stage(path):

@@ -62,7 +62,7 @@ def pings():
             if kind == "dgram":
                 with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:
                     f.write(saved)
-    two = [subprocess.Popen([SERVERS, "ping", "raw", "4", f"{NET}.3"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    two = [tap.spawn([SERVERS, "ping", "raw", "4", f"{NET}.3"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     pids["two"] = {int(p.communicate()[0].split()[3]) for p in two}
 
 

@@ -157,7 +157,7 @@ def killed():
     server = pipeline.server("tcp", "127.0.0.1", 13107)
     out = os.path.join(folder, "killed.pcapng")
     f = pipeline.Flowner("-i", "lo", "-o", f"pcapng:{out}", "--set", "enrich.ring=16MiB", "tcp port 13107")
-    load = subprocess.Popen([pipeline.TRUTH, "pace", "300", "3600", "127.0.0.1", "13107"], stdout=subprocess.DEVNULL)
+    load = tap.spawn([pipeline.TRUTH, "pace", "300", "3600", "127.0.0.1", "13107"], stdout=subprocess.DEVNULL)
     kills = tap.amount(6, 60, 3)
     back = 0
     for _ in range(kills):

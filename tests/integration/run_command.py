@@ -71,7 +71,7 @@ shows("across a veth pair", [pipeline.TRUTH, "client", "tcp", "10.77.200.2", "99
       ["truth[", "10.77.200.2:9955", f"[{far.server_pid}]"])
 
 # Only the command's own tree, and its exit status.
-noise = subprocess.Popen(["sh", "-c", f"while :; do curl -s -o /dev/null http://127.0.0.1:{v4}/noise; done"])
+noise = tap.spawn(["sh", "-c", f"while :; do curl -s -o /dev/null http://127.0.0.1:{v4}/noise; done"])
 r = shows("only the tree", ["sh", "-c", f"curl -s -o /dev/null http://127.0.0.1:{v4}/child"],
           ["curl[", "/child"])
 noise.kill()

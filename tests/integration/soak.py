@@ -130,7 +130,7 @@ f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", "--set", "enrich.netns=f
                      prefix=[*enter, *tap.inside(ns)])
 tap.note(f"ready after {time.monotonic() - began:.1f} s, with {SOCKETS} sockets on the host")
 pids = {p: f.pid(p) for p in pipeline.PROGRAMS}
-load = subprocess.Popen(tap.inside(ns, LOAD, "tcp", RATE, str(SECONDS), str(PORT)), stdout=subprocess.PIPE, text=True)
+load = tap.spawn(tap.inside(ns, LOAD, "tcp", RATE, str(SECONDS), str(PORT)), stdout=subprocess.PIPE, text=True)
 early = late = None
 early_flows = most = early_rate = highest = flows = 0
 began = at = time.monotonic()
