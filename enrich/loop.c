@@ -13,7 +13,6 @@
 #include "config/notify.h"
 #include "config/schedule.h"
 #include "enrich/ahead.h"
-#include "enrich/netns.h"
 #include "enrich/steady.h"
 #include "shm/cleanup.h"
 #include "shm/tap.h"
@@ -31,7 +30,7 @@
 
 enum slot { SLOT_SIGNAL, SLOT_LISTEN, SLOT_SINK, SLOT_CAPTURE, SLOT_RING, SLOT_TAP };
 
-#define SLOTS_MAX (SLOT_TAP + TAP_CPUS_MAX + 8 + NETNS_MAX)
+#define SLOTS_MAX (SLOT_TAP + TAP_CPUS_MAX + 8)
 
 struct loop {
 	const struct loop_setup *s;
@@ -394,10 +393,6 @@ static void prepare_poll(struct loop *l)
 	add_poll(l, l->sink_fd);
 	add_poll(l, l->capture_fd);
 	add_poll(l, l->ring ? ring_consumer_wake_fd(l->ring) : -1);
-	for (size_t i = 0; i < n && l->n_poll < SLOTS_MAX; i++)
-		add_poll(l, fds[i]);
-	n = 0;
-	fds = l->s->owners ? owners_netns_fds(l->s->owners, &n) : NULL;
 	for (size_t i = 0; i < n && l->n_poll < SLOTS_MAX; i++)
 		add_poll(l, fds[i]);
 }

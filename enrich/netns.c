@@ -22,9 +22,8 @@ struct holding {
 };
 
 struct netns_set {
-	int fd[NETNS_MAX]; /* of the others' links */
-	size_t n_fds;
 	size_t end;
+	size_t tidied;              /* the number looked at last */
 	struct netns at[NETNS_MAX]; /* links == NULL: free */
 	uint16_t by_capture[PACKET_NETNS_MAX + 1];
 	size_t n_captured;
@@ -52,14 +51,6 @@ int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct
 	return 0;
 }
 
-static void list_fds(struct netns_set *s)
-{
-	s->n_fds = 0;
-	for (size_t i = 1; i < s->end; i++)
-		if (s->at[i].links)
-			s->fd[s->n_fds++] = links_fd(s->at[i].links);
-}
-
 static void let_go(struct netns_set *s, size_t number)
 {
 	struct netns *n = &s->at[number];
@@ -78,7 +69,6 @@ static void let_go(struct netns_set *s, size_t number)
 	s->stale = true;
 	while (!s->at[s->end - 1].links)
 		s->end--;
-	list_fds(s);
 }
 
 void netns_set_clear(struct netns_set *s)
@@ -97,12 +87,6 @@ void netns_set_free(struct netns_set *s)
 	free(s->holding);
 	free(s->numbers);
 	free(s);
-}
-
-const int *netns_set_fds(const struct netns_set *s, size_t *ret_n)
-{
-	*ret_n = s->n_fds;
-	return s->fd;
 }
 
 static size_t free_number(const struct netns_set *s)
@@ -147,12 +131,10 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 		s->n_captured++;
 	}
 	s->stale = true;
-	list_fds(s);
 	*ret = number;
 	return 0;
 }
 
-/* One of them has something: a look at each costs no system call that the loop does not make. */
 void netns_set_read(struct netns_set *s)
 {
 	struct pollfd fds[NETNS_MAX];
@@ -160,7 +142,7 @@ void netns_set_read(struct netns_set *s)
 	for (size_t i = 1; i < s->end; i++)
 		fds[i] = (struct pollfd){
 			.fd = s->at[i].links ? links_fd(s->at[i].links) : -1, .events = POLLIN};
-	if (daemon_poll(fds + 1, s->end - 1, 0) <= 0)
+	if (s->end == 1 || daemon_poll(fds + 1, s->end - 1, 0) <= 0)
 		return;
 	for (size_t i = 1; i < s->end; i++)
 		if (fds[i].revents && s->at[i].links)
@@ -169,15 +151,19 @@ void netns_set_read(struct netns_set *s)
 
 void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg)
 {
-	for (size_t i = s->end; i > 1; i--) {
-		struct netns *n = &s->at[i - 1];
+	size_t left = s->end - 1 < NETNS_TIDY ? s->end - 1 : NETNS_TIDY;
 
+	while (left--) {
+		size_t i = s->tidied > 1 && s->tidied < s->end ? s->tidied - 1 : s->end - 1;
+		struct netns *n = &s->at[i];
+
+		s->tidied = i;
 		if (!n->links || handover_netns_alive(&n->entry))
 			continue;
 		n->entry.pid = n->entry.captured ? 0 : heir(arg, n->inode);
 		n->entry.path[0] = '\0';
 		if (!n->entry.pid)
-			let_go(s, i - 1);
+			let_go(s, i);
 	}
 }
 

@@ -34,12 +34,6 @@ struct netns_set;
 int netns_set_new(uint64_t inode, struct links *links, struct diag *diag, struct netns_set **ret);
 void netns_set_free(struct netns_set *s);
 
-/*
- * One is readable when an address changed in one of the others; netns_set_read() takes it in. The
- * list stays until one comes or goes.
- */
-const int *netns_set_fds(const struct netns_set *s, size_t *ret_n);
-
 /* Forgets all others: capture is about to say anew which there are. */
 void netns_set_clear(struct netns_set *s);
 /*
@@ -49,11 +43,16 @@ void netns_set_clear(struct netns_set *s);
 int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, const int fds[2],
 	bool use_diag, size_t *ret);
 
-/* Takes in changed addresses; now and then lets go of namespaces that only our sockets hold. */
-void netns_set_read(struct netns_set *s);
 /*
- * Closes what handover_netns_alive() calls gone, unless @heir knows another process in the
- * namespace of this inode; 0 = none. Packets seen inside come no more then in any case.
+ * Takes in addresses that have changed. One system call, whose cost grows with the namespaces: to be
+ * called before packets are looked at, not for each of them.
+ */
+void netns_set_read(struct netns_set *s);
+#define NETNS_TIDY 32u
+/*
+ * Looks at the next NETNS_TIDY of them and closes what handover_netns_alive() calls gone, unless
+ * @heir knows another process in the namespace of this inode; 0 = none. Packets seen inside come no
+ * more then in any case.
  */
 typedef uint32_t (*netns_heir_fn)(void *arg, uint64_t inode);
 void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg);

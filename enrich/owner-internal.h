@@ -125,6 +125,7 @@ struct owners {
 	struct inherited *from;              /* while it starts; NULL = nothing is */
 	bool ambiguous;                      /* the latest look into the tables found several */
 	struct seed_inodes *seed_inodes;     /* owner-netns.c: sockets the sweep could not place */
+	uint64_t spaces_ns;                  /* next look for addresses of other namespaces */
 	uint64_t tidy_ns;                    /* next look for namespaces to let go of */
 	struct diag *diag;                   /* NULL = off or refused */
 	struct procfs *procfs;               /* NULL = off or not there */

@@ -14,6 +14,7 @@
 #include "enrich/steady.h"
 #include "shm/cleanup.h"
 
+#define SPACES_NS UINT64_C(90000000)   /* about as often as batches of packets come */
 #define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
 #define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
 /* A loss of events this close before a question may be why it has no answer. */
@@ -298,11 +299,6 @@ int owners_tap_cpus(struct owners *o, const struct tap_cpus *cpus, const int *fd
 	return list_poll_fds(o);
 }
 
-const int *owners_netns_fds(const struct owners *o, size_t *ret_n)
-{
-	return netns_set_fds(o->spaces, ret_n);
-}
-
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap)
 {
 	*ret_n = o->n_poll;
@@ -331,6 +327,10 @@ void owners_advance(struct owners *o, uint64_t t_ns)
 
 void owners_polled(struct owners *o, uint64_t now_ns)
 {
+	if (now_ns >= o->spaces_ns) {
+		netns_set_read(o->spaces);
+		o->spaces_ns = now_ns + SPACES_NS;
+	}
 	/* Nothing to read a moment ago: no change is younger than that. */
 	if (o->changes && now_ns - POLLED_NS > o->heard_ns)
 		o->heard_ns = now_ns - POLLED_NS;

@@ -106,8 +106,6 @@ void owners_attached(struct owners *o);
  * which the first *ret_tap are the tap's.
  */
 const int *owners_poll_fds(const struct owners *o, size_t *ret_n, size_t *ret_tap);
-/* Further ones, of other network namespaces; they may change with any call here. */
-const int *owners_netns_fds(const struct owners *o, size_t *ret_n);
 
 /*
  * What the tap should record instead of what was asked for last; false = that still holds. To be
@@ -132,7 +130,10 @@ void owners_idle(struct owners *o, uint64_t horizon_ns);
  * may be a thousand of them a second.
  */
 void owners_tapped(struct owners *o, uint64_t now_ns, uint64_t horizon_ns);
-/* None of owners_poll_fds() was ready a moment before @now_ns. */
+/*
+ * None of owners_poll_fds() was ready a moment before @now_ns. Addresses of other namespaces that
+ * have changed are taken in by all three, here at most eleven times a second.
+ */
 void owners_polled(struct owners *o, uint64_t now_ns);
 /*
  * Asks for the owner of one end. Answers at once into @answer when no system call is needed and

@@ -44,10 +44,11 @@ CURVES = {
     "rate": ("connections a second", (1000, 2000, 5000, 10000, 20000)),
     "sockets": ("open sockets on the host", (100, 1000, 10000, 50000)),
     "processes": ("processes on the host", (100, 300, 1000, 3000)),
+    "namespaces": ("other network namespaces", (1, 10, 100, 250)),
     "fds": ("sockets open in the connecting process", (1, 100, 1000, 19000)),
     "flows": ("flows in the table", (1000, 10000, 100000, 1000000)),
 }
-HELD = ("sockets", "processes")  # found by the sweep at the start
+HELD = ("sockets", "processes", "namespaces")  # found at the start
 HOLD_SOCKETS = """
 import resource, socket, sys, time
 n, net = int(sys.argv[1]) // 2, sys.argv[2]
@@ -66,6 +67,16 @@ HOLD_PROCESSES = """
 import os, sys, time
 for _ in range(int(sys.argv[1])):
     os.posix_spawn("/bin/sleep", ["sleep", "100000"], os.environ)
+print("ready", flush=True)
+time.sleep(100000)
+"""
+HOLD_NAMESPACES = """
+import subprocess, sys, time
+held = []
+for i in range(int(sys.argv[1])):
+    inside = f"ip link set lo up && ip addr add 10.200.{i >> 8}.{i & 255}/32 dev lo && echo && exec sleep 100000"
+    held.append(subprocess.Popen(["unshare", "-n", "sh", "-c", inside], stdout=subprocess.PIPE))
+assert all(p.stdout.readline() for p in held)
 print("ready", flush=True)
 time.sleep(100000)
 """
@@ -120,8 +131,8 @@ class Bench:
         if what == "processes":
             running = sum(x.isdigit() for x in os.listdir("/proc"))
             return [Holder(python(HOLD_PROCESSES, max(0, n - running)))]
-        if what != "sockets":
-            return []
+        if what == "namespaces":
+            return [Holder(python(HOLD_NAMESPACES, n))]
         return [Holder(tap.inside(self.ns, *python(HOLD_SOCKETS, min(PER_HOLDER, n - at), f"127.2.{at // PER_HOLDER}")))
                 for at in range(0, n, PER_HOLDER)]
 
