@@ -61,24 +61,27 @@ const struct diag_stats *diag_stats(const struct diag *d)
 /* Bytes received, 0 = nothing is waiting, -errno. */
 static ssize_t receive(struct diag *d, int flags)
 {
-	ssize_t n;
+	ssize_t n = netlink_take(d->fd, received, RECEIVE_SIZE, flags);
 
-	do {
-		n = netlink_recv(d->fd, received, RECEIVE_SIZE, flags, NULL);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return 0;
-	return n < 0 ? -errno : n;
+	return n == -EAGAIN ? 0 : n;
 }
 
 int diag_new_from(int fd, struct diag **ret)
 {
 	int e = init(fd, ret);
+	ssize_t n;
 
+	if (e)
+		return e;
 	/* What an earlier reader of this socket left carries the numbers we are about to use. */
-	while (!e && receive(*ret, MSG_DONTWAIT))
-		;
-	return e;
+	do {
+		n = receive(*ret, MSG_DONTWAIT);
+	} while (n > 0 || n == -ENOBUFS);
+	if (n < 0) {
+		diag_free(*ret);
+		*ret = NULL;
+	}
+	return (int)n;
 }
 
 static void answer(struct diag_query *q, const struct diag_message *m)

@@ -20,6 +20,7 @@
 #define RECEIVE_SIZE  65536u
 #define ADDRESSES_MAX 65536u
 #define NAMES_MAX     65536u
+#define AT_ONCE       1024u /* notifications read in one go */
 
 struct address {
 	uint8_t addr[16];
@@ -44,6 +45,7 @@ struct links {
 	uint64_t traffic, received, sent; /* the latter two in the dump that runs */
 	bool traffic_known;
 	bool overrun; /* notifications were lost, read all again */
+	bool bulk;    /* the two arrays are sorted once all is there */
 };
 
 /* One for all: there is one thread, and up to hundreds of namespaces. */
@@ -85,24 +87,83 @@ static void tell(struct links *l)
 		*l->changed = true;
 }
 
+typedef int (*compare_fn)(const void *, const void *);
+
+/* Where @what stands, or belongs, in a sorted array. */
+static size_t place_of(
+	const void *what, const void *array, size_t n, size_t size, compare_fn compare)
+{
+	size_t low = 0;
+
+	while (low < n) {
+		size_t middle = low + (n - low) / 2;
+
+		if (compare((const char *)array + middle * size, what) < 0)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return low;
+}
+
+/* Sorts an array whose equals are one; returns how many are left. */
+static size_t sort(void *array, size_t n, size_t size, compare_fn compare)
+{
+	char *to = array, *from = array;
+	size_t left = 0;
+
+	if (n)
+		qsort(array, n, size, compare);
+	for (size_t i = 0; i < n; i++)
+		if (!left || compare(to + (left - 1) * size, from + i * size))
+			memmove(to + left++ * size, from + i * size, size);
+	return left;
+}
+
+/* In a dump that many may wait for, a place for each would take a second for 8,000. */
 static void set_address(struct links *l, const struct address *a, bool there)
 {
-	struct address *at = NULL;
+	size_t n = l->n_addresses, i = n;
 
-	if (l->n_addresses)
-		at = bsearch(a, l->address, l->n_addresses, sizeof(*a), compare_address);
-	if (there == (at != NULL))
-		return;
-	tell(l);
-	if (there) {
-		if (!grow((void **)&l->address, l->n_addresses, &l->room_addresses, sizeof(*a),
-			    ADDRESSES_MAX))
+	if (!l->bulk) {
+		i = place_of(a, l->address, n, sizeof(*a), compare_address);
+		if (there == (i < n && !compare_address(&l->address[i], a)))
 			return;
-		l->address[l->n_addresses++] = *a;
-	} else {
-		*at = l->address[--l->n_addresses];
 	}
-	qsort(l->address, l->n_addresses, sizeof(*a), compare_address);
+	tell(l);
+	if (!there && l->bulk) {
+		l->overrun = true;
+	} else if (!there) {
+		memmove(&l->address[i], &l->address[i + 1], (n - i - 1) * sizeof(*a));
+		l->n_addresses--;
+	} else if (grow((void **)&l->address, n, &l->room_addresses, sizeof(*a), ADDRESSES_MAX)) {
+		memmove(&l->address[i + 1], &l->address[i], (n - i) * sizeof(*a));
+		l->address[i] = *a;
+		l->n_addresses++;
+	}
+}
+
+static void set_name(struct links *l, const struct name *a, bool there)
+{
+	size_t n = l->n_names, i = n;
+	bool known = false;
+
+	if (!l->bulk) {
+		i = place_of(a, l->name, n, sizeof(*a), compare_name);
+		known = i < n && !compare_name(&l->name[i], a);
+	}
+	if (known && there) {
+		memcpy(l->name[i].name, a->name, sizeof(a->name));
+	} else if (known) {
+		memmove(&l->name[i], &l->name[i + 1], (n - i - 1) * sizeof(*a));
+		l->n_names--;
+	} else if (!there) {
+		l->overrun |= l->bulk;
+	} else if (grow((void **)&l->name, n, &l->room_names, sizeof(*a), NAMES_MAX)) {
+		memmove(&l->name[i + 1], &l->name[i], (n - i) * sizeof(*a));
+		l->name[i] = *a;
+		l->n_names++;
+	}
 }
 
 static void on_address(struct links *l, const struct nlmsghdr *h, bool there)
@@ -138,7 +199,7 @@ static void on_address(struct links *l, const struct nlmsghdr *h, bool there)
 static void on_link(struct links *l, const struct nlmsghdr *h, bool there)
 {
 	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
-	struct name n = {0}, *at = NULL;
+	struct name n = {0};
 	const struct nlattr *attr;
 
 	/* AF_BRIDGE messages tell of a port leaving its bridge, not of the link. */
@@ -152,19 +213,7 @@ static void on_link(struct links *l, const struct nlmsghdr *h, bool there)
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME && len && len <= sizeof(n.name))
 			memcpy(n.name, mnl_attr_get_payload(attr), len - 1);
 	}
-	if (l->n_names)
-		at = bsearch(&n, l->name, l->n_names, sizeof(n), compare_name);
-	if (!there) {
-		if (at) {
-			*at = l->name[--l->n_names];
-			qsort(l->name, l->n_names, sizeof(n), compare_name);
-		}
-	} else if (at) {
-		memcpy(at->name, n.name, sizeof(n.name));
-	} else if (grow((void **)&l->name, l->n_names, &l->room_names, sizeof(n), NAMES_MAX)) {
-		l->name[l->n_names++] = n;
-		qsort(l->name, l->n_names, sizeof(n), compare_name);
-	}
+	set_name(l, &n, there);
 }
 
 /* Bytes from @from to @to of a counter that begins anew when its driver is reset. */
@@ -216,6 +265,7 @@ static bool take_in(struct links *l, size_t len, uint32_t seq)
 	bool done = false;
 
 	for (; left > 0 && netlink_ok(h, (size_t)left); h = mnl_nlmsg_next(h, &left)) {
+		l->overrun |= h->nlmsg_flags & NLM_F_DUMP_INTR && h->nlmsg_seq == seq;
 		switch (h->nlmsg_type) {
 		case RTM_NEWADDR:
 		case RTM_DELADDR:
@@ -241,14 +291,7 @@ static bool take_in(struct links *l, size_t len, uint32_t seq)
 
 static ssize_t receive(struct links *l, int flags)
 {
-	ssize_t n;
-
-	do {
-		n = netlink_recv(l->fd, received, RECEIVE_SIZE, flags, NULL);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return n ? n : -ECONNRESET; /* never of a netlink socket */
+	return netlink_take(l->fd, received, RECEIVE_SIZE, flags);
 }
 
 static int dump(struct links *l, uint16_t type)
@@ -287,8 +330,15 @@ static int read_all(struct links *l)
 	l->n_addresses = l->n_names = 0;
 	l->overrun = false; /* what interfaces had carried is forgotten: counted twice, not lost */
 	tell(l);
+	l->bulk = true;
 	e = dump(l, RTM_GETLINK);
-	return e ? e : dump(l, RTM_GETADDR);
+	if (!e)
+		e = dump(l, RTM_GETADDR);
+	l->bulk = false;
+	l->n_addresses = sort(l->address, l->n_addresses, sizeof(*l->address), compare_address);
+	l->n_names = sort(l->name, l->n_names, sizeof(*l->name), compare_name);
+	l->overrun |= e != 0;
+	return e;
 }
 
 /* Takes @fd. */
@@ -347,7 +397,7 @@ int links_fd(const struct links *l)
 
 int links_read(struct links *l)
 {
-	for (;;) {
+	for (unsigned i = 0; i < AT_ONCE; i++) {
 		ssize_t n = receive(l, MSG_DONTWAIT);
 
 		if (n == -EAGAIN)
@@ -358,6 +408,7 @@ int links_read(struct links *l)
 			return (int)n;
 		take_in(l, (size_t)n, 0);
 	}
+	return 0; /* there may be more: whoever makes them does not keep us from all else */
 }
 
 bool links_is_local(const struct links *l, const uint8_t addr[16])

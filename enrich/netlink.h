@@ -18,6 +18,8 @@ static inline bool netlink_ok(const struct nlmsghdr *h, size_t left)
 	return left >= sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= left;
 }
 
+/* Whether @fd is a netlink socket: of another one nothing tells who has sent what it has. */
+bool netlink_is(int fd);
 /* A socket subscribed to @groups (RTMGRP_*), or -errno. */
 int netlink_open(int protocol, uint32_t groups);
 
@@ -47,3 +49,12 @@ static inline ssize_t netlink_recv(
 		ret_from->nl_pid = UINT32_MAX; /* nobody's that we would believe */
 	return n;
 }
+
+#define NETLINK_FOREIGN_MAX 256u
+
+/*
+ * One datagram of the kernel's: > 0 bytes, or -errno. Who has CAP_NET_ADMIN in the socket's
+ * namespace, a container's root for instance, can send to it as well: that is dropped, and after
+ * NETLINK_FOREIGN_MAX such ones in a row it is -EBADMSG.
+ */
+ssize_t netlink_take(int fd, void *buf, size_t size, int flags);

@@ -9,6 +9,7 @@
 
 #include "config/daemon.h"
 #include "enrich/address.h"
+#include "enrich/netlink.h"
 #include "shm/packet.h"
 
 #define NAMES "/run/netns/"
@@ -106,7 +107,7 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 	int r = 0;
 
 	if (number == NETNS_MAX || e->captured > PACKET_NETNS_MAX || !e->inode ||
-		netns_by_inode(s, e->inode))
+		netns_by_inode(s, e->inode) || !netlink_is(fds[0]) || !netlink_is(fds[1]))
 		r = -EPROTO;
 	if (r == 0 && use_diag)
 		r = diag_new_from(fds[0], &n.diag);

@@ -346,7 +346,8 @@ static void look(struct tap_reader *t)
 		struct ring *r = &t->rings[i];
 		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE); /* B */
 
-		if (head - r->tail > r->size) {
+		/* What is in hand was published: a head before it has gone back. */
+		if (head - r->tail > r->size || head - r->parsed > r->size) {
 			/* Impossible: the kernel never overruns its reader. Start anew from here.
 			 */
 			t->stats.malformed++;
@@ -436,7 +437,7 @@ static uint64_t peek_ring(
 	struct perf_record record;
 	size_t len;
 
-	if (head - r->tail > r->size)
+	if (head - r->tail > r->size || head - at > r->size)
 		return at;
 	for (; (len = record_len(r, at, head)); at += len) {
 		copy_out(r, at, t->scratch, len);

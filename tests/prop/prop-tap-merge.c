@@ -161,6 +161,32 @@ static void run(const char *name, unsigned eager)
 		tap_ok(page[i]->data_head == page[i]->data_tail, "%s: ring %d given back", name, i);
 }
 
+/* A head between what is in hand and what was parsed: all that is in the ring, and again, for ever.
+ */
+static void test_head_goes_back(void)
+{
+	struct tap_reader *t = open_rings();
+	struct seen s = {.limit_ns = UINT64_MAX};
+	const struct perf_event_header empty = {
+		.type = PERF_RECORD_THROTTLE, .size = sizeof(empty)};
+	uint64_t before;
+
+	/* Behind the head, too, there is one record after the other. */
+	for (size_t at = 0; at < PAGES * page_size; at += sizeof(empty))
+		memcpy((uint8_t *)page[0] + page_size + at, &empty, sizeof(empty));
+	for (unsigned i = 0; i < 4; i++) {
+		pb_fib(&b, 1, 0, 6, 1, 1, 2, 3, 1000 + i);
+		write_ring(0);
+	}
+	tap_reader_advance(t, 1, on_event, &s); /* takes them in hand, and uses none */
+	before = tap_reader_stats(t)->malformed;
+	page[0]->data_head -= 16;
+	tap_reader_preview(t, on_event, &s);
+	tap_reader_advance(t, UINT64_MAX, on_event, &s);
+	tap_is_int(tap_reader_stats(t)->malformed, before + 1, "a head that goes back is told");
+	tap_reader_free(t);
+}
+
 static void test_hostile(void)
 {
 	struct tap_reader *t = open_rings();
@@ -194,6 +220,7 @@ int main(void)
 	run("often read", 2);
 	run("now and then", 20);
 	run("hardly ever", 200);
+	test_head_goes_back();
 	test_hostile();
 	for (int i = 0; i < RINGS; i++)
 		free(page[i]);

@@ -96,6 +96,9 @@ static void *answer(void *arg)
 			m = interface(RTM_NEWLINK, AF_UNSPEC, 7, "eth0");
 			tell(&m);
 		} else {
+			/* In no order, and one twice. */
+			m = address(RTM_NEWADDR, 7, "2001:db8::1", NULL);
+			tell(&m);
 			m = address(RTM_NEWADDR, 7, "10.0.0.1", "10.0.0.2");
 			tell(&m);
 			m = address(RTM_NEWADDR, 7, "2001:db8::1", NULL);

@@ -81,6 +81,25 @@ static void test_heir(struct netns_set *s)
 	tap_ok(!netns_at(s, number), "and is let go with the last");
 }
 
+/* Whoever sends sockets of other kinds could answer in the kernel's place, or never. */
+static void test_other_kinds(struct netns_set *s)
+{
+	const struct handover_netns_entry e = {.inode = 1004, .pid = 1};
+	size_t number;
+	int pipes[2], pair[2];
+
+	if (pipe(pipes) || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
+		tap_bail("no descriptors");
+	close(pair[1]);
+	close(pipes[1]);
+	tap_ok(netns_set_add(s, &e, (int[]){pipes[0], netlink(NETLINK_ROUTE)}, true, &number) < 0,
+		"a pipe is not asked for sockets");
+	tap_ok(netns_set_add(s, &e, (int[]){netlink(NETLINK_SOCK_DIAG), pair[0]}, true, &number) <
+			0,
+		"a unix socket is not asked for addresses");
+	tap_ok(close(pipes[0]) < 0 && close(pair[0]) < 0, "both are closed");
+}
+
 int main(void)
 {
 	struct netns_set *s;
@@ -115,6 +134,7 @@ int main(void)
 	tap_is_int(n, 3 * owners, "one address, three namespaces");
 	tap_ok(add(s, 1001, 0, "", &one) < 0, "not twice");
 	tap_ok(add(s, 1003, 64, "", &one) < 0, "nor with a number that no packet can carry");
+	test_other_kinds(s);
 
 	netns_set_tidy(s, heir, NULL);
 	tap_ok(!netns_at(s, two) && !netns_captured(s, 7) && !netns_captured_elsewhere(s),
