@@ -196,7 +196,7 @@ static int open_file(struct tail *t)
 		log_error("%s: %s", t->path, strerror(errno));
 		return errno == EACCES ? COMMAND_EXIT_NOPERM : COMMAND_EXIT_OS;
 	}
-	t->offset = t->number = t->have = 0;
+	t->offset = t->number = t->have = t->too_long = 0;
 	return len > 4 && !strcmp(t->path + len - 4, ".zst") ? unpack(t) : 0;
 }
 
@@ -228,7 +228,7 @@ static int look_again(struct tail *t)
 	if (now.st_ino == was.st_ino && now.st_dev == was.st_dev) {
 		if ((uint64_t)now.st_size < t->offset) {
 			lseek(t->fd, 0, SEEK_SET);
-			t->offset = t->number = t->have = 0;
+			t->offset = t->number = t->have = t->too_long = 0;
 		}
 		return 0;
 	}

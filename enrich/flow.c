@@ -435,7 +435,9 @@ enum flow_packet flow_table_foreseen(struct flow_table *t, const struct decoded 
 	if (is_new)
 		announce(t, e, t_ns);
 	if (over && t->all_packets) {
+		/* Only stragglers are waited for: nothing but the end is to be told of it. */
 		e->over = true;
+		flow_store_disarm(&t->store, e, FLOW_TIMER_REPORT);
 		flow_store_arm(&t->store, e, FLOW_QUEUE_OVER, t->clock_ns);
 	} else if (over) {
 		close_flow(t, e, t_ns);

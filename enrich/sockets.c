@@ -483,7 +483,7 @@ void sockets_over(struct sockets *s, const struct socket_told *told, const struc
 	struct entry *e, *older, *next;
 	uint32_t hash;
 
-	if (!told->place)
+	if (!told->place || !p)
 		return;
 	e = &t->entries[told->place - 1];
 	if (e->claim.process != p || e->claim.seen_ns != told->seen_ns)

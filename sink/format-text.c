@@ -337,6 +337,15 @@ static char *columns(char *p, const struct record *r)
 	return pad(p, from, 11);
 }
 
+/* Of a line that said "open": that it was, without another byte. */
+static bool says_nothing_new(const struct record *r)
+{
+	const unsigned both = RECORD_FLAG_UNCHANGED | RECORD_FLAG_REPORTED;
+
+	return (r->flags & both) == both && r->end_reason != RECORD_END_REFUSED &&
+	       (r->proto != IPPROTO_TCP || r->end_reason == RECORD_END_FORCED);
+}
+
 static size_t text_record(const struct record *r, const struct format_context *ctx, char *buf)
 {
 	char *p;
@@ -346,8 +355,7 @@ static size_t text_record(const struct record *r, const struct format_context *c
 	/* A start is told by the end, or by the info record that long connections get. */
 	if (r->event == RECORD_START)
 		return 0;
-	if (r->event == RECORD_END && r->flags & RECORD_FLAG_UNCHANGED &&
-		r->flags & RECORD_FLAG_REPORTED && r->end_reason != RECORD_END_REFUSED)
+	if (r->event == RECORD_END && says_nothing_new(r))
 		return 0;
 	p = when(buf, r, ctx);
 	p = columns(p, r);

@@ -66,6 +66,11 @@ void loop_keep_up(struct loop *l)
 	}
 	if (u->rotating)
 		l->empty = false;
+	/* Later syncs are of the next file. */
+	if (u->rotating && l->sync_ns && spool_is_clean(l->spool)) {
+		spool_sync(l->spool);
+		l->sync_ns = 0;
+	}
 	loop_reload_step(l);
 	upkeep_step(u, l->source.ring, l->now_ns);
 	if (u->trouble.output)

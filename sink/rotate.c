@@ -218,7 +218,8 @@ int rotate_put_aside(struct output *o, uint64_t now_ns)
 		return fail(o, &next, size, now_ns, r);
 	r = output_create(&next, st.st_mode & 0777, now_ns);
 	if (r < 0) {
-		unlinkat(o->dir_fd, o->name, 0); /* what was made of it */
+		if (r != -EEXIST)
+			unlinkat(o->dir_fd, o->name, 0); /* what was made of it */
 		rename_free(o->dir_fd, aside, o->name);
 		return fail(o, &next, size, now_ns, r);
 	}

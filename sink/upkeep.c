@@ -176,6 +176,8 @@ void upkeep_step(struct upkeep *u, struct ring_consumer *ring, uint64_t now_ns)
 		if ((!u->homeless || now_ns >= u->place_ns) && spool_is_clean(u->tail->spool) &&
 			!spool_is_syncing(u->tail->spool))
 			rotate_all(u, ring, now_ns);
+		else if (now_ns >= u->tidy_ns)
+			tidy(u, now_ns); /* what is not written may wait for room */
 		return;
 	}
 	if (now_ns >= u->tidy_ns)
@@ -191,7 +193,7 @@ uint64_t upkeep_due_ns(const struct upkeep *u)
 	if (u->homeless)
 		return u->place_ns;
 	if (u->rotating)
-		return WRITER_NEVER; /* the writers say when */
+		return u->tidy_ns; /* of the rest the writers say when */
 	if (u->job.context || u->compressing)
 		return 1; /* at once */
 	return u->look_ns < u->tidy_ns ? u->look_ns : u->tidy_ns;

@@ -126,6 +126,7 @@ static void test_doubt(void)
 
 static void test_all_packets(void)
 {
+	struct flow_limits l = usual;
 	bool ok;
 	uint64_t t_ns;
 
@@ -134,6 +135,21 @@ static void test_all_packets(void)
 	tap_is_int(game.ended, 0, "all packets: the end waits for the last ones");
 	flow_table_expire(game.table, T0 + 2 * SECOND);
 	tap_is_str(game.log, "start end:SF:shutdown:ShFf:0/0:3/2", "which count");
+	game_end();
+
+	l.all_packets = true;
+	l.first_info_ns = 3 * SECOND / 2;
+	game_start(&l);
+	play(">S100 <SA500,101 ~1 >FA101,501 <FA501,102 >A102,502", IPPROTO_TCP, &ok);
+	flow_table_expire(game.table, T0 + 9 * SECOND);
+	tap_is_str(game.log, "start end:SF:shutdown:ShFf:0/0:3/2",
+		"nothing says meanwhile that it is open");
+	game_end();
+	l.start_after_ns = SECOND / 2;
+	game_start(&l);
+	play(">S100 <SA500,101 >FA101,501 <FA501,102 >A102,502", IPPROTO_TCP, &ok);
+	flow_table_expire(game.table, T0 + 9 * SECOND);
+	tap_is_str(game.log, "open end:SF:shutdown:ShFf:0/0:3/2", "nor that it has begun");
 	game_end();
 
 	start(true);

@@ -245,7 +245,13 @@ static void test_text(void)
 	r.flags |= RECORD_FLAG_UNCHANGED;
 	tap_ok(*line(&format_text), "text: a line for an end without an earlier one");
 	r.flags |= RECORD_FLAG_REPORTED;
-	tap_is_str(line(&format_text), "", "text: no second line that says the same");
+	tap_ok(*line(&format_text), "text: an open TCP connection is told to be over");
+	r.end_reason = RECORD_END_FORCED;
+	tap_is_str(line(&format_text), "", "text: no second line that it is open");
+	r.proto = IPPROTO_UDP;
+	r.end_reason = RECORD_END_TIMEOUT;
+	tap_is_str(line(&format_text), "", "text: none of a timeout that is no event");
+	r.proto = IPPROTO_TCP;
 	r.end_reason = RECORD_END_REFUSED;
 	tap_is_str(line(&format_text), COLUMNS "refused   1.5s   100B/1.9K   " CURL,
 		"text: that it was refused only the end says");
