@@ -62,6 +62,27 @@ static void set_address(struct record *r, const char *s, uint8_t *ret)
 	inet_pton(AF_INET, s, ret + 12);
 }
 
+/* Names with a NUL behind each, their pids being elsewhere in the line, or nowhere. */
+static void set_ancestors(struct record *r, const char *s, size_t len, struct record_str *ret)
+{
+	char list[RECORD_ANCESTORS_MAX * 64];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < RECORD_ANCESTORS_MAX && len; i++) {
+		size_t size = strnlen(s, len - 1) + 1;
+
+		if (n + 2 + size > sizeof(list))
+			break;
+		memcpy(list + n, "1 ", 2);
+		memcpy(list + n + 2, s, size - 1);
+		n += 2 + size;
+		list[n - 1] = '\0';
+		s += size;
+		len -= size;
+	}
+	record_put_str(r, list, n, ret);
+}
+
 /* Sysmon's Image is a path, or a name where there is no path; its User a name or a number. */
 static void set_sysmon(struct record *r, const struct field *f, const char *s, size_t len)
 {
@@ -146,9 +167,12 @@ void line_set(enum field_format format, const struct field *f, struct record *r,
 	case FIELD_FROM_CALL:
 		set_worked_out(f, r, s, len);
 		break;
+	case FIELD_FROM_PIDS:
+		if (f->type == FIELD_STRINGS)
+			set_ancestors(r, s, len, (struct record_str *)(void *)at);
+		break;
 	case FIELD_FROM_SUM:
 	case FIELD_FROM_TRUE:
-	case FIELD_FROM_PIDS:
 	case FIELD_FROM_CONSTANT:
 	case FIELD_FROM_CONTEXT:
 		break;

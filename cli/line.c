@@ -142,7 +142,8 @@ static void set_field(const struct line *l, const struct field *f)
 	static char buf[65536];
 	const char *path = f->in[l->format].path;
 	struct record *r = l->record;
-	bool ingress = r->direction == RECORD_INGRESS, list = f->from == FIELD_FROM_LIST;
+	bool ingress = r->direction == RECORD_INGRESS, pids = f->from == FIELD_FROM_PIDS;
+	bool list = pids || f->from == FIELD_FROM_LIST;
 	void *base = r;
 	size_t len;
 
@@ -158,6 +159,10 @@ static void set_field(const struct line *l, const struct field *f)
 	/* A command line as one text: its blanks are all that is left of its arguments. */
 	for (size_t i = 0; list && f->in[l->format].as == FIELD_AS_COMMAND && i < len; i++)
 		buf[i] = buf[i] == ' ' ? '\0' : buf[i];
+	/* A column's elements. */
+	for (size_t i = 0; pids && !l->json && i < len; i++)
+		buf[i] = buf[i] == ',' ? '\0' : buf[i];
+	len += pids && !l->json; /* the NUL behind the last one */
 	if (f->of == FIELD_OF_RECORD)
 		r->flags |= f->need & (RECORD_FLAG_ORIG_BYTES | RECORD_FLAG_RESP_BYTES);
 	line_set(l->format, f, r, base, buf, len);

@@ -70,6 +70,9 @@ for name in ("all", "ocsf", "zeek", "conn.log", "sysmon"):
     tap.ok(pid and tail("--no-follow", f"{folder}/{name}", f"pid:{pid[1]} process:python*").stdout == shown.stdout,
            f"{name}: found by its pid and name")
     tap.is_(tail("--no-follow", f"{folder}/{name}", f"not port:{port}").stdout, "", f"{name}: none by not")
+    # Sysmon's event has no ancestors: what a record does not have matches nothing.
+    found = [tail("--no-follow", f"{folder}/{name}", f"ancestor:{x}", f"port:{port}").stdout for x in ("flowner", "no-such")]
+    tap.is_(found, ["" if name == "sysmon" else shown.stdout, ""], f"{name}: by an ancestor")
 
 path = f"{folder}/all"
 tap.is_(len(tail("--no-follow", "-n", "2", path).stdout.splitlines()), 2, "-n: the last ones that match")
