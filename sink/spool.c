@@ -123,39 +123,63 @@ bool spool_has_room(struct spool *s)
 	return true;
 }
 
-/* False: its rules leave the record out. */
-static bool output_put(
+enum put { PUT_EXCLUDED, PUT_TAKEN, PUT_REFUSED };
+
+static enum put output_put(
 	struct spool *s, struct output *o, const struct record *r, const struct known_ends *ends)
 {
 	char *buf;
 	size_t len;
 
 	if (!rules_pass(&o->rules, r))
-		return false;
-	if (writer_is_broken(o->writer) || output_skips(o, r))
-		return true;
+		return PUT_EXCLUDED;
+	if (writer_is_broken(o->writer))
+		return PUT_REFUSED;
+	if (output_skips(o, r))
+		return PUT_TAKEN;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
 	len = format_record_known(o->format, r, ends, &o->context, buf);
 	writer_append(o->writer, len);
 	s->open.lines[o - s->output] += len > 0;
 	s->full |= o->limits.rotate_size && !o->retry_ns && o->target == WRITER_FILE &&
 		   output_size(o) >= o->limits.rotate_size;
-	return true;
+	return PUT_TAKEN;
 }
 
+static struct ring_loss own_loss(enum ring_loss_stage stage, uint64_t count, uint64_t packets);
+
+/* One output that has refused it makes a record a lost one, whoever else has it. */
 void spool_put(struct spool *s, const struct record *r, const struct known_ends *ends, uint64_t pos)
 {
-	bool wanted = false;
+	enum put put = PUT_EXCLUDED;
+	struct ring_loss loss;
 
-	for (unsigned i = 0; i < s->n; i++)
-		wanted |= output_put(s, &s->output[i], r, ends);
+	for (unsigned i = 0; i < s->n; i++) {
+		enum put one = output_put(s, &s->output[i], r, ends);
+
+		put = one > put ? one : put;
+	}
 	s->dirty = true;
 	s->open.pos = pos;
 	if (r->event == RECORD_LOSS)
 		return;
 	s->open.counts[SPOOL_RECORDS_READ]++;
-	s->open.counts[wanted ? SPOOL_RECORDS_WRITTEN : SPOOL_RECORDS_EXCLUDED]++;
-	s->open.counts[wanted ? SPOOL_PACKETS_WRITTEN : SPOOL_PACKETS_EXCLUDED] += r->delta_packets;
+	switch (put) {
+	case PUT_EXCLUDED:
+		s->open.counts[SPOOL_RECORDS_EXCLUDED]++;
+		s->open.counts[SPOOL_PACKETS_EXCLUDED] += r->delta_packets;
+		break;
+	case PUT_TAKEN:
+		s->open.counts[SPOOL_RECORDS_WRITTEN]++;
+		s->open.counts[SPOOL_PACKETS_WRITTEN] += r->delta_packets;
+		break;
+	case PUT_REFUSED:
+		s->open.counts[SPOOL_RECORDS_LOST]++;
+		s->open.counts[SPOOL_PACKETS_LOST] += r->delta_packets;
+		loss = own_loss(RING_LOSS_OUTPUT, 1, r->delta_packets);
+		losses_add(&s->open.losses, &loss);
+		break;
+	}
 }
 
 void spool_loss(struct spool *s, const struct ring_loss *loss, uint64_t pos)
@@ -268,6 +292,7 @@ void spool_seal(struct spool *s)
 	s->dirty = false;
 }
 
+/* *ret_lost: not all that this batch had for an output, which is broken by now, was written. */
 static bool is_complete(const struct spool *s, const struct spool_mark *m, bool *ret_lost)
 {
 	*ret_lost = false;
@@ -278,7 +303,7 @@ static bool is_complete(const struct spool *s, const struct spool_mark *m, bool 
 			continue;
 		if (!writer_is_broken(w))
 			return false;
-		*ret_lost = true;
+		*ret_lost |= m->appended[i] > s->done.appended[i];
 	}
 	return true;
 }

@@ -230,7 +230,8 @@ static void test_broken(void)
 {
 	uint64_t counts[SPOOL_COUNTERS];
 	const struct output *bad;
-	char path[256];
+	char path[256], why[256], *udp[] = {"proto:udp"};
+	const struct config_output few = {.format = "text", .path = "-", .include = {udp, 1}};
 	int fds[2], saved = dup(STDOUT_FILENO);
 
 	if (pipe(fds) < 0)
@@ -258,6 +259,16 @@ static void test_broken(void)
 		"and counts as lost");
 	tap_is_str(numbers("d"), "1 2 ", "the other output has everything");
 	tap_ok(!spool_is_broken(&s), "something is left to write to");
+	put(3, 300);
+	write_out(counts);
+	tap_ok(counts[SPOOL_RECORDS_LOST] == 1 && counts[SPOOL_PACKETS_LOST] == 11,
+		"and so does what comes later");
+	if (rules_init(&s.output[0].rules, &few, why, sizeof(why)))
+		tap_bail(why);
+	put(4, 400);
+	write_out(counts);
+	tap_ok(counts[SPOOL_RECORDS_LOST] == 0 && counts[SPOOL_RECORDS_WRITTEN] == 1,
+		"but not what that output does not want");
 	spool_deinit(&s);
 }
 
