@@ -277,6 +277,12 @@ static void look_into_cgroups(struct search *s)
 	}
 }
 
+/* A socket still looked for, of our own namespace: in another one nobody would find it here. */
+static bool may_be_gone(const struct owners *o, const struct owners_pending *w)
+{
+	return w->answer && w->inode && !w->q.netns && links_is_local(o->links, w->q.local_addr);
+}
+
 /* Sockets closed meanwhile need no further look. */
 static void ask_again(struct search *s)
 {
@@ -284,7 +290,7 @@ static void ask_again(struct search *s)
 	size_t n = 0, at = 0;
 
 	for (size_t i = 0; i < o->n_pending; i++)
-		if (o->pending[i].answer && o->pending[i].inode)
+		if (may_be_gone(o, &o->pending[i]))
 			owners_query_key(&o->pending[i].q, &o->lookups[n++].key);
 	if (!n || !o->diag)
 		return;
@@ -292,7 +298,7 @@ static void ask_again(struct search *s)
 	for (size_t i = 0; i < o->n_pending; i++) {
 		struct owners_pending *w = &o->pending[i];
 
-		if (!w->answer || !w->inode)
+		if (!may_be_gone(o, w))
 			continue;
 		if (o->lookups[at].match == DIAG_MATCH_NONE ||
 			o->lookups[at].socket.inode != w->inode) {
