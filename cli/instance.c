@@ -106,6 +106,16 @@ int64_t instance_unwritten(const struct instance *i)
 			 SINK(i, packets_excluded));
 }
 
+uint64_t instance_left(const struct instance *i)
+{
+	uint64_t published = ENRICH(i, records_published);
+	uint64_t done = SINK(i, records_written) + SINK(i, records_excluded) +
+			SINK(i, records_lost) + SINK(i, records_invalid) +
+			SINK(i, records_orphaned);
+
+	return published > done ? published - done : 0;
+}
+
 uint64_t instance_lost(const struct instance *i, uint32_t stage)
 {
 	switch ((enum ring_loss_stage)stage) {
@@ -158,6 +168,10 @@ void instance_summary(const struct instance *i, char *ret, size_t size)
 		CAPTURE(i, packets_matched), SINK(i, records_written), CAPTURE(i, packets_dropped),
 		CAPTURE(i, packets_ring_full), ENRICH(i, records_lost),
 		SINK(i, records_lost) + SINK(i, records_invalid));
+	/* Nobody comes for them. */
+	if (instance_left(i) && n > 0 && (size_t)n < size)
+		n += snprintf(ret + n, size - (size_t)n, ", left in the record ring %" PRIu64,
+			instance_left(i));
 	/* Only after a crash. */
 	if (CAPTURE(i, packets_orphaned) && n > 0 && (size_t)n < size)
 		n += snprintf(ret + n, size - (size_t)n, ", packets of a killed capture %" PRIu64,

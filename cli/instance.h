@@ -43,6 +43,8 @@ struct balance instance_balance(const struct instance *i);
 bool instance_balances(const struct instance *i);
 /* Packets of published records that sink has not written, lost or left out; never negative. */
 int64_t instance_unwritten(const struct instance *i);
+/* Records that sink has neither written nor counted. */
+uint64_t instance_left(const struct instance *i);
 /* What of stage @stage (enum ring_loss_stage) has been lost. */
 uint64_t instance_lost(const struct instance *i, uint32_t stage);
 

@@ -67,6 +67,7 @@ static bool is_finished(struct loop *l)
 	if (l->now_ns >= l->finish_ns) {
 		log_error("stopping with records that could not be written; they stay in the ring");
 		l->failed = l->failed ? l->failed : 1;
+		spool_cut(l->spool);
 		return true;
 	}
 	if (!spool_is_clean(l->spool))

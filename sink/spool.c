@@ -428,6 +428,17 @@ bool spool_is_syncing(const struct spool *s)
 	return false;
 }
 
+void spool_cut(struct spool *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct output *o = &s->output[i];
+
+		/* After an error nothing is on its way to the file. */
+		if (o->target == WRITER_FILE && writer_error(o->writer))
+			(void)!ftruncate(o->fd, (off_t)(o->offset + s->done.appended[i]));
+	}
+}
+
 bool spool_is_clean(const struct spool *s)
 {
 	return !s->dirty && !s->marks;

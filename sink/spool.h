@@ -125,6 +125,8 @@ int spool_end(struct spool *s, uint64_t real_ns);
 
 void spool_sync(struct spool *s);
 bool spool_is_syncing(const struct spool *s);
+/* Given up: what a file that cannot be written has beyond its last whole batch is cut off. */
+void spool_cut(struct spool *s);
 /* Nothing unsealed and nothing under way. */
 bool spool_is_clean(const struct spool *s);
 /* No output is left that could ever write again. */

@@ -81,6 +81,30 @@ tap.has(r.stderr, f"  balance   {PACKETS} matched = ", "--stats shows all counte
 tap.has(r.stderr, ": balances\n", "which balance")
 
 
+def no_room():
+    """A disk that stays full: what is written is whole lines, the rest is told."""
+    folder = tap.tmpdir()
+    tap.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
+    try:
+        r = tap.run([flowner, "run", "-r", trace, "-o", f"ecs:{folder}/out"])
+        with open(f"{folder}/out", "rb") as f:
+            lines = f.read().split(b"\n")
+    finally:
+        tap.run(["umount", folder])
+    told = re.search(r"(\d+) records written, .*, left in the record ring (\d+)\n", r.stderr)
+    tap.is_(r.returncode, 70, "a full disk fails the run")
+    if tap.ok(told, "which says what it has not written", r.stderr):
+        written, left = map(int, told.groups())
+        tap.ok(left > 0 and written == len(lines) - 1, f"{written} lines are written and {left} left, not {len(lines) - 1}")
+        tap.is_(lines[-1], b"", "no line is torn")
+
+
+if root:
+    no_room()
+else:
+    tap.skip("a full disk", "needs root to mount one")
+
+
 def on_terminal(*args, **env):
     """Standard error is a terminal, standard output is not."""
     ours, theirs = pty.openpty()
