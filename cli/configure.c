@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `flowner check-config` and `flowner print-config`: what the services would read, checked or
  * shown. */
+#include <errno.h>
 #include <getopt.h>
+#include <pcap/pcap.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +17,30 @@ static int out_of_memory(void)
 {
 	log_error("out of memory");
 	return COMMAND_EXIT_OS;
+}
+
+/* Whether @expression is one for some kind of interface: which kinds there will be is not known. */
+static bool check_filter(const char *expression)
+{
+	static const int kinds[] = {DLT_EN10MB, DLT_LINUX_SLL2, DLT_RAW};
+	char why[PCAP_ERRBUF_SIZE] = "";
+	bool good = false;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !good; i++) {
+		pcap_t *p = pcap_open_dead(kinds[i], 65535);
+		struct bpf_program program;
+
+		good = p && pcap_compile(p, &program, expression, 1, PCAP_NETMASK_UNKNOWN) == 0;
+		if (good)
+			pcap_freecode(&program);
+		else if (!*why)
+			snprintf(why, sizeof(why), "%s", p ? pcap_geterr(p) : strerror(ENOMEM));
+		if (p)
+			pcap_close(p);
+	}
+	if (!good)
+		log_error("capture.filter: \"%s\": %s", expression, why);
+	return good;
 }
 
 int command_check_config(int argc, char **argv)
@@ -36,7 +62,11 @@ int command_check_config(int argc, char **argv)
 	if (config_init(&c) < 0)
 		return out_of_memory();
 	r = plan_load(&c, &s);
-	if (!r)
+	if (!r && !check_filter(c.capture.filter))
+		r = CONFIG_EXIT;
+	if (!r && !s.file && access(CONFIG_DEFAULT_FILE, F_OK) < 0)
+		printf("good; there is no " CONFIG_DEFAULT_FILE "\n");
+	else if (!r)
 		printf("%s: good\n", s.file ? s.file : CONFIG_DEFAULT_FILE);
 	config_deinit(&c);
 	return r;
@@ -50,7 +80,8 @@ static int print(const struct config_sources *s)
 	if (config_init(&c) < 0)
 		return out_of_memory();
 	r = plan_load(&c, s);
-	if (!r && config_print(&c, stdout) < 0)
+	/* What cannot be written is told at the end. */
+	if (!r && config_print(&c, stdout) < 0 && !ferror(stdout))
 		r = out_of_memory();
 	config_deinit(&c);
 	return r;

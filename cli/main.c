@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
 		status = commands[i].call(argc - 1, argv + 1);
-		if (fflush(stdout) == EOF && !status) {
+		if ((fflush(stdout) == EOF || ferror(stdout)) && !status) {
 			log_error("cannot write to standard output");
 			status = COMMAND_EXIT_OS;
 		}

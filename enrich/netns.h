@@ -44,8 +44,8 @@ int netns_set_add(struct netns_set *s, const struct handover_netns_entry *e, con
 	bool use_diag, size_t *ret);
 
 /*
- * Takes in addresses that have changed. One system call, whose cost grows with the namespaces: to be
- * called before packets are looked at, not for each of them.
+ * Takes in addresses that have changed. One system call, whose cost grows with the namespaces: to
+ * be called before packets are looked at, not for each of them.
  */
 void netns_set_read(struct netns_set *s);
 #define NETNS_TIDY 32u

@@ -14,9 +14,10 @@
 #include "enrich/steady.h"
 #include "shm/cleanup.h"
 
-#define SPACES_NS UINT64_C(90000000)   /* about as often as batches of packets come */
-#define TIDY_NS   UINT64_C(1000000000) /* between two looks for abandoned namespaces */
-#define POLLED_NS UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
+#define SPACES_NS      UINT64_C(90000000)   /* about as often as batches of packets come */
+#define SPACES_EACH_NS UINT64_C(1000000)    /* and this for each of them: bounds what it costs */
+#define TIDY_NS        UINT64_C(1000000000) /* between two looks for abandoned namespaces */
+#define POLLED_NS      UINT64_C(200000)     /* from poll(2)'s look to its return, and some more */
 /* A loss of events this close before a question may be why it has no answer. */
 #define ANSWERS_A_LOOK 16u /* at the clock: what they take is well below a millisecond */
 #define LOSS_WINDOW_NS UINT64_C(1000000000)
@@ -329,7 +330,7 @@ void owners_polled(struct owners *o, uint64_t now_ns)
 {
 	if (now_ns >= o->spaces_ns) {
 		netns_set_read(o->spaces);
-		o->spaces_ns = now_ns + SPACES_NS;
+		o->spaces_ns = now_ns + SPACES_NS + netns_end(o->spaces) * SPACES_EACH_NS;
 	}
 	/* Nothing to read a moment ago: no change is younger than that. */
 	if (o->changes && now_ns - POLLED_NS > o->heard_ns)

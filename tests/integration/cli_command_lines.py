@@ -68,8 +68,9 @@ r = tap.run([flowner, "--version"])
 tap.ok(re.fullmatch(r"flowner \d+\.\d+\.\d+\n", r.stdout) and r.returncode == 0, "flowner --version", r.stdout)
 
 with open("/dev/full", "w") as full:
-    r = subprocess.run([flowner, "help"], stdout=full, stderr=subprocess.PIPE, text=True)
-tap.is_((r.returncode, r.stderr), (71, "flowner: cannot write to standard output\n"), "a full disk is an error")
+    for words in ("help", "print-config"):
+        r = subprocess.run([flowner, words], stdout=full, stderr=subprocess.PIPE, text=True)
+        tap.is_((r.returncode, r.stderr), (71, "flowner: cannot write to standard output\n"), f"{words}: a full disk is an error")
 
 # Without privileges.
 if os.geteuid() == 0:

@@ -89,6 +89,13 @@ for how in ["--set", "output.files=[{format: ecs, path: x, exclude: ['prot:tcp']
 r = tap.run([tap.program("flowner-sink"), "--check-config", "--set", "output.files=[{format: ecs, path: x, exclude: ['prot:tcp']}]"])
 tap.ok(r.returncode == 78 and "column 1: unknown key" in r.stderr, "wrong: flowner-sink --check-config", r.stderr)
 
+# A filter is compiled for whatever kind of interface takes it.
+for expression, status, said in (("tcp port", 78, 'flowner: capture.filter: "tcp port": '), ("tcp port 80 or inbound", 0, "")):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"capture: {{filter: {expression}}}\n")
+    r = tap.run([flowner, "check-config", path], text=True)
+    tap.ok(r.returncode == status and r.stderr.startswith(said) and bool(r.stderr) == bool(said), f"filter: {expression}", r.stderr)
+
 # conf.d, the environment and --set, later ones winning.
 os.unlink(path)
 os.mkdir(os.path.join(home, "conf.d"))
