@@ -64,6 +64,27 @@ int source_compile(
 	return r;
 }
 
+bool source_accepts(const char *expression, struct source_error *err)
+{
+	static const int kinds[] = {DLT_EN10MB, DLT_LINUX_SLL2, DLT_RAW};
+	bool good = false;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !good; i++) {
+		pcap_t *p = pcap_open_dead(kinds[i], FILLED);
+		struct bpf_program bpf;
+
+		good = p && pcap_compile(p, &bpf, expression, 1, PCAP_NETMASK_UNKNOWN) == 0;
+		if (good)
+			pcap_freecode(&bpf);
+		else if (i == 0)
+			source_say(err, SOURCE_BAD_FILTER, "%s",
+				p ? pcap_geterr(p) : strerror(ENOMEM));
+		if (p)
+			pcap_close(p);
+	}
+	return good;
+}
+
 int source_link_of(const struct source *s, enum program_link *ret)
 {
 	switch (s->dlt) {

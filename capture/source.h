@@ -59,6 +59,11 @@ struct source_options {
  * before source_start(). 0, or -EINVAL with @err. */
 int source_open_live(const struct source_options *o, struct source **ret, struct source_error *err);
 int source_open_file(const struct source_options *o, struct source **ret, struct source_error *err);
+/*
+ * Whether @expression is one for some kind of interface, or @err. Compiled here: for a command of
+ * the one who wrote it.
+ */
+bool source_accepts(const char *expression, struct source_error *err);
 /* Takes NULL. */
 void source_free(struct source *s);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `flowner check-config` and `flowner print-config`: what the services would read, checked or
  * shown. */
-#include <errno.h>
 #include <getopt.h>
-#include <pcap/pcap.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/source.h"
 #include "cli/command.h"
 #include "cli/arguments.h"
 #include "cli/plan.h"
@@ -19,33 +18,10 @@ static int out_of_memory(void)
 	return COMMAND_EXIT_OS;
 }
 
-/* Whether @expression is one for some kind of interface: which kinds there will be is not known. */
-static bool check_filter(const char *expression)
-{
-	static const int kinds[] = {DLT_EN10MB, DLT_LINUX_SLL2, DLT_RAW};
-	char why[PCAP_ERRBUF_SIZE] = "";
-	bool good = false;
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !good; i++) {
-		pcap_t *p = pcap_open_dead(kinds[i], 65535);
-		struct bpf_program program;
-
-		good = p && pcap_compile(p, &program, expression, 1, PCAP_NETMASK_UNKNOWN) == 0;
-		if (good)
-			pcap_freecode(&program);
-		else if (!*why)
-			snprintf(why, sizeof(why), "%s", p ? pcap_geterr(p) : strerror(ENOMEM));
-		if (p)
-			pcap_close(p);
-	}
-	if (!good)
-		log_error("capture.filter: \"%s\": %s", expression, why);
-	return good;
-}
-
 int command_check_config(int argc, char **argv)
 {
 	struct config_sources s = {.environ = environ};
+	struct source_error err;
 	struct config c;
 	int r;
 
@@ -62,8 +38,10 @@ int command_check_config(int argc, char **argv)
 	if (config_init(&c) < 0)
 		return out_of_memory();
 	r = plan_load(&c, &s);
-	if (!r && !check_filter(c.capture.filter))
+	if (!r && !source_accepts(c.capture.filter, &err)) {
+		log_error("capture.filter: \"%s\": %s", c.capture.filter, err.text);
 		r = CONFIG_EXIT;
+	}
 	if (!r && !s.file && access(CONFIG_DEFAULT_FILE, F_OK) < 0)
 		printf("good; there is no " CONFIG_DEFAULT_FILE "\n");
 	else if (!r)
