@@ -329,6 +329,8 @@ static char *columns(char *p, const struct record *r)
 	from = p;
 	p = pad(text_str(p, fate(r)), from, 9);
 	from = p;
+	if (r->flags & RECORD_FLAG_MIDSTREAM)
+		*p++ = '>'; /* it is older than its first packet that was seen */
 	p = pad(text_duration(p, r->end_ns - r->start_ns), from, 6);
 	from = p;
 	p = bytes_or_dash(p, r, RECORD_FLAG_ORIG_BYTES, r->orig_bytes);

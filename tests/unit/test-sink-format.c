@@ -234,6 +234,9 @@ static void test_text(void)
 	build_record(&r);
 	tap_is_str(
 		line(&format_text), COLUMNS "closed    1.5s   100B/1.9K   " CURL, "text: an end");
+	r.flags |= RECORD_FLAG_MIDSTREAM;
+	tap_ok(strstr(line(&format_text), " closed    >1.5s  100B/1.9K "),
+		"text: what began before it was seen is older");
 	r.event = RECORD_INFO;
 	r.end_reason = RECORD_END_NONE;
 	r.flags = RECORD_FLAG_ORIG_BYTES;
