@@ -139,7 +139,9 @@ static int read_file(struct tail *t)
 		t->offset += (uint64_t)n;
 		t->have += (size_t)n;
 		while (!r && (end = memchr(from, '\n', t->have - (size_t)(from - t->buf)))) {
-			if (!t->too_long)
+			if (t->too_long)
+				t->number++;
+			else
 				r = take_line(t, from, (size_t)(end - from));
 			t->too_long = false;
 			from = end + 1;
@@ -149,8 +151,9 @@ static int read_file(struct tail *t)
 		t->have -= (size_t)(from - t->buf);
 		memmove(t->buf, from, t->have);
 		if (t->have == LINE_MAX_BYTES) {
-			log_error("%s:%llu: a line too long for a record, ignoring", t->path,
-				(unsigned long long)t->number + 1);
+			if (!t->too_long)
+				log_error("%s:%llu: a line too long for a record, ignoring",
+					t->path, (unsigned long long)t->number + 1);
 			t->too_long = true;
 			t->have = 0;
 		}

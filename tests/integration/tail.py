@@ -79,6 +79,11 @@ tap.is_(len(tail("--no-follow", "-n", "2", path).stdout.splitlines()), 2, "-n: t
 raw = tail("--no-follow", "--raw", path, "event:end").stdout.splitlines()
 tap.is_([json.loads(line)["event"]["sequence"] for line in raw], [r["event"]["sequence"] for r in ends],
         "--raw: the lines themselves")
+with open(f"{folder}/long", "w", encoding="utf-8") as f:
+    f.write("x" * 3000000 + "\n" + raw[0] + "\nnonsense\n")
+r = tail("--no-follow", "--raw", f"{folder}/long")
+tap.is_((r.stdout, [line.split(": ")[1] for line in r.stderr.splitlines()]),
+        (raw[0] + "\n", [f"{folder}/long:{n}" for n in (1, 3)]), "a line too long is one, is told once, and the next is read")
 wrong = tail("--no-follow", path, "prot:tcp")
 tap.is_(wrong.returncode, 64, "a wrong expression is a usage error")
 tap.has(wrong.stderr, 'column 1: unknown key "prot" (did you mean "proto"?)', "that says where")
