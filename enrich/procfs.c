@@ -19,7 +19,6 @@
 
 struct procfs {
 	int root_fd;
-	uint64_t boot_ns; /* the steady time when CLOCK_BOOTTIME was 0 */
 	uint64_t tick_ns;
 	uint64_t netns, pidns, userns;
 };
@@ -31,14 +30,6 @@ static void cleanup_closedir(DIR **d)
 }
 
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
-
-static uint64_t boottime_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t inode_at(int dir_fd, const char *path)
 {
@@ -58,7 +49,6 @@ int procfs_new(const char *root, struct procfs **ret)
 		free(p);
 		return -errno;
 	}
-	p->boot_ns = steady_now_ns() - boottime_ns();
 	p->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 	p->netns = inode_at(p->root_fd, "self/ns/net");
 	p->pidns = inode_at(p->root_fd, "self/ns/pid");
@@ -273,7 +263,7 @@ int procfs_read(struct procfs *p, uint32_t pid, unsigned want, struct procfs_pro
 	e = procfs_parse_stat(stat, (size_t)n, ret, &ticks);
 	if (e)
 		return e;
-	ret->start_ns = p->boot_ns + ticks * p->tick_ns;
+	ret->start_ns = steady_of_boottime(ticks * p->tick_ns);
 	ret->read_ns = steady_now_ns();
 	if (want & PROCFS_IDS)
 		read_ids(dir_fd, ret);

@@ -15,11 +15,18 @@
 #define OLD_NS    (200 * MS) /* nor is one that waited so long */
 #define GAP_NS    (100 * MS) /* two packets this close to each other are one stream ... */
 #define BEHIND_NS (20 * MS)  /* ... in which another interface's may be older */
+#define NAPS      8u         /* suspensions that are remembered */
+#define NAP_NS    (500 * MS) /* a shorter one is none */
 
 struct setting {
 	uint64_t since_ns; /* nothing before was stamped by it */
 	uint64_t until_ns; /* nor after */
 	uint64_t ahead_ns; /* CLOCK_REALTIME minus the steady time, modulo 2^64 */
+};
+
+/* Stamps of CLOCK_BOOTTIME up to @until_ns are that much behind the steady time, modulo 2^64. */
+struct nap {
+	uint64_t until_ns, behind_ns;
 };
 
 static struct {
@@ -34,6 +41,8 @@ static struct {
 	int64_t step_ns;
 	size_t n; /* settings, the newest first */
 	struct setting setting[STEPS];
+	size_t n_naps; /* the oldest first; behind them: how it is now, since @until_ns at least */
+	struct nap nap[NAPS + 1];
 } s;
 
 static uint64_t clock_ns(clockid_t id)
@@ -87,6 +96,32 @@ uint64_t steady_now_ns(void)
 	if (!s.begun)
 		begin();
 	return s.now(CLOCK_MONOTONIC) + s.base_ns;
+}
+
+uint64_t steady_of_boottime(uint64_t boottime_ns)
+{
+	struct nap *last = &s.nap[s.n_naps];
+	uint64_t now, behind;
+	size_t i = 0;
+
+	if (!s.begun)
+		begin();
+	now = s.now(CLOCK_BOOTTIME);
+	behind = steady_now_ns() - now;
+	if (!last->until_ns) {
+		last->behind_ns = behind;
+	} else if ((int64_t)(last->behind_ns - behind) > (int64_t)NAP_NS) {
+		if (s.n_naps == NAPS)
+			memmove(s.nap, s.nap + 1, NAPS * sizeof(s.nap[0]));
+		else
+			s.n_naps++;
+		last = &s.nap[s.n_naps];
+		last->behind_ns = behind;
+	}
+	last->until_ns = now;
+	while (i < s.n_naps && boottime_ns > s.nap[i].until_ns)
+		i++;
+	return boottime_ns + s.nap[i].behind_ns;
 }
 
 void steady_look(void)

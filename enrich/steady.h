@@ -20,6 +20,12 @@
 uint64_t steady_now_ns(void);
 /* What the kernel stamped with CLOCK_MONOTONIC. */
 uint64_t steady_of_monotonic(uint64_t monotonic_ns);
+/*
+ * What the kernel stamped with CLOCK_BOOTTIME, which goes on while the machine is suspended: by
+ * what both said before the suspension or after it. One that nobody asked before is noticed at the
+ * next call.
+ */
+uint64_t steady_of_boottime(uint64_t boottime_ns);
 /* What the kernel stamped with CLOCK_REALTIME, a moment ago or before what is still in a ring. */
 uint64_t steady_of_packet(uint64_t real_ns);
 /* What CLOCK_REALTIME was then. */

@@ -12,9 +12,12 @@
 #define START (1795000000 * S)
 
 static uint64_t mono_ns, ahead_ns; /* CLOCK_MONOTONIC; CLOCK_REALTIME minus that */
+static uint64_t asleep_ns;         /* CLOCK_BOOTTIME minus CLOCK_MONOTONIC */
 
 static uint64_t fake(clockid_t id)
 {
+	if (id == CLOCK_BOOTTIME)
+		return mono_ns + asleep_ns;
 	return id == CLOCK_REALTIME ? mono_ns + ahead_ns : mono_ns;
 }
 
@@ -24,6 +27,35 @@ static void begin(void)
 	ahead_ns = START - mono_ns;
 	steady_set_clock(fake);
 	steady_look();
+}
+
+/* What /proc says of when a process began, before and after the lid was shut. */
+static void naps(void)
+{
+	uint64_t old, old_t, new, new_t, wrong = 0;
+
+	begin();
+	asleep_ns = 77 * S;
+	old = mono_ns + asleep_ns;
+	old_t = steady_now_ns();
+	tap_is_int(steady_of_boottime(old), old_t, "slept before it began: of no matter");
+	for (unsigned i = 0; i < 20; i++) {
+		mono_ns += S;
+		old = mono_ns + asleep_ns;
+		old_t = steady_now_ns();
+		wrong += steady_of_boottime(old) != old_t;
+		asleep_ns += 3600 * S;
+		mono_ns += S;
+		new = mono_ns + asleep_ns;
+		new_t = steady_now_ns();
+		wrong += steady_of_boottime(new) != new_t;
+		wrong += steady_of_boottime(old) != old_t;
+	}
+	tap_is_int(wrong, 0, "who began before the machine slept, and who began after");
+	mono_ns += 9 * S;
+	asleep_ns += 400 * MS;
+	tap_is_int(steady_of_boottime(new), new_t, "a moment is no sleep");
+	asleep_ns = 0;
 }
 
 static uint64_t stamp(void)
@@ -152,5 +184,6 @@ int main(void)
 	many();
 	noise();
 	foreign();
+	naps();
 	return tap_done();
 }
