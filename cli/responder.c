@@ -14,7 +14,8 @@
 #include "config/metrics-listen.h"
 #include "shm/cleanup.h"
 
-#define QUEUE 8 /* connections that wait for their turn */
+#define QUEUE      8   /* connections that wait for their turn */
+#define UNREAD_MAX 64u /* pieces of what a client sends behind its request */
 
 void responder_init(struct responder *r, void (*print)(void *arg, FILE *f), void *arg)
 {
@@ -122,8 +123,9 @@ static void write_answer(struct responder_connection *c)
 	}
 	/* What is still unread would make the kernel reset the connection before it is read. */
 	shutdown(c->fd, SHUT_WR);
-	while (recv(c->fd, c->request, sizeof(c->request), MSG_DONTWAIT) > 0)
-		;
+	for (unsigned i = 0; i < UNREAD_MAX; i++)
+		if (recv(c->fd, c->request, sizeof(c->request), MSG_DONTWAIT) <= 0)
+			break;
 	hang_up(c);
 }
 

@@ -99,11 +99,6 @@ const struct diag_watch_stats *diag_watch_stats(const struct diag_watch *w)
 	return &w->stats;
 }
 
-int diag_watch_fd(const struct diag_watch *w)
-{
-	return w->fd;
-}
-
 static void take_in(
 	struct diag_watch *w, const char *bytes, size_t len, diag_closed_fn fn, void *arg)
 {

@@ -31,9 +31,6 @@ int diag_watch_new_from(int fd, struct diag_watch **ret);
 void diag_watch_free(struct diag_watch *w);
 const struct diag_watch_stats *diag_watch_stats(const struct diag_watch *w);
 
-/* Readable when something was closed. Not for the poll loop: read now and then instead. */
-int diag_watch_fd(const struct diag_watch *w);
-
 /* Calls @fn for everything that waits. DIAG_WATCH_E_OVERRUN: and some of it is lost. */
 enum { DIAG_WATCH_E_OVERRUN = 1 };
 typedef void (*diag_closed_fn)(void *arg, const struct diag_socket *s);

@@ -480,11 +480,6 @@ void tap_reader_set_clock(struct tap_reader *t, uint64_t (*now)(clockid_t id))
 	t->offset_ns = 0;
 }
 
-const struct tap_layout *tap_reader_layout(const struct tap_reader *t)
-{
-	return &t->layout;
-}
-
 const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t)
 {
 	return &t->stats;

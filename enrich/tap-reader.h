@@ -52,7 +52,6 @@ void tap_reader_preview(struct tap_reader *t, tap_event_fn fn, void *arg);
  */
 void tap_reader_foresee(struct tap_reader *t, tap_event_fn soon, tap_event_fn next, void *arg);
 
-const struct tap_layout *tap_reader_layout(const struct tap_reader *t);
 const struct tap_reader_stats *tap_reader_stats(const struct tap_reader *t);
 /* The rings' descriptors: readable when a ring passed its watermark. */
 const int *tap_reader_fds(const struct tap_reader *t, size_t *ret_n);
