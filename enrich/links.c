@@ -265,7 +265,8 @@ static bool take_in(struct links *l, size_t len, uint32_t seq)
 	bool done = false;
 
 	for (; left > 0 && netlink_ok(h, (size_t)left); h = mnl_nlmsg_next(h, &left)) {
-		l->overrun |= h->nlmsg_flags & NLM_F_DUMP_INTR && h->nlmsg_seq == seq;
+		/* Of what was read meanwhile some may be missing. */
+		l->overrun |= l->bulk && h->nlmsg_flags & NLM_F_DUMP_INTR && h->nlmsg_seq == seq;
 		switch (h->nlmsg_type) {
 		case RTM_NEWADDR:
 		case RTM_DELADDR:

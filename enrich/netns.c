@@ -154,7 +154,7 @@ void netns_set_tidy(struct netns_set *s, netns_heir_fn heir, void *arg)
 {
 	size_t left = s->end - 1 < NETNS_TIDY ? s->end - 1 : NETNS_TIDY;
 
-	while (left--) {
+	for (; left && s->end > 1; left--) {
 		size_t i = s->tidied > 1 && s->tidied < s->end ? s->tidied - 1 : s->end - 1;
 		struct netns *n = &s->at[i];
 
