@@ -68,8 +68,8 @@ void loop_keep_up(struct loop *l)
 		l->empty = false;
 	/* Later syncs are of the next file. */
 	if (u->rotating && l->sync_ns && spool_is_clean(l->spool)) {
-		spool_sync(l->spool);
-		l->sync_ns = 0;
+		l->sync_ns = l->now_ns;
+		loop_write(l);
 	}
 	loop_reload_step(l);
 	upkeep_step(u, l->source.ring, l->now_ns);
