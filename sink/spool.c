@@ -123,6 +123,18 @@ bool spool_has_room(struct spool *s)
 	return true;
 }
 
+/* What sink itself loses, now. */
+static struct ring_loss own_loss(enum ring_loss_stage stage, uint64_t count, uint64_t packets)
+{
+	uint64_t now_ns = daemon_realtime_ns();
+
+	return (struct ring_loss){.stage = stage,
+		.count = count,
+		.packets = packets,
+		.first_ns = now_ns,
+		.last_ns = now_ns};
+}
+
 enum put { PUT_EXCLUDED, PUT_TAKEN, PUT_REFUSED };
 
 static enum put output_put(
@@ -145,8 +157,6 @@ static enum put output_put(
 		   output_size(o) >= o->limits.rotate_size;
 	return PUT_TAKEN;
 }
-
-static struct ring_loss own_loss(enum ring_loss_stage stage, uint64_t count, uint64_t packets);
 
 /* One output that has refused it makes a record a lost one, whoever else has it. */
 void spool_put(struct spool *s, const struct record *r, const struct known_ends *ends, uint64_t pos)
@@ -204,18 +214,6 @@ bool spool_tell(struct spool *s, struct losses_told *told, uint64_t step_ns, uin
 		any = s->dirty = true;
 	}
 	return any;
-}
-
-/* What sink itself loses, now. */
-static struct ring_loss own_loss(enum ring_loss_stage stage, uint64_t count, uint64_t packets)
-{
-	uint64_t now_ns = daemon_realtime_ns();
-
-	return (struct ring_loss){.stage = stage,
-		.count = count,
-		.packets = packets,
-		.first_ns = now_ns,
-		.last_ns = now_ns};
 }
 
 void spool_pass(struct spool *s, uint64_t pos, bool invalid, uint64_t packets)
@@ -433,8 +431,9 @@ void spool_cut(struct spool *s)
 	for (unsigned i = 0; i < s->n; i++) {
 		struct output *o = &s->output[i];
 
-		/* After an error nothing is on its way to the file. */
-		if (o->target == WRITER_FILE && writer_error(o->writer))
+		/* What is being tried again may still come, behind a hole. */
+		if (o->target == WRITER_FILE && writer_error(o->writer) &&
+			!writer_is_writing(o->writer))
 			(void)!ftruncate(o->fd, (off_t)(o->offset + s->done.appended[i]));
 	}
 }

@@ -249,6 +249,11 @@ uint64_t writer_errors(const struct writer *w)
 	return w->errors;
 }
 
+bool writer_is_writing(const struct writer *w)
+{
+	return w->writing;
+}
+
 int writer_error(const struct writer *w)
 {
 	return w->error;

@@ -78,6 +78,8 @@ int writer_error(const struct writer *w);
 /* A stream nobody reads any more: nothing will ever be written again. */
 bool writer_is_broken(const struct writer *w);
 bool writer_is_uring(const struct writer *w);
+/* The kernel has a write that it has not ended. */
+bool writer_is_writing(const struct writer *w);
 /* A sync was asked for and has not ended. */
 bool writer_is_syncing(const struct writer *w);
 
