@@ -39,7 +39,7 @@ struct loop {
 	bool stopping;  /* asked by a signal */
 	uint64_t stop_ns;
 	uint64_t finish_ns; /* when a final write that cannot succeed is given up */
-	bool final_sync, ending;
+	bool final_sync, ending, given_up;
 	int failed; /* exit status of a fatal error, 0 = none */
 
 	uint64_t peer_quiet_ns;

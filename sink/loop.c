@@ -22,6 +22,7 @@
 #define LAZY_PART     4           /* while this part of the ring, or less, is not released */
 #define STOP_READ_NS  (5000 * MS) /* to drain a producer that goes on */
 #define STOP_WRITE_NS (4000 * MS) /* then to get it written */
+#define STOP_HALT_NS  (500 * MS)  /* then for a last write to succeed or fail */
 
 enum { FD_SIGNAL, FD_PEER, FD_RING, FD_FIXED };
 
@@ -55,6 +56,23 @@ static void check_stop(struct loop *l)
 		l->finishing = true;
 }
 
+/* Whole batches are what is left of files; true when that is done, or cannot be. */
+static bool give_up(struct loop *l)
+{
+	bool halted = spool_halt(l->spool);
+
+	if (!l->given_up) {
+		log_error("stopping with records that could not be written; they stay in the ring");
+		l->failed = l->failed ? l->failed : 1;
+		l->given_up = true;
+		l->finish_ns = l->now_ns + STOP_HALT_NS;
+	}
+	if (!halted && l->now_ns < l->finish_ns)
+		return false;
+	spool_cut(l->spool);
+	return true;
+}
+
 /* True when there is nothing left to do. */
 static bool is_finished(struct loop *l)
 {
@@ -64,12 +82,8 @@ static bool is_finished(struct loop *l)
 		return false;
 	if (!l->finish_ns)
 		l->finish_ns = l->now_ns + STOP_WRITE_NS;
-	if (l->now_ns >= l->finish_ns) {
-		log_error("stopping with records that could not be written; they stay in the ring");
-		l->failed = l->failed ? l->failed : 1;
-		spool_cut(l->spool);
-		return true;
-	}
+	if (l->given_up || l->now_ns >= l->finish_ns)
+		return give_up(l);
 	if (!spool_is_clean(l->spool))
 		return false;
 	if (!l->ending && l->tail.recovered && !spool_is_broken(l->spool)) {

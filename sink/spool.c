@@ -426,14 +426,23 @@ bool spool_is_syncing(const struct spool *s)
 	return false;
 }
 
+bool spool_halt(struct spool *s)
+{
+	bool halted = true;
+
+	for (unsigned i = 0; i < s->n; i++)
+		halted &= writer_halt(s->output[i].writer);
+	return halted;
+}
+
 void spool_cut(struct spool *s)
 {
 	for (unsigned i = 0; i < s->n; i++) {
 		struct output *o = &s->output[i];
 
-		/* What is being tried again may still come, behind a hole. */
-		if (o->target == WRITER_FILE && writer_error(o->writer) &&
-			!writer_is_writing(o->writer))
+		/* What is still on its way would come behind a hole. */
+		if (o->target == WRITER_FILE && writer_halt(o->writer) &&
+			writer_written(o->writer) < writer_appended(o->writer))
 			(void)!ftruncate(o->fd, (off_t)(o->offset + s->done.appended[i]));
 	}
 }

@@ -125,7 +125,9 @@ int spool_end(struct spool *s, uint64_t real_ns);
 
 void spool_sync(struct spool *s);
 bool spool_is_syncing(const struct spool *s);
-/* Given up: what a file that cannot be written has beyond its last whole batch is cut off. */
+/* Gives up: no write is started any more; true once none is under way. */
+bool spool_halt(struct spool *s);
+/* Then: what a file has beyond its last whole batch, and not all of it, is cut off. */
 void spool_cut(struct spool *s);
 /* Nothing unsealed and nothing under way. */
 bool spool_is_clean(const struct spool *s);

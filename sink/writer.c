@@ -123,6 +123,12 @@ void writer_sync(struct writer *w)
 		w->sync_wanted = true;
 }
 
+bool writer_halt(struct writer *w)
+{
+	w->flush_to = w->written;
+	return !w->writing;
+}
+
 /* Errors that mean that the stream has no other end any more. */
 static bool is_final(const struct writer *w, int error)
 {
@@ -247,11 +253,6 @@ uint64_t writer_writes(const struct writer *w)
 uint64_t writer_errors(const struct writer *w)
 {
 	return w->errors;
-}
-
-bool writer_is_writing(const struct writer *w)
-{
-	return w->writing;
 }
 
 int writer_error(const struct writer *w)

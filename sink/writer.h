@@ -66,6 +66,9 @@ void writer_flush(struct writer *w);
 /* Asks for an fdatasync(2) of what is written, once; ignored for streams. */
 void writer_sync(struct writer *w);
 
+/* Starts no more writes, until asked again; true once the kernel has none that it has not ended. */
+bool writer_halt(struct writer *w);
+
 /* Takes completions and starts what is due; @now_ns is CLOCK_MONOTONIC. */
 void writer_progress(struct writer *w, uint64_t now_ns);
 
@@ -78,8 +81,6 @@ int writer_error(const struct writer *w);
 /* A stream nobody reads any more: nothing will ever be written again. */
 bool writer_is_broken(const struct writer *w);
 bool writer_is_uring(const struct writer *w);
-/* The kernel has a write that it has not ended. */
-bool writer_is_writing(const struct writer *w);
 /* A sync was asked for and has not ended. */
 bool writer_is_syncing(const struct writer *w);
 

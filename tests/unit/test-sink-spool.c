@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -272,6 +273,36 @@ static void test_broken(void)
 	spool_deinit(&s);
 }
 
+/* A file that takes no more is given up: it ends with its last whole batch. */
+static void test_given_up(void)
+{
+	struct rlimit before, limit;
+	uint64_t counts[SPOOL_COUNTERS];
+	const struct output *bad;
+
+	spool_init(&s);
+	add(spec("ecs", "g"));
+	add(spec("ecs", "h"));
+	spool_recover(&s, NULL, &bad);
+	spool_rewind(&s, 0);
+	put(1, 100);
+	write_out(counts);
+	getrlimit(RLIMIT_FSIZE, &before);
+	limit = before;
+	limit.rlim_cur = strlen(content("g")) + 50;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	put(2, 200);
+	tap_is_int(write_out(counts), 0, "a batch that does not fit is not complete");
+	tap_is_int(strlen(content("g")), limit.rlim_cur, "a part of it is");
+	setrlimit(RLIMIT_FSIZE, &before);
+	tap_ok(spool_halt(&s), "nothing is under way");
+	tap_is_int(spool_progress(&s, UINT64_MAX / 2, counts), 0, "nor tried again");
+	spool_cut(&s);
+	tap_is_int(strlen(content("g")), limit.rlim_cur - 50, "the part goes");
+	tap_is_int(strlen(content("h")), limit.rlim_cur - 50, "from each file");
+	spool_deinit(&s);
+}
+
 /* More batches than there are marks join the youngest. */
 static void test_many_batches(void)
 {
@@ -296,6 +327,7 @@ static void test_many_batches(void)
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	build_context(&ctx);
 	if (!mkdtemp(folder))
 		tap_bail("mkdtemp");
@@ -303,6 +335,7 @@ int main(void)
 	test_checkpoint();
 	test_skip();
 	test_broken();
+	test_given_up();
 	test_many_batches();
 	if (chdir(folder) == 0 && system("rm -f -- *") == 0 && chdir("/") == 0)
 		rmdir(folder);

@@ -317,8 +317,33 @@ static void test_ending(bool uring, const char *name)
 	close(fd);
 }
 
+/* Nothing more is started; what is on its way ends first. */
+static void test_halt(bool uring, const char *name)
+{
+	int fd = new_file(folder, name);
+	struct writer *w = new_writer(uring, fd, 0, 8u << 20);
+	uint64_t out;
+
+	append(w, 2u << 20, 2u << 20);
+	writer_flush(w);
+	if (uring)
+		writer_progress(w, now()); /* two writes: the second waits for the first */
+	tap_ok(writer_halt(w) == !uring, "%s: a write under way is waited for", name);
+	while (!writer_halt(w))
+		turn(w);
+	out = writer_written(w);
+	tap_ok(uring ? out > 0 && out < 2u << 20 : out == 0, "%s: that one ends", name);
+	for (int i = 0; i < 4; i++)
+		turn(w);
+	tap_ok(writer_written(w) == out && file_is(fd, 0, out), "%s: no other begins", name);
+	tap_ok(drain(w, 100) && file_is(fd, 0, 2u << 20), "%s: until asked again", name);
+	writer_free(w);
+	close(fd);
+}
+
 static void all(bool uring)
 {
+	test_halt(uring, uring ? "io_uring halt" : "plain halt");
 	test_ending(uring, uring ? "io_uring ending" : "plain ending");
 	test_stream_of_pieces(uring, uring ? "io_uring pieces" : "plain pieces");
 	test_limit(uring, uring ? "io_uring limit" : "plain limit");
