@@ -4,10 +4,11 @@
  * epb_processid_threadid (8) and a comment of "Key: value" lines as other tools write and read
  * them.
  *
- * A file is appended to block by block and may be cut behind any of them, so everything that must
- * be said once stands in its head: one interface description for each link type there can be, in
- * the order of LINKS; the real interface's name is a line of the comment. One file, one section, in
- * this machine's byte order, times in nanoseconds. Source: draft-ietf-opsawg-pcapng.
+ * A link type is described as an interface before its first packet, for programs made with libpcap
+ * take a file of one link type alone; the real interface's name is a line of the comment. A file is
+ * appended to block by block and may be cut behind any of them: whoever goes on with one does not
+ * know what it has described, and begins a section. This machine's byte order, times in
+ * nanoseconds. Source: draft-ietf-opsawg-pcapng.
  */
 #include <errno.h>
 #include <string.h>
@@ -53,6 +54,8 @@ static const struct {
 };
 
 #define N_LINKS (sizeof(LINKS) / sizeof(LINKS[0]))
+
+_Static_assert(N_LINKS <= sizeof(((struct format_section *)0)->interface), "a number for each");
 
 /* Writing ----------------------------------------------------------------------------------- */
 
@@ -108,32 +111,52 @@ static char *option_str(char *p, uint16_t code, const char *s)
 	return option_end(text_str(option_begin(p, code), s), p);
 }
 
-static size_t pcapng_head(const struct format_context *ctx, uint64_t t_ns, char *buf)
+static char *section_begin(char *p, const struct format_context *ctx)
 {
-	char *p = block_begin(buf, BLOCK_SHB), *from;
+	char *block = p, *from;
 
-	(void)t_ns;
-	p = put_u32(p, BYTE_ORDER_MAGIC);
+	p = put_u32(block_begin(p, BLOCK_SHB), BYTE_ORDER_MAGIC);
 	p = put_u16(put_u16(p, 1), 0);                   /* version */
 	p = put_u32(put_u32(p, UINT32_MAX), UINT32_MAX); /* section length: not said */
 	from = p;
 	p = text_lit(option_begin(p, SHB_USERAPPL), PROGRAM);
 	p = option_end(text_str(p, ctx->version), from);
-	p = block_end(p, buf);
-	for (size_t i = 0; i < N_LINKS; i++) {
-		char *block = p;
+	return block_end(p, block);
+}
 
-		p = block_begin(p, BLOCK_IDB);
-		p = put_u16(put_u16(p, LINKS[i].linktype), 0);
-		p = put_u32(p, 0); /* snap length: it depends on the packet */
-		p = option_str(p, IF_NAME, LINKS[i].name);
-		from = p;
-		p = option_begin(p, IF_TSRESOL);
-		*p++ = 9;
-		p = option_end(p, from);
-		p = block_end(p, block);
+static size_t pcapng_head(const struct format_context *ctx, uint64_t t_ns, char *buf)
+{
+	(void)t_ns;
+	return (size_t)(section_begin(buf, ctx) - buf);
+}
+
+static char *interface(char *p, unsigned link)
+{
+	char *block = p, *from;
+
+	p = block_begin(p, BLOCK_IDB);
+	p = put_u16(put_u16(p, LINKS[link].linktype), 0);
+	p = put_u32(p, 0); /* snap length: it depends on the packet */
+	p = option_str(p, IF_NAME, LINKS[link].name);
+	from = p;
+	p = option_begin(p, IF_TSRESOL);
+	*p++ = 9;
+	p = option_end(p, from);
+	return block_end(p, block);
+}
+
+/* What must stand before a packet of @link. */
+static char *describe(
+	char *p, unsigned link, struct format_section *section, const struct format_context *ctx)
+{
+	if (!section->begun) {
+		*section = (struct format_section){.begun = true};
+		p = section_begin(p, ctx);
 	}
-	return (size_t)(p - buf);
+	if (section->interface[link])
+		return p;
+	section->interface[link] = ++section->interfaces;
+	return interface(p, link);
 }
 
 static char *line_str(
@@ -227,16 +250,14 @@ static char *direction(char *p, const struct record *r)
 	return put_u32(p, out ? EPB_FLAG_OUTBOUND : EPB_FLAG_INBOUND);
 }
 
-static size_t pcapng_record(const struct record *r, const struct format_context *ctx, char *buf)
+static size_t pcapng_packet(const struct record *r, struct format_section *section,
+	const struct format_context *ctx, char *buf)
 {
 	struct format_owners o = format_owners(r);
 	const struct record_process *owner = o.process, *peer = o.second;
 	uint32_t link = 0, len = r->packet.len, wire = r->packet_len > len ? r->packet_len : len;
-	char *p = buf;
+	char *p, *block;
 
-	(void)ctx;
-	if (r->event != RECORD_PACKET)
-		return 0;
 	while (link < N_LINKS && LINKS[link].dlt != r->dlt)
 		link++;
 	if (link == N_LINKS)
@@ -247,17 +268,18 @@ static size_t pcapng_record(const struct record *r, const struct format_context 
 		owner = o.second;
 		peer = o.process;
 	}
-	p = put_u32(block_begin(p, BLOCK_EPB), link);
+	block = describe(buf, link, section, ctx);
+	p = put_u32(block_begin(block, BLOCK_EPB), section->interface[link] - 1u);
 	p = put_u32(put_u32(p, (uint32_t)(r->t_ns >> 32)), (uint32_t)r->t_ns);
 	p = put_u32(put_u32(p, len), wire);
-	p = pad(text_bytes(p, record_get_str(r, r->packet), len), buf);
+	p = pad(text_bytes(p, record_get_str(r, r->packet), len), block);
 	p = direction(p, r);
 	if (owner->pid) {
 		p = put_u16(put_u16(p, EPB_PID_TID), 8);
 		p = put_u32(put_u32(p, owner->pid), 0); /* which thread: not known */
 	}
 	p = comment(p, r, owner, peer);
-	return (size_t)(block_end(p, buf) - buf);
+	return (size_t)(block_end(p, block) - buf);
 }
 
 /* Recovery ---------------------------------------------------------------------------------- */
@@ -307,7 +329,7 @@ static uint32_t whole_block(struct window *w, uint64_t at, int *ret_error)
 	memcpy(head, block, sizeof(head));
 	if (head[1] < BLOCK_MIN || head[1] % 4 || head[1] > FORMAT_MAX)
 		return 0;
-	if (head[0] != (at ? BLOCK_EPB : BLOCK_SHB) && !(at && head[0] == BLOCK_IDB))
+	if (head[0] != BLOCK_SHB && (!at || (head[0] != BLOCK_EPB && head[0] != BLOCK_IDB)))
 		return 0;
 	block = look(w, at, head[1], ret_error);
 	if (!block)
@@ -327,20 +349,6 @@ static bool is_ours(const char *bytes, size_t len)
 		       memcmp(bytes + 28, PROGRAM, sizeof(PROGRAM) - 1) == 0);
 }
 
-/* Whether the block at @at, which was looked at last, stands where a head of ours would have it. */
-static bool is_in_order(const struct window *w, uint64_t at, uint32_t *links)
-{
-	const char *block = w->bytes + (at - w->from);
-	uint32_t type;
-	uint16_t linktype;
-
-	memcpy(&type, block, sizeof(type));
-	memcpy(&linktype, block + 8, sizeof(linktype));
-	if (type != BLOCK_IDB)
-		return *links == N_LINKS;
-	return *links < N_LINKS && LINKS[(*links)++].linktype == linktype;
-}
-
 static int pcapng_whole(int fd, uint64_t size, uint64_t *ret_end)
 {
 	_cleanup_free_ char *bytes = malloc(WINDOW_SIZE);
@@ -348,7 +356,7 @@ static int pcapng_whole(int fd, uint64_t size, uint64_t *ret_end)
 	size_t first = size < 64 ? (size_t)size : 64;
 	uint64_t at = 0;
 	const char *head;
-	uint32_t len, links = 0;
+	uint32_t len;
 	int r = 0;
 
 	if (!bytes)
@@ -358,19 +366,14 @@ static int pcapng_whole(int fd, uint64_t size, uint64_t *ret_end)
 		return r < 0 ? r : -EIO;
 	if (!is_ours(head, first))
 		return -EBADMSG;
-	for (; (len = whole_block(&w, at, &r)); at += len) {
-		if (!at)
-			continue;
-		/* Packets name their link by its number: as we would, or not at all. */
-		if (!is_in_order(&w, at, &links))
-			return -EBADMSG;
-	}
+	while ((len = whole_block(&w, at, &r)))
+		at += len;
 	if (r < 0)
 		return r;
 	/* What was being written is one block; more than that nobody but a person may cut. */
 	if (size - at > FORMAT_MAX)
 		return -EBADMSG;
-	*ret_end = links == N_LINKS ? at : 0; /* a torn head is written again */
+	*ret_end = at;
 	return 0;
 }
 
@@ -378,8 +381,7 @@ const struct format format_pcapng = {
 	.name = "pcapng",
 	.help = "the packets as captured, each with its process, for Wireshark and tshark",
 	.begins = "\n",
-	.record = pcapng_record,
+	.packet = pcapng_packet,
 	.head = pcapng_head,
 	.whole = pcapng_whole,
-	.packets = true,
 };

@@ -35,6 +35,13 @@ struct format_context {
  */
 #define FORMAT_MAX (RECORD_STRINGS_MAX * 12u + 20480u)
 
+/* What a file of packets has said since its section began. Zeroed: none has. */
+struct format_section {
+	bool begun;
+	uint8_t interfaces;
+	uint8_t interface[16]; /* the format's: 1 + the number of a link type, 0 = not described */
+};
+
 struct format {
 	const char *name;
 	const char *help;   /* one line */
@@ -48,9 +55,15 @@ struct format {
 	/*
 	 * Writes @r to @buf, which has FORMAT_MAX bytes, ending with a newline (if it is lines); @r
 	 * has passed format_check(), see format_record(). Returns the number of bytes; 0 = this
-	 * format has nothing to say about it.
+	 * format has nothing to say about it. NULL: it writes packets.
 	 */
 	size_t (*record)(const struct record *r, const struct format_context *ctx, char *buf);
+	/*
+	 * The same for formats of packets, which RECORD_PACKET are: enrich is to send them. What
+	 * must stand before the first of its kind is written with it, and is in @section then.
+	 */
+	size_t (*packet)(const struct record *r, struct format_section *section,
+		const struct format_context *ctx, char *buf);
 	/*
 	 * The same, but what was written of the processes @ends is written again. One thread at a
 	 * time. NULL: this format keeps nothing.
@@ -68,7 +81,6 @@ struct format {
 	 * a torn one can be cut. 0; -EBADMSG: not a file of this format; -errno. NULL: lines.
 	 */
 	int (*whole)(int fd, uint64_t size, uint64_t *ret_end);
-	bool packets; /* writes RECORD_PACKET: enrich is to send them */
 	/* Where the file already has records: the last one's (epoch, seq). NULL: cannot tell. */
 	bool (*last)(const char *line, size_t len, uint64_t *ret_epoch, uint64_t *ret_seq);
 };
@@ -81,11 +93,11 @@ extern const struct format format_text;
 extern const struct format format_zeek;
 extern const struct format format_zeek_json;
 
-/* f->record(), but packets only for formats that want them. */
+/* f->record(), of what is for it. */
 static inline size_t format_record(
 	const struct format *f, const struct record *r, const struct format_context *ctx, char *buf)
 {
-	return r->event == RECORD_PACKET && !f->packets ? 0 : f->record(r, ctx, buf);
+	return r->event == RECORD_PACKET || !f->record ? 0 : f->record(r, ctx, buf);
 }
 
 /* The same with what known_check() told of its processes. */
@@ -94,6 +106,13 @@ static inline size_t format_record_known(const struct format *f, const struct re
 {
 	return f->known && r->event != RECORD_PACKET ? f->known(r, ends, ctx, buf)
 						     : format_record(f, r, ctx, buf);
+}
+
+/* f->packet(), of what is for it. */
+static inline size_t format_packet(const struct format *f, const struct record *r,
+	struct format_section *section, const struct format_context *ctx, char *buf)
+{
+	return r->event == RECORD_PACKET && f->packet ? f->packet(r, section, ctx, buf) : 0;
 }
 
 /* NULL: no such format. */

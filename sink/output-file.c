@@ -102,6 +102,7 @@ static int write_head(struct output *o, uint64_t t_ns)
 	if (r == 0) {
 		o->offset += len;
 		o->head_len = o->offset;
+		o->section.begun = len > 0;
 	}
 	return r;
 }
@@ -335,8 +336,10 @@ int output_recover(struct output *o, bool known, uint64_t checkpoint)
 	struct stat st;
 	int r;
 
-	if (o->target != WRITER_FILE)
+	if (o->target != WRITER_FILE) {
+		o->section.begun = o->format->head != NULL;
 		return put_part(o, o->format->head, now);
+	}
 	if (fstat(o->fd, &st) < 0)
 		return -errno;
 	changed = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;

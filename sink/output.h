@@ -44,6 +44,7 @@ struct output {
 	uint64_t due_ns;   /* CLOCK_REALTIME of the rotation by time, 0 = none */
 	uint64_t retry_ns; /* the same of the next try after one that failed, 0 = none */
 	bool closed;       /* the file has its foot already */
+	struct format_section section;
 	struct config_output limits; /* its numbers only */
 	struct writer *writer;
 	struct format_context context;

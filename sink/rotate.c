@@ -170,6 +170,7 @@ static void change_over(struct output *o, struct output *next, uint64_t now_ns)
 	o->id = next->id;
 	o->offset = next->offset - appended; /* modulo 2^64, as all places in the stream */
 	o->head_len = next->head_len;
+	o->section = next->section;
 	o->due_ns = rotate_next(o, now_ns);
 	o->retry_ns = 0;
 	o->closed = false;

@@ -150,7 +150,8 @@ static enum put output_put(
 	if (output_skips(o, r))
 		return PUT_TAKEN;
 	buf = writer_reserve(o->writer, FORMAT_MAX);
-	len = format_record_known(o->format, r, ends, &o->context, buf);
+	len = o->format->packet ? format_packet(o->format, r, &o->section, &o->context, buf)
+				: format_record_known(o->format, r, ends, &o->context, buf);
 	writer_append(o->writer, len);
 	s->open.lines[o - s->output] += len > 0;
 	s->full |= o->limits.rotate_size && !o->retry_ns && o->target == WRITER_FILE &&

@@ -16,9 +16,9 @@ import tap
 tap.need_root()
 folder = tap.tmpdir()
 FLOWNER = tap.program("flowner")
-EPB, COMMENT, PID_TID = 6, 1, 8
+SHB, IDB, EPB, COMMENT, PID_TID = 0x0A0D0D0A, 1, 6, 1, 8
 HEADERS = ["--set", "capture.mode=headers"]
-IP_AT = (14, 16, 20)  # of the link types as flowner numbers them: Ethernet, cooked, cooked2
+IP_AT = {1: 14, 113: 16, 276: 20}  # of the link types: Ethernet, cooked, cooked2
 
 
 def blocks(path):
@@ -37,9 +37,13 @@ def blocks(path):
 
 
 def packets(path):
-    """[(time in ns, wire length, bytes, {option: [values]}, number of the link type)]"""
-    found = []
+    """[(time in ns, wire length, bytes, {option: [values]}, link type)]"""
+    found, links = [], []
     for kind, body, _ in blocks(path):
+        if kind == SHB:
+            links = []
+        if kind == IDB:
+            links.append(struct.unpack_from("<H", body)[0])
         if kind != EPB:
             continue
         link, high, low, caplen, wire = struct.unpack_from("<IIIII", body)
@@ -49,7 +53,7 @@ def packets(path):
             if code:
                 options.setdefault(code, []).append(body[at + 4:at + 4 + size])
             at += 4 + (size + 3) // 4 * 4
-        found.append((high << 32 | low, wire, body[20:20 + caplen], options, link))
+        found.append((high << 32 | low, wire, body[20:20 + caplen], options, links[link]))
     return found
 
 
@@ -97,6 +101,10 @@ def live():
     tap.is_((status, len(rows)), (0, len(sent)), "live: tshark reads them all")
     tap.ok(all(f"PID: {pid}" in row[1] and "curl" in row[1] and "Owner: exact" in row[1] for row in rows),
            "live: and shows pid, command and verdict", rows[:1])
+    r = tap.run(["tcpdump", "-nn", "-r", out], text=True)
+    tap.is_((r.returncode, len(r.stdout.splitlines())), (0, len(packets(out))), "live: tcpdump, made with libpcap, does, too")
+    r = tap.run([FLOWNER, "run", "-r", out], text=True)
+    tap.ok(r.returncode == 0 and f":{port}" in r.stdout, "live: and flowner run -r", r.stdout, r.stderr)
     r = tap.run(["capinfos", "-c", "-M", out], text=True)
     tap.ok(r.returncode == 0 and str(len(packets(out))) in r.stdout, "live: capinfos counts as many", r.stdout, r.stderr)
 
@@ -131,18 +139,22 @@ def torn(source, whole):
     with open(whole, "rb") as f:
         data = f.read()
     ends = [end for kind, _, end in blocks(whole) if kind == EPB]
-    head = max(end for kind, _, end in blocks(whole) if kind != EPB)
+    section, interface = (end for kind, _, end in blocks(whole) if kind != EPB)
     path = os.path.join(folder, "torn.pcapng")
-    for cut in (head - 3, ends[-1] - 1):
-        kept = max([end for end in [head, *ends] if end <= cut], default=0)
+    for cut in (section - 3, interface - 3, ends[-1] - 1):
+        kept = max([end for end in [section, interface, *ends] if end <= cut], default=0)
         with open(path, "wb") as f:
             f.write(data[:cut])
         r = tap.run([FLOWNER, "run", "-r", source, "-o", f"pcapng:{path}", *HEADERS], text=True)
         with open(path, "rb") as f:
             now = f.read()
-        tap.ok(r.returncode == 0 and now == (data[:kept] or data[:head]) + data[head:],
-               f"torn at {cut} of {len(data)}: kept up to {kept}, then added to", r.stderr, len(now))
-    tap.is_(tshark(path, "frame.number")[0], 0, "torn: tshark reads the mended file")
+        tap.ok(r.returncode == 0 and now == data[:kept] + data,
+               f"torn at {cut} of {len(data)}: kept up to {kept}, then added to as a section", r.stderr, len(now))
+    twice = 2 * len(ends) - 1
+    status, rows = tshark(path, "frame.number")
+    tap.is_((status, len(rows)), (0, twice), "torn: tshark reads the mended file")
+    r = tap.run(["tcpdump", "-nn", "-r", path], text=True)
+    tap.is_((r.returncode, len(r.stdout.splitlines())), (0, twice), "torn: so does tcpdump")
     other = data.replace(b"flowner", b"another", 1)
     with open(path, "wb") as f:
         f.write(other)

@@ -152,6 +152,7 @@ int main(int argc, char **argv)
 	static const uint8_t protocols[] = {
 		IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP, 200};
 	static struct format_context ctx;
+	static struct format_section section;
 	static struct record r;
 	static char buf[FORMAT_MAX];
 	const struct format *f = argc >= 4 ? format_find(argv[1], strlen(argv[1])) : NULL;
@@ -167,12 +168,13 @@ int main(int argc, char **argv)
 	format_context_prepare(&ctx);
 	srand((unsigned)atoi(argv[3]));
 	state = (uint64_t)atoi(argv[3]) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	section.begun = f->head;
 	if (f->head)
 		fwrite(buf, 1, f->head(&ctx, BUILD_START, buf), stdout);
 	for (int i = 0; i < atoi(argv[2]); i++) {
 		if (argc == 5) {
 			build_hostile(&r, (uint64_t)i + 1);
-			if (f->packets)
+			if (f->packet)
 				r.event = RECORD_PACKET;
 		} else {
 			build_random(&r, i % 16 ? 400 : RECORD_STRINGS_MAX);
@@ -183,7 +185,10 @@ int main(int argc, char **argv)
 		r.dlt = LINKS[(size_t)i % (sizeof(LINKS) / sizeof(LINKS[0]))];
 		if (format_check(&r, record_size(&r)))
 			return 1; /* this program is wrong */
-		fwrite(buf, 1, format_record(f, &r, &ctx, buf), stdout);
+		fwrite(buf, 1,
+			f->packet ? format_packet(f, &r, &section, &ctx, buf)
+				  : format_record(f, &r, &ctx, buf),
+			stdout);
 	}
 	if (f->foot)
 		fwrite(buf, 1, f->foot(&ctx, BUILD_START, buf), stdout);

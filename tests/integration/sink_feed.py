@@ -79,20 +79,25 @@ SEQ = {"ecs": lambda x: x["event"]["sequence"], "ocsf": lambda x: x["metadata"][
 
 
 def packets(path):
-    """The numbers in the packets of one pcapng file; ValueError if its blocks do not add up or it is not one section."""
-    found, at, sections = [], 0, 0
+    """The numbers in the packets of one pcapng file; ValueError if its blocks do not add up."""
+    found, at, interfaces = [], 0, None
     with open(path, "rb") as f:
         data = f.read()
     while at < len(data):
         kind, size = struct.unpack_from("<II", data, at) if at + 12 <= len(data) else (0, 0)
         if size < 12 or size % 4 or at + size > len(data) or struct.unpack_from("<I", data, at + size - 4)[0] != size:
             raise ValueError(f"{path}: a torn block at {at}")
-        sections += kind == 0x0A0D0D0A
+        if kind == 0x0A0D0D0A:
+            interfaces = 0
+        elif interfaces is None:
+            raise ValueError(f"{path}: no section begins at {at}")
+        if kind == 1:
+            interfaces += 1
         if kind == 6:
+            if struct.unpack_from("<I", data, at + 8)[0] >= interfaces:
+                raise ValueError(f"{path}: at {at} an interface that its section has not described")
             found.append(struct.unpack_from("<Q", data, at + 28)[0])
         at += size
-    if data and (sections != 1 or data[:4] != b"\n\r\r\n"):
-        raise ValueError(f"{path}: {sections} sections")
     return found
 
 

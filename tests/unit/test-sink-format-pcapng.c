@@ -12,6 +12,7 @@ static struct format_context ctx;
 static struct record r;
 static char buf[FORMAT_MAX], head[FORMAT_MAX], want[4096];
 static size_t n_head, n_want;
+static struct format_section section;
 
 static void u16(uint16_t v)
 {
@@ -55,15 +56,10 @@ static bool is_wanted(const char *got, size_t n)
 	return n == n_want && memcmp(got, want, n) == 0;
 }
 
-static void test_head(void)
+static void want_section(void)
 {
-	static const struct {
-		uint16_t linktype;
-		const char *name;
-	} links[] = {{1, "ethernet"}, {113, "cooked"}, {276, "cooked2"}, {101, "raw"},
-		{228, "ipv4"}, {229, "ipv6"}, {0, "null"}, {108, "loop"}};
+	size_t from = n_want;
 
-	n_want = 0;
 	u32(0x0a0d0d0a);
 	u32(0);
 	u32(0x1a2b3c4d);
@@ -72,21 +68,26 @@ static void test_head(void)
 	u32(UINT32_MAX);
 	u32(UINT32_MAX);
 	option(4, "flowner 1.2.3", 13);
-	finish(0);
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-		size_t from = n_want;
+	finish(from);
+}
 
-		u32(1);
-		u32(0);
-		u16(links[i].linktype);
-		u16(0);
-		u32(0);
-		option(2, links[i].name, strlen(links[i].name));
-		option(9, "\x09", 1);
-		finish(from);
-	}
-	n_head = format_pcapng.head(&ctx, BUILD_START, head);
-	tap_ok(is_wanted(head, n_head), "the head: section, and an interface for each link type");
+static void want_interface(uint16_t linktype, const char *name)
+{
+	size_t from = n_want;
+
+	u32(1);
+	u32(0);
+	u16(linktype);
+	u16(0);
+	u32(0);
+	option(2, name, strlen(name));
+	option(9, "\x09", 1);
+	finish(from);
+}
+
+static size_t packet(void)
+{
+	return format_packet(&format_pcapng, &r, &section, &ctx, buf);
 }
 
 static void build_packet(void)
@@ -100,12 +101,11 @@ static void build_packet(void)
 }
 
 /* Up to the options. */
-static void want_packet(uint32_t link)
+static void want_packet(uint32_t interface)
 {
-	n_want = 0;
 	u32(6);
 	u32(0);
-	u32(link);
+	u32(interface);
 	u32(0x01234567);
 	u32(0x89abcdef);
 	u32(6);
@@ -125,30 +125,79 @@ static void want_pid(uint32_t pid)
 	"PID: 1234\nCmd: /usr/bin/curl\nArgs: curl -s http://x/it's \nParentPID: 1000\n"           \
 	"ParentCmd: bash\nOwner: exact (tap_connect)\n"
 
+/* A section that has described what build_packet() makes. */
+static void begin(void)
+{
+	section = (struct format_section){.begun = true};
+	packet();
+	n_want = 0;
+}
+
 static void test_packet(void)
 {
 	static const char comment[] = CURL "Interface: eth0";
 	const uint32_t out = 2, in = 1;
 
 	build_packet();
-	want_packet(3);
+	begin();
+	want_packet(0);
 	option(2, (const char *)&out, 4);
 	want_pid(1234);
 	option(1, comment, sizeof(comment) - 1);
 	finish(0);
-	tap_ok(is_wanted(buf, format_pcapng.record(&r, &ctx, buf)),
+	tap_ok(is_wanted(buf, packet()),
 		"a packet out, with its process in option 8 and in the comment");
 	r.packet_resp = 1;
-	want_packet(3);
+	n_want = 0;
+	want_packet(0);
 	option(2, (const char *)&in, 4);
 	want_pid(1234);
 	option(1, comment, sizeof(comment) - 1);
 	finish(0);
-	tap_ok(is_wanted(buf, format_pcapng.record(&r, &ctx, buf)), "its answer");
+	tap_ok(is_wanted(buf, packet()), "its answer");
 	r.dlt = 9;
-	tap_is_int(format_pcapng.record(&r, &ctx, buf), 0, "a link type without a number here");
+	tap_is_int(packet(), 0, "a link type without a number here");
 	r.event = RECORD_END;
-	tap_is_int(format_pcapng.record(&r, &ctx, buf), 0, "connections are not packets");
+	tap_is_int(packet(), 0, "connections are not packets");
+}
+
+/* Link types are described where they come, in a section that is there or is begun. */
+static void test_sections(void)
+{
+	static const struct {
+		uint16_t dlt, linktype;
+		const char *name;
+	} links[] = {{229, 229, "ipv6"}, {1, 1, "ethernet"}, {113, 113, "cooked"},
+		{276, 276, "cooked2"}, {12, 101, "raw"}, {228, 228, "ipv4"}, {0, 0, "null"},
+		{108, 108, "loop"}};
+	unsigned wrong = 0;
+
+	n_want = 0;
+	want_section();
+	n_head = format_pcapng.head(&ctx, BUILD_START, head);
+	tap_ok(is_wanted(head, n_head), "the head is a section's, without interfaces");
+
+	section = (struct format_section){0};
+	build_packet();
+	r.flags |= RECORD_FLAG_OFFLINE;
+	r.direction = RECORD_LOCAL;
+	r.orig.pid = 0;
+	for (uint32_t i = 0; i < 2 * sizeof(links) / sizeof(links[0]); i++) {
+		uint32_t n = i % (sizeof(links) / sizeof(links[0]));
+		size_t from;
+
+		r.dlt = links[n].dlt;
+		n_want = 0;
+		if (i == 0)
+			want_section();
+		if (i == n)
+			want_interface(links[n].linktype, links[n].name);
+		from = n_want;
+		want_packet(n);
+		finish(from);
+		wrong += !is_wanted(buf, packet());
+	}
+	tap_is_int(wrong, 0, "eight link types, each described before its first packet");
 }
 
 /* From here to here: the sender's process, and the other's as the peer. */
@@ -163,23 +212,23 @@ static void test_local(void)
 	build_packet();
 	r.direction = RECORD_LOCAL;
 	r.packet_resp = 1;
-	r.dlt = 1;
 	r.resp.pid = 80;
 	r.resp.method = RECORD_METHOD_TAP_LISTEN;
 	r.resp.confidence = RECORD_CONFIDENCE_PROBABLE;
 	build_str(&r, &r.resp.name, "x\n\x1b", 3);
+	begin();
 	want_packet(0);
 	want_pid(80);
 	option(1, server, sizeof(server) - 1);
 	finish(0);
-	tap_ok(is_wanted(buf, format_pcapng.record(&r, &ctx, buf)),
+	tap_ok(is_wanted(buf, packet()),
 		"both ends here: sender and peer, a key a line whatever their names");
 	r.flags |= RECORD_FLAG_OFFLINE;
 	r.resp.pid = r.orig.pid = 0;
+	n_want = 0;
 	want_packet(0);
 	finish(0);
-	tap_ok(is_wanted(buf, format_pcapng.record(&r, &ctx, buf)),
-		"from a file: the packet alone");
+	tap_ok(is_wanted(buf, packet()), "from a file: the packet alone");
 }
 
 /* What whole() makes of the first @n bytes of head and two packets: where it ends, or an error. */
@@ -201,7 +250,8 @@ static void test_whole(void)
 	size_t one, n, wrong = 0;
 
 	build_packet();
-	one = format_pcapng.record(&r, &ctx, buf);
+	begin();
+	one = packet();
 	memcpy(file, head, n_head);
 	memcpy(file + n_head, buf, one);
 	memcpy(file + n_head + one, buf, one);
@@ -214,18 +264,23 @@ static void test_whole(void)
 	tap_is_int(wrong, 0, "cut anywhere, what is whole is kept: packets, or nothing of a head");
 	memset(file + n, 0, FORMAT_MAX);
 	tap_is_int(mend(file, n + 100), n, "a hole behind them is cut, too");
+	section = (struct format_section){0};
+	memcpy(file + n, buf, packet());
+	tap_is_int(mend(file, n + n_head), n + n_head, "a section behind them is kept");
 	file[28] = 'F';
 	tap_is_int(mend(file, n), -EBADMSG, "another program's file is not touched");
 	file[28] = 'f';
-	file[n_head - 8 * 4] ^= 1;
-	tap_ok(mend(file, n) != (long long)n, "nor is a changed head taken for ours");
+	memset(file + n_head, 0, one);
+	file[n_head] = 5;
+	tap_is_int(mend(file, n + FORMAT_MAX), -EBADMSG,
+		"nor what has something else in it that nobody was just writing");
 	tap_is_int(mend("1.2.3.4 -> 5.6.7.8\n", 19), -EBADMSG, "nor is text");
 }
 
 int main(void)
 {
 	build_context(&ctx);
-	test_head();
+	test_sections();
 	test_packet();
 	test_local();
 	test_whole();

@@ -432,7 +432,13 @@ static void test_longest(void)
 			r.resp.args = r.orig.args;
 			tap_is_int(format_check(&r, record_size(&r)), 0, "%s: passes the check",
 				cases[i].what);
-			n = format_at(f)->record(&r, &ctx, area + pages - FORMAT_MAX);
+			if (format_at(f)->packet)
+				r.event = RECORD_PACKET;
+			n = format_at(f)->packet
+				    ? format_packet(format_at(f), &r, &(struct format_section){0},
+					      &ctx, area + pages - FORMAT_MAX)
+				    : format_record(
+					      format_at(f), &r, &ctx, area + pages - FORMAT_MAX);
 			longest = n > longest ? n : longest;
 		}
 	}

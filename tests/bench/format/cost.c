@@ -42,6 +42,13 @@ static size_t check_and_format(
 	return format_record_known(&format_ecs, record, &ends, c, to);
 }
 
+static size_t packet(const struct record *record, const struct format_context *c, char *to)
+{
+	static struct format_section section;
+
+	return format_packet(&format_pcapng, record, &section, c, to);
+}
+
 static bool method_at(unsigned i, struct method *ret)
 {
 	static const struct method peers[] = {{"snprintf", peer_snprintf}, {"json-c", peer_json_c},
@@ -52,7 +59,8 @@ static bool method_at(unsigned i, struct method *ret)
 	while (format_at(formats))
 		formats++;
 	if (i < formats)
-		*ret = (struct method){format_at(i)->name, format_at(i)->record};
+		*ret = (struct method){
+			format_at(i)->name, format_at(i)->packet ? packet : format_at(i)->record};
 	else if (i < formats + sizeof(peers) / sizeof(peers[0]))
 		*ret = peers[i - formats];
 	else
