@@ -144,11 +144,17 @@ static int complain_file(struct config_error *err, const char *file, const char 
 	return error_complain(err, &place, NULL, "%s: %s", what, strerror(error));
 }
 
-/* Reads and applies one file. -ENOENT if there is none, without a complaint. */
-static int apply_file(struct config *c, const char *file, struct config_error *err)
+/*
+ * Reads and applies one file. -ENOENT if there is none, without a complaint. Only one that was
+ * @named may be a pipe, which is waited for.
+ */
+static int apply_file(struct config *c, const char *file, bool named, struct config_error *err)
 {
-	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	const int wait = named ? 0 : O_NONBLOCK;
+	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
+	const struct error_place place = {.source = file};
 	_cleanup_free_ char *text = NULL;
+	struct stat st;
 	size_t len = 0;
 	ssize_t n;
 
@@ -156,6 +162,8 @@ static int apply_file(struct config *c, const char *file, struct config_error *e
 		return -ENOENT;
 	if (fd < 0)
 		return complain_file(err, file, "cannot be opened", errno);
+	if (!named && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_complain(err, &place, NULL, "is not a regular file");
 	/* One byte more than allowed, so that a larger file shows. */
 	text = malloc(CONFIG_SIZE_MAX + 1);
 	if (!text)
@@ -228,7 +236,7 @@ static int apply_fragments(struct config *c, const char *file, struct config_err
 				      (int)sizeof(path))
 			r = complain_file(err, folder, "cannot be opened", ENAMETOOLONG);
 		if (r == 0)
-			r = apply_file(c, path, err);
+			r = apply_file(c, path, false, err);
 		if (r == -ENOENT)
 			r = complain_file(err, path, "cannot be opened", ENOENT);
 		free(entries[i]);
@@ -262,7 +270,7 @@ int config_load(struct config *c, const struct config_sources *s, struct config_
 
 	c->checks = s->checks;
 	if (!s->no_file) {
-		r = apply_file(c, file, err);
+		r = apply_file(c, file, true, err);
 		if (r == -ENOENT)
 			r = s->file ? complain_file(err, file, "cannot be opened", ENOENT) : 0;
 		if (r == 0)

@@ -440,7 +440,7 @@ static void check_commands(void)
 /* Complaints about files and folders as a whole. */
 static void check_places(void)
 {
-	char missing[96], fragments[96], want[256];
+	char missing[128], fragments[96], want[256];
 	char *argv[] = {"test", "-t", "-c", missing, NULL};
 
 	snprintf(missing, sizeof(missing), "%s/missing.yaml", folder);
@@ -458,6 +458,11 @@ static void check_places(void)
 	snprintf(want, sizeof(want), "%s: can be written by everyone", fragments);
 	check("conf.d open to everyone", 4, argv, CONFIG_EXIT, want);
 	chmod(fragments, 0700);
+	snprintf(missing, sizeof(missing), "%s/a.yaml", fragments);
+	mkfifo(missing, 0600);
+	snprintf(want, sizeof(want), "%s: is not a regular file", missing);
+	check("a pipe in conf.d, which nobody writes to", 4, argv, CONFIG_EXIT, want);
+	unlink(missing);
 	if (geteuid() == 0 && chown(fragments, 65534, 65534) == 0) {
 		snprintf(want, sizeof(want), "%s: belongs to user 65534, expects root or user 0",
 			fragments);
