@@ -310,15 +310,6 @@ int privileges_drop(uid_t uid, gid_t gid, uint64_t keep)
 	return r ? r : renew_parent_death_signal(death_signal, parent);
 }
 
-int privileges_drop_rest(void)
-{
-	int r = set_caps(0);
-
-	if (r == 0)
-		r = verify_caps(0);
-	return r ? r : verify_no_root();
-}
-
 void privileges_describe(char *text, size_t size)
 {
 	bool bounding = false, any = false;

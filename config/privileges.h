@@ -41,8 +41,5 @@ bool privileges_have(unsigned cap);
  */
 int privileges_drop(uid_t uid, gid_t gid, uint64_t keep);
 
-/* Drops the capabilities kept above as well: nothing left, verified. */
-int privileges_drop_rest(void);
-
 /* What this process holds, for a log line: "uid 997 gid 997, no capability, ...". */
 void privileges_describe(char *text, size_t size);

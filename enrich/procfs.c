@@ -20,7 +20,7 @@
 struct procfs {
 	int root_fd;
 	uint64_t tick_ns;
-	uint64_t netns, pidns, userns;
+	uint64_t pidns, userns;
 };
 
 static void cleanup_closedir(DIR **d)
@@ -50,7 +50,6 @@ int procfs_new(const char *root, struct procfs **ret)
 		return -errno;
 	}
 	p->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
-	p->netns = inode_at(p->root_fd, "self/ns/net");
 	p->pidns = inode_at(p->root_fd, "self/ns/pid");
 	p->userns = inode_at(p->root_fd, "self/ns/user");
 	*ret = p;
@@ -63,11 +62,6 @@ void procfs_free(struct procfs *p)
 		return;
 	close(p->root_fd);
 	free(p);
-}
-
-uint64_t procfs_own_netns(const struct procfs *p)
-{
-	return p->netns;
 }
 
 uint64_t procfs_own_userns(const struct procfs *p)

@@ -82,8 +82,7 @@ size_t procfs_descriptors(struct procfs *p, uint32_t pid);
 /* The pid given out last, 0 = unknown. Threads have pids too. */
 uint32_t procfs_newest(struct procfs *p);
 
-/* Inode of the network namespace this program is in; 0 = unknown. */
-uint64_t procfs_own_netns(const struct procfs *p);
+/* Inode of a namespace this program is in; 0 = unknown. */
 uint64_t procfs_own_userns(const struct procfs *p);
 uint64_t procfs_own_pidns(const struct procfs *p);
 
