@@ -32,16 +32,18 @@ struct code {
 	unsigned short n; /* beyond CODE_MAX: it did not fit */
 };
 
-/* Older C libraries, and musl, make other calls for the same functions. */
+/*
+ * C libraries make other calls for the same functions: musl, glibc before 2.33 and, of fstat(),
+ * from 2.39 on, which may be newer than the one that this was built with.
+ */
 static const struct {
 	const char *name, *instead;
 } ALIASES[] = {
-#if !defined(__GLIBC__) || !__GLIBC_PREREQ(2, 33)
 	{"newfstatat", "fstat"},
+#if !defined(__GLIBC__) || !__GLIBC_PREREQ(2, 33)
 	{"newfstatat", "stat"},
 	{"newfstatat", "lstat"},
 #endif
-	{NULL, NULL},
 };
 
 static void on_refused(int sig, siginfo_t *info, void *context)
@@ -147,7 +149,7 @@ static int number_of(const struct sandbox_call *row, size_t alias)
 
 static size_t n_names(void)
 {
-	return sizeof(ALIASES) / sizeof(ALIASES[0]); /* the last entry is none, but a name is */
+	return 1 + sizeof(ALIASES) / sizeof(ALIASES[0]);
 }
 
 /* Whether a row before @i, or an earlier name of it, has asked for the call. */

@@ -429,6 +429,21 @@ static int read_users(struct world *w)
 	return of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
 }
 
+/* By both of its calls: which one the C library makes depends on its version. */
+static int look_at_file(struct world *w)
+{
+	struct stat st;
+
+	(void)w;
+	if (fstatat(STDOUT_FILENO, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+#ifdef SYS_fstat
+	if (syscall(SYS_fstat, STDOUT_FILENO, &st) < 0)
+		return -errno;
+#endif
+	return 0;
+}
+
 static int tell_time(struct world *w)
 {
 	struct timespec t;
@@ -486,6 +501,7 @@ const struct act acts[] = {
 
 	{"write a log line", ALL, write_log, true},
 	{"tell the time", ALL, tell_time, true},
+	{"look at an open file", ALL, look_at_file, true},
 	{"open the next file", SINK, next_file, true},
 	{"io_uring: write", SINK, uring_write, true},
 	{"read /proc", ENRICH, read_proc, true},

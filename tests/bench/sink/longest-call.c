@@ -10,6 +10,7 @@
  */
 #include <linux/perf_event.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,16 @@ static int open_event(uint64_t id, int tid)
 	return (int)syscall(SYS_perf_event_open, &a, tid, -1, -1, 0);
 }
 
+/* Not a stall. Newer architectures have ppoll(2) alone. */
+static bool is_waiting(long call)
+{
+#ifdef SYS_poll
+	if (call == SYS_poll)
+		return true;
+#endif
+	return call == SYS_ppoll;
+}
+
 static void take(const struct sample *s)
 {
 	if (s->header.type != PERF_RECORD_SAMPLE)
@@ -74,7 +85,7 @@ static void take(const struct sample *s)
 		seen.entered = s->time;
 		return;
 	}
-	if (!seen.entered || s->call == SYS_ppoll || s->call == SYS_poll)
+	if (!seen.entered || is_waiting(s->call))
 		return;
 	if (s->time - seen.entered > seen.longest) {
 		seen.longest = s->time - seen.entered;
