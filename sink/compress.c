@@ -42,8 +42,8 @@ static bool is_leftover(const struct output *o, const char *file)
 	return rotate_is_name(o->name, name, &t_ns, &zst) && !zst;
 }
 
-/* The oldest file to compress; what an interrupted compression has left is removed. */
-static int find(const struct output *o, DIR *d, char ret[NAME_MAX + 1])
+/* What an interrupted compression has left is removed. */
+static int find(const struct output *o, DIR *d, uint64_t *after_ns, char ret[NAME_MAX + 1])
 {
 	uint64_t t_ns, oldest = UINT64_MAX;
 	const struct dirent *e;
@@ -65,12 +65,15 @@ static int find(const struct output *o, DIR *d, char ret[NAME_MAX + 1])
 			unlinkat(dirfd(d), e->d_name, 0);
 			continue;
 		}
-		if (t_ns < oldest) {
+		if (t_ns > *after_ns && t_ns < oldest) {
 			oldest = t_ns;
 			snprintf(ret, NAME_MAX + 1, "%s", e->d_name);
 		}
 	}
-	return oldest == UINT64_MAX ? COMPRESS_E_NONE : 0;
+	if (oldest == UINT64_MAX)
+		return COMPRESS_E_NONE;
+	*after_ns = oldest;
+	return 0;
 }
 
 static int open_files(struct compress *c)
@@ -89,7 +92,7 @@ static int open_files(struct compress *c)
 	return c->out_fd < 0 ? -errno : 0;
 }
 
-int compress_begin(struct compress *c, const struct output *o)
+int compress_begin(struct compress *c, const struct output *o, uint64_t *after_ns)
 {
 	int fd, r;
 	DIR *d;
@@ -104,7 +107,7 @@ int compress_begin(struct compress *c, const struct output *o)
 		cleanup_close(&fd);
 		return r;
 	}
-	r = find(o, d, c->name);
+	r = find(o, d, after_ns, c->name);
 	closedir(d);
 	if (r)
 		return r;

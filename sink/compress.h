@@ -29,8 +29,11 @@ struct compress {
 
 enum { COMPRESS_E_NONE = 1, COMPRESS_E_MORE = 2 };
 
-/* Begins with the output's oldest file that is not compressed. COMPRESS_E_NONE: there is none. */
-int compress_begin(struct compress *c, const struct output *o);
+/*
+ * Begins with the oldest of the output's files that are not compressed and were put aside after
+ * *after_ns; that is set to its time, whatever comes of it. COMPRESS_E_NONE: there is none.
+ */
+int compress_begin(struct compress *c, const struct output *o, uint64_t *after_ns);
 /* 0: the file is done; COMPRESS_E_MORE: it is not. */
 int compress_step(struct compress *c);
 /* Gives up what is under way. */

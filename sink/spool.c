@@ -375,10 +375,15 @@ uint64_t spool_rotation_ns(struct spool *s, uint64_t real_ns)
 
 	for (unsigned i = 0; i < s->n; i++) {
 		struct output *o = &s->output[i];
-		uint64_t at;
+		uint64_t at, latest = rotate_next(o, real_ns);
 
+		/* Later than it can be: the clock was set back. */
+		if (o->due_ns > latest)
+			o->due_ns = latest;
+		if (o->retry_ns > real_ns + ROTATE_RETRY_NS)
+			o->retry_ns = real_ns;
 		if (o->due_ns && o->due_ns <= real_ns && output_size(o) <= o->head_len)
-			o->due_ns = rotate_next(o, real_ns); /* an empty file stays */
+			o->due_ns = latest; /* an empty file stays */
 		at = o->retry_ns ? o->retry_ns : o->due_ns;
 		if (at && (at > real_ns ? at - real_ns : 0) < wait)
 			wait = at > real_ns ? at - real_ns : 0;

@@ -28,10 +28,17 @@ void upkeep_deinit(struct upkeep *u)
 	compress_deinit(&u->job);
 }
 
-void upkeep_attached(struct upkeep *u)
+/* Everything in the folders is looked at again. */
+static void look_at_files(struct upkeep *u)
 {
 	u->look_ns = u->tidy_ns = 0;
 	u->compressing = true;
+	memset(u->compressed_ns, 0, sizeof(u->compressed_ns));
+}
+
+void upkeep_attached(struct upkeep *u)
+{
+	look_at_files(u);
 }
 
 static void complain(struct upkeep *u, const struct output *o, const char *what, int error)
@@ -117,22 +124,29 @@ static void rotate_all(struct upkeep *u, struct ring_consumer *ring, uint64_t no
 	u->place_ns = now_ns + (u->homeless ? HOME_NS : PLACE_NS);
 	u->reopen = u->rotating = u->homeless;
 	s->full = false;
-	u->look_ns = u->tidy_ns = 0;
-	u->compressing = true;
+	look_at_files(u);
+}
+
+/* Whether another file may fare better than the one that could not be compressed. */
+static bool is_its_own(int error)
+{
+	return error != -ENOSPC && error != -EDQUOT && error != -EROFS && error != -ENOMEM &&
+	       error != -EMFILE && error != -ENFILE;
 }
 
 /* The next file to compress, of any output. */
 static void begin(struct upkeep *u)
 {
 	struct spool *s = u->tail->spool;
+	int r = 0;
 
 	u->compressing = false;
-	for (unsigned i = 0; i < s->n && !u->job.context; i++) {
-		int r = compress_begin(&u->job, &s->output[i]);
-
+	for (unsigned i = 0; i < s->n && !u->job.context && r >= 0; i++) {
+		r = compress_begin(&u->job, &s->output[i], &u->compressed_ns[i]);
 		if (r < 0)
 			complain(u, &s->output[i], "has a file that cannot be compressed", r);
 	}
+	u->compressing |= r < 0 && is_its_own(r);
 }
 
 static void compress(struct upkeep *u)
@@ -141,7 +155,7 @@ static void compress(struct upkeep *u)
 
 	if (r == COMPRESS_E_MORE)
 		return;
-	u->compressing = r == 0; /* after an error not before the next rotation */
+	u->compressing = r == 0 || is_its_own(r); /* else not before the next rotation */
 	if (r == 0)
 		ledger_add(u->tail->ledger, LEDGER_sink_files_compressed, 1);
 	else

@@ -24,7 +24,8 @@ struct upkeep {
 	bool homeless;     /* one was, and none could be made in its place: nothing is read */
 	bool told;         /* of that */
 	bool restart;      /* only our next life can open what is there now */
-	bool compressing;  /* there may be files to compress */
+	bool compressing;  /* there may be files to compress, put aside after these times: */
+	uint64_t compressed_ns[CHECKPOINT_OUTPUTS];
 	struct compress job;
 	struct {
 		const struct output *output; /* NULL = none */

@@ -303,6 +303,28 @@ static void test_given_up(void)
 	spool_deinit(&s);
 }
 
+/* Rotation by time goes on after the clock was set back. */
+static void test_clock_back(void)
+{
+	const uint64_t hour = UINT64_C(3600000000000), now = 500000 * hour;
+	uint64_t counts[SPOOL_COUNTERS];
+	const struct output *bad;
+
+	spool_init(&s);
+	add(spec("ecs", "clock"));
+	s.output[0].limits.rotate_interval_ns = hour;
+	spool_recover(&s, NULL, &bad);
+	spool_rewind(&s, 0);
+	put(1, 100);
+	write_out(counts);
+	s.output[0].due_ns = now + 20 * hour;
+	s.output[0].retry_ns = now + 19 * hour;
+	tap_ok(!spool_rotation_due(&s, now), "not before its time");
+	tap_ok(spool_rotation_ns(&s, now) <= hour, "which comes within the interval");
+	tap_ok(spool_rotation_due(&s, now + hour), "whatever the clock was before");
+	spool_deinit(&s);
+}
+
 /* More batches than there are marks join the youngest. */
 static void test_many_batches(void)
 {
@@ -336,6 +358,7 @@ int main(void)
 	test_skip();
 	test_broken();
 	test_given_up();
+	test_clock_back();
 	test_many_batches();
 	if (chdir(folder) == 0 && system("rm -f -- *") == 0 && chdir("/") == 0)
 		rmdir(folder);
