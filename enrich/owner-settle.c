@@ -7,6 +7,13 @@
 #include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
+bool owners_is_pending(const struct owners *o, const struct owner *answer)
+{
+	const size_t at = answer->pending; /* stays when it is answered */
+
+	return at && at <= o->n_pending && o->pending[at - 1].answer == answer;
+}
+
 static bool is_connect6(const struct owners_pending *w)
 {
 	return w->answer && w->q.initiator && w->q.proto == IPPROTO_TCP &&
@@ -157,8 +164,10 @@ static void take_candidate(struct owners *o, struct owners_pending *w, const str
 
 	if (!c || c->cgroup_id != s->cgroup_id)
 		return;
-	if (owners_take_claim(o, &w->q, w->answer, c, RECORD_CONFIDENCE_PROBABLE))
-		w->answer->cookie = s->cookie;
+	if (!owners_take_claim(o, &w->q, w->answer, c, RECORD_CONFIDENCE_PROBABLE))
+		return;
+	w->answer->cookie = s->cookie;
+	sockets_connecting_from(o->sockets, c, w->q.local_port);
 }
 
 /* What the kernel's answers about the socket of @w lead to. */

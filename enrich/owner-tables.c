@@ -7,7 +7,6 @@
 #include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
-#define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
 /* A raw packet leaves within the system call that announced it; preempted, a little later. */
 #define RAW_NS UINT64_C(10000000)
 /* And here it may wait for its neighbour's address. */

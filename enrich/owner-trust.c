@@ -18,6 +18,7 @@
  */
 #include <netinet/in.h>
 
+#include "enrich/address.h"
 #include "enrich/owner-internal.h"
 
 bool owners_trusts(
@@ -65,6 +66,10 @@ const struct socket_claim *owners_candidate(struct owners *o, const struct owner
 	owners_query_key(q, &k);
 	if (!owners_is_untold(o, q))
 		c = sockets_connection(o->sockets, &k, scope, from, q->t_ns);
+	/* Nobody has answered, so an IPv6 connect has not told its port. */
+	if (!c && q->initiator && q->proto == IPPROTO_TCP && !address_is_v4(q->local_addr))
+		c = sockets_connecting_alone(o->sockets, &k, scope,
+			from > CONNECT_MAX_NS ? from - CONNECT_MAX_NS : 0, from);
 	if (!c && q->proto == IPPROTO_UDP)
 		c = sockets_port(o->sockets, &k, scope, q->t_ns);
 	if (!c && (q->proto == IPPROTO_TCP || q->proto == IPPROTO_SCTP) && !q->initiator)

@@ -463,12 +463,7 @@ static enum record_unknown owners_why(struct owners *o, const struct owner_query
 /* The question that waits for @answer, or NULL. */
 static struct owners_pending *pending_of(struct owners *o, const struct owner *answer)
 {
-	struct owners_pending *w;
-
-	if (!answer->pending || answer->pending > o->n_pending)
-		return NULL;
-	w = &o->pending[answer->pending - 1];
-	return w->answer == answer ? w : NULL;
+	return owners_is_pending(o, answer) ? &o->pending[answer->pending - 1] : NULL;
 }
 
 void owners_forget(struct owners *o, const struct owner *answer)

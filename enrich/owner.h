@@ -142,6 +142,8 @@ void owners_polled(struct owners *o, uint64_t now_ns);
  * EXACT is never replaced by a weaker one.
  */
 bool owners_ask(struct owners *o, const struct owner_query *q, struct owner *answer);
+/* Whether a question waits for this answer. */
+bool owners_is_pending(const struct owners *o, const struct owner *answer);
 /*
  * Answers what is queued, in batches: all of it, or only what something waits for. Afterwards those
  * answers have method or unknown set.

@@ -50,6 +50,7 @@ struct pipeline {
 	struct aggregate *aggregate; /* NULL: off */
 	uint64_t aggregates_evicted; /* likewise */
 	bool asked;                  /* owners that no waiting event wants yet */
+	bool packets_ask;            /* but packets that wait do */
 	bool tells_late;             /* enrich.start_after: OPEN comes before START */
 	bool vlans;                  /* a packet had a tag */
 	int error;                   /* first one met inside a flow callback */
@@ -70,8 +71,10 @@ static void emit_waiting(struct pipeline *p, bool all)
 {
 	if (!p->n_waiting && !(p->asked && all))
 		return;
+	all |= p->packets_ask;
 	owners_settle(p->owners, all);
 	p->asked &= !all;
+	p->packets_ask = false;
 	for (size_t i = 0; i < p->n_waiting; i++) {
 		struct waiting *w = &p->waiting[i];
 
@@ -365,7 +368,11 @@ static void pass_packet(
 	struct flow *f = flow_table_counted(p->flows, &packet.sender);
 	struct waiting *w;
 
-	if (!p->n_waiting) {
+	/* What is known in a moment cannot be added to a packet that was told. */
+	if (p->owners && (owners_is_pending(p->owners, &f->owner[FLOW_ORIG]) ||
+				 owners_is_pending(p->owners, &f->owner[FLOW_RESP])))
+		p->packets_ask = true;
+	else if (!p->n_waiting) {
 		note_error(p, emit_packet(&p->emit, f, f, &packet, t_ns));
 		return;
 	}

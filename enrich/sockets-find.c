@@ -330,6 +330,31 @@ const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t 
 		       : NULL;
 }
 
+const struct socket_claim *sockets_connecting_alone(const struct sockets *s,
+	const struct socket_key *k, struct socket_scope scope, uint64_t since_ns, uint64_t t_ns)
+{
+	const struct table *t = &s->table[CONNECTING];
+	const struct socket_claim *latest = NULL;
+
+	for (size_t n = 1; n <= t->size; n++) {
+		const struct socket_claim *c = &t->entries[(t->at + t->size - n) % t->size].claim;
+
+		if (!latest && c->t_ns < since_ns)
+			return NULL; /* also where nothing was ever put */
+		if (!c->process || c->t_ns > t_ns || !same_remote(&c->key, k) || !addr_fits(c, k) ||
+			!in_scope(c, k, scope) || !process_alive_at(c->process, t_ns))
+			continue;
+		if (c->key.local_port == k->local_port && c->t_ns >= since_ns)
+			return sockets_certain(s, c) ? c : NULL;
+		if (c->key.local_port)
+			continue;
+		if (latest && latest->process != c->process)
+			return NULL;
+		latest = latest ? latest : c;
+	}
+	return latest && sockets_certain(s, latest) ? latest : NULL;
+}
+
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns)
 {

@@ -459,6 +459,15 @@ void sockets_add_connecting(struct sockets *s, const struct socket_claim *c)
 	table_add(&s->table[CONNECTING], sockets_hash_number(s, c->number), c);
 }
 
+void sockets_connecting_from(struct sockets *s, const struct socket_claim *c, uint16_t port)
+{
+	struct table *t = &s->table[CONNECTING];
+	struct entry *e = (struct entry *)c;
+
+	if (e >= t->entries && e < t->entries + t->max && !e->claim.key.local_port)
+		e->claim.key.local_port = port;
+}
+
 struct socket_told sockets_told(const struct sockets *s, const struct socket_claim *c)
 {
 	const struct table *t = &s->table[CONNECTIONS];

@@ -179,6 +179,15 @@ const struct socket_claim *sockets_listener(const struct sockets *s, const struc
 /* By the kernel's address of the socket: its latest connect, if to k's remote end by @t_ns. */
 const struct socket_claim *sockets_connecting(const struct sockets *s, uint64_t number,
 	const struct socket_key *k, struct socket_scope scope, uint64_t t_ns);
+/*
+ * The connect to k's remote end from @since_ns to @t_ns that was said to have k's port; else the
+ * latest, if no other process that lives had begun one before @t_ns, however long before, that has
+ * no port and of which it is not known that it has ended.
+ */
+const struct socket_claim *sockets_connecting_alone(const struct sockets *s,
+	const struct socket_key *k, struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);
+/* Says so of @c, if it is one still connecting. */
+void sockets_connecting_from(struct sockets *s, const struct socket_claim *c, uint16_t port);
 /* Whether anybody began to connect to k's remote end after @since_ns, up to @t_ns. */
 bool sockets_connecting_since(const struct sockets *s, const struct socket_key *k,
 	struct socket_scope scope, uint64_t since_ns, uint64_t t_ns);
