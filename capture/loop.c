@@ -3,11 +3,9 @@
 #include "capture/loop.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "capture/nap.h"
 #include "config/log.h"
@@ -226,6 +224,7 @@ static void drop_source(struct state *s, size_t i)
  */
 static void tidy(struct state *s)
 {
+	struct missing gone = {0};
 	uint16_t number;
 
 	for (size_t i = s->l->n_sources; i; i--)
@@ -235,25 +234,18 @@ static void tidy(struct state *s)
 		for (size_t i = 0; i < s->l->n_sources; i++) {
 			if (source_netns(s->l->source[i]) != number)
 				continue;
+			gone.netns = source_netns_name(s->l->source[i]);
 			log_warning("%s: the network namespace is gone, ignoring this interface "
 				    "from now on",
 				source_name(s->l->source[i]));
 			(void)source_stop(s->l->source[i]);
 			s->leaving[i] = true;
 		}
+		/* Others may have its name. */
+		if (gone.netns && s->l->n_missing < LOOP_SOURCES_MAX)
+			s->l->missing[s->l->n_missing++] = gone;
+		gone.netns = NULL;
 	}
-}
-
-/* Can be captured on, as far as one may see from here. */
-static bool is_there(const struct loop *l, const struct loop_missing *m)
-{
-	struct ifreq ifr = {0};
-	int fd = m->netns_number ? netns_socket(l->netns, m->netns_number) : l->peer->listen_fd;
-
-	if (!m->interface)
-		return netns_exists(l->netns, m->netns);
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", m->interface);
-	return fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP;
 }
 
 /*
@@ -277,9 +269,9 @@ static void look_for_gone(struct state *s)
 		s->stop = s->again = true;
 	}
 	for (size_t i = 0; i < s->l->n_missing && !s->again; i++) {
-		const struct loop_missing *m = &s->l->missing[i];
+		struct missing *m = &s->l->missing[i];
 
-		if (!is_there(s->l, m))
+		if (!missing_is_there(m, s->l->netns, s->l->peer->listen_fd))
 			continue;
 		log_warning("%s%s%s: is there now: starting again to capture on it",
 			m->netns_number || !m->interface ? m->netns : "",

@@ -14,24 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/missing.h"
 #include "capture/peer.h"
 #include "capture/source.h"
 #include "config/daemon.h"
 
 #define LOOP_SOURCES_MAX 64u
 
-/* What an earlier life captured on, and this one found nothing of. */
-struct loop_missing {
-	const char *interface; /* gone or down; NULL = its network namespace is gone */
-	const char *netns;     /* as configured */
-	uint16_t netns_number; /* 0 = our own */
-};
-
 struct loop {
 	struct daemon *daemon;
 	struct source *source[LOOP_SOURCES_MAX];
 	size_t n_sources;
-	struct loop_missing missing[LOOP_SOURCES_MAX];
+	struct missing missing[LOOP_SOURCES_MAX];
 	size_t n_missing;
 	bool file;
 	bool urgent;  /* packets are not gathered: enrich has only them to learn owners in time */

@@ -141,10 +141,10 @@ static int open_for_next(struct given *g, const struct source_options *so)
 				  : 0;
 }
 
-static void miss(struct loop *l, const char *interface, const char *netns, uint16_t netns_number)
+static void miss(struct loop *l, const struct missing *m)
 {
 	if (l->n_missing < LOOP_SOURCES_MAX)
-		l->missing[l->n_missing++] = (struct loop_missing){interface, netns, netns_number};
+		l->missing[l->n_missing++] = *m;
 }
 
 static int open_source(struct loop *l, struct source_options *so, const struct options *o)
@@ -168,10 +168,15 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 		so->uid = so->gid = NOBODY;
 	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)
 		    : source_open_live(so, &l->source[l->n_sources], &err);
-	if (r < 0 && l->again && err.status == SOURCE_NO_INPUT) {
+	if (r < 0 && l->again && !o->file &&
+		(err.status == SOURCE_NO_INPUT || err.status == SOURCE_BAD_FILE)) {
+		const struct missing m = {so->name, so->netns, so->netns_number,
+			.unfit = err.status == SOURCE_BAD_FILE};
+
 		if (!l->waiting)
-			log_warning("%s, ignoring it until it is there", err.text);
-		miss(l, so->name, so->netns, so->netns_number);
+			log_warning("%s, ignoring it until it is %s", err.text,
+				m.unfit ? "another" : "there");
+		miss(l, &m);
 		return 0;
 	}
 	if (r < 0) {
@@ -282,7 +287,7 @@ static int open_sources(struct loop *l, const struct options *o)
 				log_warning(
 					"no network namespace %s, ignoring it until it is there",
 					names[i]);
-			miss(l, NULL, names[i], 0);
+			miss(l, &(struct missing){.netns = names[i]});
 			continue;
 		}
 		if (e < 0)

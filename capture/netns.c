@@ -185,6 +185,9 @@ int netns_enter(struct netns *s, const char *name, uint16_t *ret_number)
 		return r;
 	if (!p)
 		p = &s->place[s->n - 1];
+	/* Found by a process of its own, which may end before that path does. */
+	if (!p->entry.path[0] && strlen(path) < sizeof(p->entry.path))
+		strcpy(p->entry.path, path);
 	if (!p->entry.captured) {
 		if (next_number(s) > PACKET_NETNS_MAX)
 			return -ENOSPC;
@@ -260,7 +263,9 @@ static void find_running(struct netns *s)
 	while ((e = readdir(d))) {
 		unsigned long pid = strtoul(e->d_name, NULL, 10);
 
-		if (!isdigit((unsigned char)e->d_name[0]) || pid > INT32_MAX)
+		/* We ourselves are wherever we looked last. */
+		if (!isdigit((unsigned char)e->d_name[0]) || pid > INT32_MAX ||
+			pid == (unsigned long)getpid())
 			continue;
 		snprintf(path, sizeof(path), "/proc/%lu/ns/net", pid);
 		look_at(s, path, "", (uint32_t)pid);

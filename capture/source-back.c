@@ -17,7 +17,8 @@ bool source_is_there(const struct source *s)
 {
 	struct ifreq ifr = {.ifr_ifindex = (int)s->head.ifindex};
 
-	return ioctl(source_fd(s), SIOCGIFNAME, &ifr) == 0;
+	/* All interfaces are never gone, and cannot come back. */
+	return !s->head.ifindex || ioctl(source_fd(s), SIOCGIFNAME, &ifr) == 0;
 }
 
 int source_kind(const struct source *s, const char *name)

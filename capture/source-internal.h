@@ -34,6 +34,7 @@ struct source {
 	source_each_fn each;
 	void *arg;
 	char name[128];
+	const char *space; /* the caller's */
 };
 
 /* Fills @err. */

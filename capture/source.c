@@ -141,6 +141,7 @@ static struct source *source_new(const struct source_options *o)
 		o->netns && *o->netns ? ":" : "", o->name);
 	snprintf(s->interface, sizeof(s->interface), "%s", o->name);
 	s->head.netns = o->netns_number;
+	s->space = o->netns ? o->netns : "";
 	s->batch_ms = o->immediate ? 0 : (o->batch_timeout_ns + 999999) / 1000000;
 	if (!s->batch_ms)
 		s->batch_ms = 1; /* libpcap's 0 means: never deliver a block that is not full */
@@ -437,6 +438,11 @@ int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
 uint16_t source_netns(const struct source *s)
 {
 	return s->head.netns;
+}
+
+const char *source_netns_name(const struct source *s)
+{
+	return s->space;
 }
 
 const char *source_name(const struct source *s)

@@ -44,7 +44,7 @@ struct source_error {
 
 struct source_options {
 	const char *name;          /* interface, "any", or file ("-" = standard input) */
-	const char *netns;         /* for messages: the namespace we are in now, "" = our own */
+	const char *netns;         /* the namespace we are in now, "" = our own; is kept */
 	uint16_t netns_number;     /* what packet_head.netns shall say */
 	enum config_mode mode;     /* which packets, and how much of each */
 	const char *filter;        /* pcap-filter(7), "" = everything */
@@ -110,6 +110,8 @@ int source_stop(struct source *s);
 
 /* What packet_head.netns says of its packets. */
 uint16_t source_netns(const struct source *s);
+/* The namespace as it was given. */
+const char *source_netns_name(const struct source *s);
 
 /* For the log and for progress; "NETNS:IFACE" in another namespace. Sizes are 0 where they are
  * unknown. */

@@ -11,6 +11,10 @@ PORT = 13400
 HERE, THERE = tap.netns("back"), tap.netns("back")
 tap.veth(HERE, THERE)
 path = os.path.join(tap.tmpdir(), "out.ndjson")
+# A namespace that only its process has, and a cable into it.
+alone = tap.spawn(["unshare", "-n", "sleep", "600"])
+tap.wait_for(lambda: os.readlink(f"/proc/{alone.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+subprocess.run(tap.inside(HERE, "ip", "link", "add", "w0", "type", "veth", "peer", "name", "w1", "netns", str(alone.pid)), check=True)
 f = pipeline.Flowner("-v", "--netns", HERE, "--netns", THERE, "-i", "lo", "-i", "v0", "-o", f"ecs:{path}",
                      "--set", "output.flush=20ms", f"tcp port {PORT}")
 
@@ -56,6 +60,9 @@ def between(what):
 
 
 between("both ends of a cable between two namespaces are captured")
+alone.kill()
+alone.wait()
+tap.ok(tap.wait_for(lambda: tap.run(tap.inside(HERE, "ip", "link", "show", "w0")).returncode), "a namespace goes with its process")
 ip(THERE, "link", "del", "v0")
 tap.ok(said(f"{HERE}:v0: The interface disappeared: waiting for it to come back") and
        said(f"{THERE}:v0: The interface disappeared: waiting for it to come back"), "it is gone: the log says so of either end")
@@ -87,12 +94,42 @@ between("as before")
 
 subprocess.run(["ip", "netns", "del", THERE], check=True)
 tap.ok(said(f"{THERE}:lo: the network namespace is gone"), "a namespace goes")
+lives = f.log().count("capturing on ")
+subprocess.run(["ip", "netns", "add", THERE], check=True)
+ip(THERE, "link", "set", "lo", "up")
+tap.ok(said(f"{THERE}: is there now") and tap.wait_for(lambda: f.log().count("capturing on ") > lives) and has("lo"),
+       "another of its name is seen to come")
+tap.ok(seen(THERE, "127.0.0.1", (THERE,)), "and captured in")
+subprocess.run(["ip", "netns", "del", THERE], check=True)
+tap.ok(said(f"{THERE}:lo: the network namespace is gone", 2), "it goes, too")
 f.kill("capture")
 tap.ok(said(f"no network namespace {THERE}, ignoring it until it is there"), "capture starts without it, and says so")
 subprocess.run(["ip", "netns", "add", THERE], check=True)
-tap.ok(said(f"{THERE}: is there now"), "another of its name is seen to come")
+tap.ok(said(f"{THERE}: is there now", 2), "a third is seen to come")
 ip(THERE, "link", "set", "lo", "up")
 tap.ok(has("lo"), "and opened as soon as anything in it is up")
 tap.ok(seen(THERE, "127.0.0.1", (THERE,)), "and captured in")
+
+# A link of a kind that cannot be captured on, as no life has seen before: CAN's, 280.
+CAN = """import fcntl, struct
+tun = open("/dev/net/tun", "rb+", buffering=0)
+fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH22x", b"v0", 1))
+fcntl.ioctl(tun, 0x400454cd, 280)
+fcntl.ioctl(tun, 0x400454cb, 1)"""
+r = tap.run(tap.inside(HERE, "python3", "-c", CAN), text=True)
+if r.returncode:
+    tap.skip("an interface comes back as a kind that cannot be captured on", r.stderr)
+else:
+    ip(HERE, "link", "set", "v0", "up")
+    tap.ok(said("ignoring it until it is another"), "a kind that cannot be captured on is said to be one")
+    tap.ok(has("lo") and seen(THERE, "127.0.0.1", (THERE,)), "what is left is captured")
+    lives = f.log().count("capturing on ")
+    ip(HERE, "link", "set", "v0", "down")
+    ip(HERE, "link", "set", "v0", "up")
+    tap.ok(seen(THERE, "127.0.0.1", (THERE,)) and f.log().count("capturing on ") == lives, "nobody starts again for it")
+    ip(HERE, "link", "del", "v0")
+    tap.veth(HERE, THERE)
+    tap.ok(tap.wait_for(lambda: f.log().count("capturing on ") > lives) and has("v0"), "until it is another")
+    between("which is captured")
 tap.is_(f.stop(), 0, "all ends well")
 tap.done()
