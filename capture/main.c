@@ -151,6 +151,7 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 {
 	const struct config *c = &l->daemon->config;
 	struct source_error err;
+	bool unfit;
 	int r;
 
 	if (l->daemon->opens)
@@ -168,15 +169,12 @@ static int open_source(struct loop *l, struct source_options *so, const struct o
 		so->uid = so->gid = NOBODY;
 	r = o->file ? source_open_file(so, &l->source[l->n_sources], &err)
 		    : source_open_live(so, &l->source[l->n_sources], &err);
-	if (r < 0 && l->again && !o->file &&
-		(err.status == SOURCE_NO_INPUT || err.status == SOURCE_BAD_FILE)) {
-		const struct missing m = {so->name, so->netns, so->netns_number,
-			.unfit = err.status == SOURCE_BAD_FILE};
-
+	unfit = r < 0 && err.status == SOURCE_BAD_FILE;
+	if (r < 0 && l->again && !o->file && (unfit || err.status == SOURCE_NO_INPUT)) {
 		if (!l->waiting)
 			log_warning("%s, ignoring it until it is %s", err.text,
-				m.unfit ? "another" : "there");
-		miss(l, &m);
+				unfit ? "another" : "there");
+		miss(l, &(struct missing){so->name, so->netns, so->netns_number, .unfit = unfit});
 		return 0;
 	}
 	if (r < 0) {

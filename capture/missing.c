@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Looks for what was captured on before. */
 #include "capture/missing.h"
 
 #include <net/if.h>
