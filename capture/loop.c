@@ -149,6 +149,18 @@ static void put_loss(struct state *s, enum ring_loss_stage stage, uint64_t count
 		s->error = r;
 }
 
+/* The tap's events of a CPU that was away are gone; all are opened anew by who started us. */
+static void check_tap(struct state *s)
+{
+	const struct tap *t = s->l->gift.tap;
+
+	if (s->again || !t->layout.live || !online_changed(&t->online, online_asleep_ns()))
+		return;
+	log_warning("CPUs have come or gone, or the machine slept: starting again to see all of "
+		    "them");
+	s->stop = s->again = true;
+}
+
 /* Reads the kernel's counters; its drops become a record in the ring. */
 static void count(struct state *s)
 {
@@ -417,6 +429,7 @@ static int wait_for(struct state *s, bool ready[LOOP_SOURCES_MAX])
 	}
 	if (now >= s->next_ns) {
 		count(s);
+		check_tap(s);
 		s->untidy = true;
 		log_losses(s, false);
 		s->next_ns = now + s->l->interval_ns;

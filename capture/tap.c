@@ -326,6 +326,7 @@ static int cpus_start(struct tap *t)
 {
 	int r = 0;
 
+	online_open(&t->online, ONLINE_PATH, online_asleep_ns());
 	for (uint32_t i = 0; i < t->layout.cpus && r == 0; i++)
 		r = cpu_start(t, &t->cpu[i]);
 	return r;
@@ -452,6 +453,7 @@ void tap_deinit(struct tap *t)
 {
 	cpus_close(t);
 	free(t->cpu);
+	online_close(&t->online);
 	*t = (struct tap){0};
 }
 

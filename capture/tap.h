@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/online.h"
 #include "config/config.h"
 #include "shm/tap.h"
 
@@ -46,8 +47,9 @@ struct tap {
 	enum config_tap mode;
 	unsigned spares; /* of each kind, on every CPU */
 	struct tap_switch senders, closers;
-	int error;      /* -errno of what could not be opened; 0 = nothing, or off */
-	char text[256]; /* for the log: what is live, and why the rest is not */
+	struct online online; /* since it was started; of a live one */
+	int error;            /* -errno of what could not be opened; 0 = nothing, or off */
+	char text[256];       /* for the log: what is live, and why the rest is not */
 };
 
 /*

@@ -169,4 +169,17 @@ check("pid namespace, clients outside", KEEP, inner, ["tap live"], None, where="
 check("pid namespace, clients inside", KEEP, inner, ["tap live"], 0.95, where="/run/flowner/run-1", inside=True)
 check("pid namespace, no tap", OFF + KEEP, inner, ["connector not live: Operation not permitted", "procfs live"], None,
       where="/run/flowner/run-1")
+
+# A CPU that went takes its part of the tap with it: all is opened anew.
+cpus = os.path.join(tap.tmpdir(), "online")
+with open(cpus, "w") as out:
+    out.write("0-1\n")
+f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", prefix=in_mounts(f'mount --bind {cpus} /sys/devices/system/cpu/online && exec "$@"'))
+with open(cpus, "w") as out:
+    out.write("0\n")
+tap.ok(tap.wait_for(lambda: "CPUs have come or gone" in f.log()), "a CPU is gone: capture starts again", f.log())
+tap.ok(tap.wait_for(lambda: f.ledgers().get("capture_epoch") == 2) and f.ready(),
+       "and has another tap", f.log())
+tap.is_(f.log().count("CPUs have come or gone"), 1, "once")
+tap.is_(f.stop(), 0, "all ends well")
 tap.done()
