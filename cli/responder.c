@@ -42,6 +42,7 @@ int responder_listen(struct responder *r, const char *where)
 	_cleanup_close_ int fd = -1;
 	socklen_t len;
 	int one = 1, e = metrics_listen_parse(where, &address, &len);
+	mode_t mask;
 
 	if (e < 0)
 		return e;
@@ -52,11 +53,17 @@ int responder_listen(struct responder *r, const char *where)
 		remove_socket(where);
 	else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, len) < 0)
+	/*
+	 * Everybody may read ledgers, too; the folder says who gets here. unix(7): the file is born
+	 * with the socket's own mode, less the umask.
+	 */
+	if (address.ss_family == AF_UNIX && fchmod(fd, 0666) < 0)
 		return -errno;
-	/* Everybody may read ledgers, too; the folder says who gets here. */
-	if (address.ss_family == AF_UNIX && chmod(where, 0666) < 0)
-		return -errno;
+	mask = umask(0);
+	e = bind(fd, (struct sockaddr *)&address, len) < 0 ? -errno : 0;
+	umask(mask);
+	if (e < 0)
+		return e;
 	if (listen(fd, QUEUE) < 0)
 		return -errno;
 	r->listen_fd = take_fd(&fd);

@@ -14,17 +14,21 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "shm/cleanup.h"
 
-#define EXIT_FIRST 64 /* sysexits.h: EX__BASE .. EX__MAX say that trying again is of no use */
-#define EXIT_LAST  78
-#define EXIT_SOFT  70 /* EX_SOFTWARE */
-
 int supervise_exit_status(int wait_status)
 {
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/* Of sysexits.h: what a second try does not change. 71, and whatever else there is, may pass. */
+static bool is_final(int status)
+{
+	return status == EX_USAGE || status == EX_DATAERR || status == EX_NOINPUT ||
+	       status == EX_NOPERM || status == EX_CONFIG;
 }
 
 static enum supervise_verdict fail(struct child *c, enum supervise_verdict v, int status)
@@ -47,14 +51,13 @@ enum supervise_verdict supervise_died(struct child *c, int wait_status, uint64_t
 		return SUPERVISE_ENDED;
 	}
 	/* It gave a reason that a second try does not change, or it has never worked at all. */
-	if (exited && !ready && status &&
-		(!c->was_ready || (status >= EXIT_FIRST && status <= EXIT_LAST)))
+	if (exited && !ready && status && (!c->was_ready || is_final(status)))
 		return fail(c, SUPERVISE_FATAL, status);
 	if (c->ends)
-		return fail(c, SUPERVISE_BROKEN, exited ? status : EXIT_SOFT);
+		return fail(c, SUPERVISE_BROKEN, exited ? status : EX_SOFTWARE);
 	c->failures = ready ? 0 : c->failures + 1;
 	if (c->failures >= SUPERVISE_STARTS_MAX)
-		return fail(c, SUPERVISE_GAVE_UP, EXIT_SOFT);
+		return fail(c, SUPERVISE_GAVE_UP, EX_SOFTWARE);
 	if (now_ns - c->started_ns >= SUPERVISE_SHORT_LIFE_NS)
 		c->backoff_ns = 0;
 	c->start_at_ns = now_ns + c->backoff_ns;
@@ -78,21 +81,21 @@ static void child_exec(const struct child *c, char *const *envp, pid_t parent)
 	signal(SIGTTOU, SIG_IGN); /* writing to the terminal from the background is its job */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
-		_exit(EXIT_SOFT);
+		_exit(EX_SOFTWARE);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || (!c->stdin_open && dup2(null, STDIN_FILENO) < 0) ||
 		(!c->stdout_open && dup2(null, STDOUT_FILENO) < 0))
-		_exit(EXIT_SOFT);
+		_exit(EX_SOFTWARE);
 	if (!c->stdout_open) /* runtime files are for all to read; outputs obey the caller's umask
 			      */
 		umask(022);
 	env = keep_pass(&c->keep, envp);
 	if (!env)
-		_exit(EXIT_SOFT);
+		_exit(EX_SOFTWARE);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(c->path, (char *const *)c->argv, env);
 	dprintf(STDERR_FILENO, "flowner: cannot run %s: %s\n", c->path, strerror(errno));
-	_exit(EXIT_SOFT);
+	_exit(EX_SOFTWARE);
 }
 
 int supervise_start(struct child *c, char *const *envp, uint64_t now_ns)

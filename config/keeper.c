@@ -13,6 +13,7 @@
 #include "config/handover.h"
 #include "config/notify.h"
 #include "config/opened.h"
+#include "config/privileges.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define FDS_MAX  256
@@ -150,6 +151,8 @@ static long number_of(const char *name)
 
 void keeper_open(struct keeper *k)
 {
+	/* Who can open all by itself takes nothing that one without any privilege may have sent. */
+	const bool is_root = privileges_is_root();
 	long pid = number_of("LISTEN_PID"), count = number_of("LISTEN_FDS");
 	const char *list = getenv("LISTEN_FDNAMES");
 	char *text = list ? strdup(list) : NULL;
@@ -167,7 +170,7 @@ void keeper_open(struct keeper *k)
 				take(k, names, i, n);
 			else if (!strncmp(names[i], SOCKETS, strlen(SOCKETS)))
 				take_socket(k, names[i], FIRST_FD + i);
-			else if (!strcmp(names[i], OPENED_NAME) && k->opened_fd < 0)
+			else if (!strcmp(names[i], OPENED_NAME) && k->opened_fd < 0 && !is_root)
 				k->opened_fd = FIRST_FD + i;
 	}
 	free(text);

@@ -108,7 +108,9 @@ int ledger_open(struct ledger *l, const char *path, enum ledger_program program)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
+	/* With another name it is a file of somebody else's, linked here by whoever has the folder.
+	 */
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return -EPROTO;
 	if (fchmod(fd, 0644) < 0) /* whatever the umask is: `flowner status` reads it */
 		return -errno;

@@ -99,7 +99,7 @@ static void own_outputs(const struct spool *s, uid_t uid, gid_t gid)
 		const struct output *o = &s->output[i];
 
 		if (o->target == WRITER_FILE && fstat(o->fd, &st) == 0 && st.st_uid == 0 && uid &&
-			must_be_ours(o, uid) && fchown(o->fd, uid, gid) < 0)
+			st.st_nlink == 1 && must_be_ours(o, uid) && fchown(o->fd, uid, gid) < 0)
 			log_warning("output %s cannot be given to user %u: %s, ignoring", o->path,
 				uid, strerror(errno));
 	}

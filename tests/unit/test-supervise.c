@@ -30,6 +30,7 @@ static void test_policy(void)
 		{"any failure at the first start", 0, 0, 0, 0, EXITED(1), SUPERVISE_FATAL, 1},
 		{"bad configuration at a later start", 0, 0, 1, 0, EXITED(78), SUPERVISE_FATAL, 78},
 		{"a passing failure at a later start", 0, 0, 1, 0, EXITED(1), SUPERVISE_RESTART, 0},
+		{"no memory at a later start", 0, 0, 1, 0, EXITED(71), SUPERVISE_RESTART, 0},
 		{"a failure while it runs", 0, 1, 1, 0, EXITED(1), SUPERVISE_RESTART, 0},
 		{"78 while it runs", 0, 1, 1, 0, EXITED(78), SUPERVISE_RESTART, 0},
 		{"an end nobody asked for", 0, 1, 1, 0, EXITED(0), SUPERVISE_RESTART, 0},
