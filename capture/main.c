@@ -206,7 +206,7 @@ static int open_interfaces(
 			.immediate = l->urgent,
 		};
 
-		r = open_source(l, &so, o);
+		r = source_is_doubled(names, n, i) ? 0 : open_source(l, &so, o);
 	}
 	return r;
 }

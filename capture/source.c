@@ -435,6 +435,14 @@ int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
 	return 0;
 }
 
+bool source_is_doubled(const char *const *names, size_t n, size_t i)
+{
+	for (size_t j = 0; j < n; j++)
+		if (strcmp(names[j], names[i]) == 0 ? j < i : strcmp(names[j], "any") == 0)
+			return true;
+	return false;
+}
+
 uint16_t source_netns(const struct source *s)
 {
 	return s->head.netns;

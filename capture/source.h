@@ -108,6 +108,9 @@ int source_count(struct source *s, uint64_t *ret_matched, uint64_t *ret_dropped)
  */
 int source_stop(struct source *s);
 
+/* Whether another of @names has all of the packets of interface @i: it is the same, or "any". */
+bool source_is_doubled(const char *const *names, size_t n, size_t i);
+
 /* What packet_head.netns says of its packets. */
 uint16_t source_netns(const struct source *s);
 /* The namespace as it was given. */

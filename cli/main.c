@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The `flowner` command: finds the command named on the command line and calls it. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,11 +77,24 @@ bool command_colour(FILE *f)
 	return isatty(fileno(f)) && !(no && *no) && !(term && !strcmp(term, "dumb"));
 }
 
+/* Nothing that is opened later may become standard output; to write to this one is an error. */
+static void fill_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_NOCTTY); /* the programs we start have it, too */
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	char why[256];
 	int status;
 
+	fill_standard();
 	log_init("flowner", LOG_LEVEL_INFO);
 	if (argc < 2)
 		return command_usage(NULL, "no command given, try \"flowner run\"");

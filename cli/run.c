@@ -143,7 +143,8 @@ static void died(struct run *r, struct child *c, int wait_status)
 			SUPERVISE_STARTS_MAX);
 		break;
 	case SUPERVISE_BROKEN:
-		log_error("%s was killed before the file was read to its end", c->name);
+		log_error("%s %s before the file was read to its end", c->name,
+			WIFSIGNALED(wait_status) ? "was killed" : "ended");
 		break;
 	}
 	fail(r, c->exit_status);

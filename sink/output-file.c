@@ -194,11 +194,17 @@ static void find_last(struct output *o, const char *buf, size_t len)
 	}
 }
 
+/* A torn line that begins like this; where the machine crashed there may be zeros. */
+static bool may_be_ours(const struct format *f, char first)
+{
+	return strchr(f->begins, first) != NULL; /* the terminator counts */
+}
+
 /* Cuts a torn last line. */
 static int cut_torn(struct output *o, uint64_t size)
 {
 	_cleanup_free_ char *buf = malloc(TAIL_MAX);
-	const char *newline;
+	const char *newline, *torn;
 	ssize_t n;
 
 	if (!buf)
@@ -207,8 +213,9 @@ static int cut_torn(struct output *o, uint64_t size)
 	if (n < 0)
 		return (int)n;
 	newline = n ? memrchr(buf, '\n', (size_t)n) : NULL;
-	/* Somebody else's file must not be emptied: no line of ours is that long or begins so. */
-	if (!newline && n > 0 && (size > (uint64_t)n || !strchr(o->format->begins, *buf)))
+	torn = newline ? newline + 1 : buf;
+	/* Nothing of somebody else's file is cut: no line of ours is that long or begins so. */
+	if (torn < buf + n && ((!newline && size > (uint64_t)n) || !may_be_ours(o->format, *torn)))
 		return -EBADMSG;
 	o->offset = newline ? size - (uint64_t)(buf + n - newline) + 1 : 0;
 	if (o->offset < size && ftruncate(o->fd, (off_t)o->offset) < 0)

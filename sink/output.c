@@ -154,7 +154,8 @@ int output_open(struct output *o, const struct config_output *config,
 	if (!o->path)
 		return -ENOMEM;
 	if (strcmp(o->path, "-") == 0) {
-		if (fstat(STDOUT_FILENO, &st) < 0)
+		if (fstat(STDOUT_FILENO, &st) < 0 ||
+			(fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
 			return complain(err, OUTPUT_E_OPEN, "output -: standard output is closed");
 		open_stdout(o, &st);
 		if (o->fd < 0)

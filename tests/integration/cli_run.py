@@ -81,6 +81,18 @@ tap.has(r.stderr, f"  balance   {PACKETS} matched = ", "--stats shows all counte
 tap.has(r.stderr, ": balances\n", "which balance")
 
 
+# What is opened later is no standard output.
+r = tap.run(["sh", "-c", 'exec "$0" run -r "$1" -o ecs:- >&-', flowner, trace])
+tap.ok(r.returncode and "output -: standard output is closed" in r.stderr, "a closed standard output fails the run", r.returncode, r.stderr)
+notes = os.path.join(home, "notes.txt")
+with open(notes, "w") as f:
+    f.write("a line\nof somebody")
+r = tap.run([flowner, "run", "-r", trace, "-o", f"ecs:{notes}"])
+with open(notes) as f:
+    tap.is_((r.returncode != 0, "is not a file of this format" in r.stderr, f.read()), (True, True, "a line\nof somebody"),
+            "somebody's file is not cut")
+
+
 def no_room():
     """A disk that stays full: what is written is whole lines, the rest is told."""
     folder = tap.tmpdir()
