@@ -33,7 +33,7 @@ struct doctor {
 
 static void help(void)
 {
-	puts("flowner doctor [-c FILE] [--set KEY=VALUE]... [--json]\n"
+	puts("flowner doctor [-c FILE] [--set KEY=VALUE]... [--runtime-dir DIR] [--json]\n"
 	     "\n"
 	     "Checks whether flowner can work on this machine as configured: kernel, ways to\n"
 	     "learn owners, privileges, filter, folders and disk, users, services, clock, and\n"

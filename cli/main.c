@@ -83,7 +83,8 @@ static void fill_standard(void)
 	int fd;
 
 	do {
-		fd = open("/dev/null", O_RDONLY | O_NOCTTY); /* the programs we start have it, too */
+		fd = open(
+			"/dev/null", O_RDONLY | O_NOCTTY); /* the programs we start have it, too */
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);

@@ -217,7 +217,8 @@ const struct schema_key schema_keys[] = {
 			"recorded."},
 	{KEY(metrics, textfile, textfile), .type = SCHEMA_STRING, .max = 4095, .initial = "",
 		.check = check_textfile,
-		.help = "A file for the counters as Prometheus text, replaced as a whole; empty "
+		.help = "An absolute path: the counters as Prometheus text, replaced as a whole; "
+			"empty "
 			"means none."},
 	{KEY(metrics, interval, interval_ns), .type = SCHEMA_DURATION, .min = 100 * MS, .max = H,
 		.initial = "15s", .help = "How often metrics.textfile is written."},

@@ -149,7 +149,7 @@ static void test_checkpoint(void)
 	struct checkpoint_slot slot = {0};
 	uint64_t counts[SPOOL_COUNTERS];
 
-	store("a", "earlier line\ntorn");
+	store("a", "earlier line\n{\"torn");
 	spool_init(&s);
 	tap_ok(add(spec("ecs", "a")) == 0 && add(spec("text", "b")) == 0, "two outputs");
 	tap_is_int(spool_recover(&s, NULL, &bad), 0, "without a checkpoint");
