@@ -28,7 +28,7 @@ struct tail {
 	const char *path;
 	char *config_path; /* owned */
 	struct expression *expression;
-	bool follow, raw;
+	bool follow, raw, starts;
 	size_t last; /* how many of those that match; SIZE_MAX = all */
 	char **kept; /* a ring of `last` outputs, NULL once they are shown */
 	size_t n_kept;
@@ -113,8 +113,9 @@ static int take_line(struct tail *t, char *line, size_t len)
 		keep(t, line, len + 1);
 		return 0;
 	}
-	/* Sysmon's event is all it tells of a connection. */
-	if (t->record.event == RECORD_START && !t->record.flow_id)
+	/* Left to others to tell, unless asked for; sysmon's event is all it tells of a connection.
+	 */
+	if (t->record.event == RECORD_START && (t->starts || !t->record.flow_id))
 		t->record.event = RECORD_INFO;
 	n = format_record(&format_text, &t->record, &t->context, t->out);
 	if (n)
@@ -300,6 +301,7 @@ static int set_expression(struct tail *t, int argc, char **argv)
 
 	for (int i = 0; i < argc && n < sizeof(text); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? " " : "", argv[i]);
+	t->starts = strstr(text, "event:start");
 	r = expression_parse(text, &t->expression, &err);
 	if (r == EXPRESSION_E_SYNTAX)
 		return command_usage("tail", err.text);

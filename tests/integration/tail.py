@@ -48,7 +48,7 @@ folder = tap.tmpdir()
 server, port = serve()
 config = os.path.join(folder, "c.yaml")
 with open(config, "w", encoding="utf-8") as f:
-    f.write(f"output:\n  files:\n    - ecs:{folder}/all\n    - ocsf:{folder}/ocsf\n    - zeek-json:{folder}/zeek\n"
+    f.write(f"enrich: {{start_after: 0s}}\noutput:\n  files:\n    - ecs:{folder}/all\n    - ocsf:{folder}/ocsf\n    - zeek-json:{folder}/zeek\n"
             f"    - sysmon:{folder}/sysmon\n    - zeek:{folder}/conn.log\n"
             f"    - {{format: ecs, path: {folder}/in, include: ['process:python* dport:{port}']}}\n"
             f"    - {{format: ecs, path: {folder}/out, exclude: ['port:{port} event:end']}}\n")
@@ -79,6 +79,8 @@ tap.is_(len(tail("--no-follow", "-n", "2", path).stdout.splitlines()), 2, "-n: t
 raw = tail("--no-follow", "--raw", path, "event:end").stdout.splitlines()
 tap.is_([json.loads(line)["event"]["sequence"] for line in raw], [r["event"]["sequence"] for r in ends],
         "--raw: the lines themselves")
+starts = sum(r["event"]["action"] == "connection_start" for r in every)
+tap.ok(0 < starts == len(tail("--no-follow", path, "event:start").stdout.splitlines()), "event:start: they are shown when asked for")
 with open(f"{folder}/long", "w", encoding="utf-8") as f:
     f.write("x" * 3000000 + "\n" + raw[0] + "\nnonsense\n")
 r = tail("--no-follow", "--raw", f"{folder}/long")
