@@ -19,20 +19,7 @@ static int command_version(int argc, char **argv)
 	return 0;
 }
 
-static int command_show_help(int argc, char **argv)
-{
-	if (argc > 1 && !strcmp(argv[1], "run")) {
-		command_run_help(stdout);
-		return 0;
-	}
-	if (argc > 1 && !strcmp(argv[1], "tail"))
-		command_tail_help(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "expression"))
-		command_expression_help(stdout);
-	else
-		command_help(stdout);
-	return 0;
-}
+static int command_show_help(int argc, char **argv);
 
 static const struct {
 	const char *name;
@@ -54,6 +41,22 @@ static const struct {
 	{"--version", command_version},
 	{"-V", command_version},
 };
+
+static int command_show_help(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "expression")) {
+		command_expression_help(stdout);
+		return 0;
+	}
+	/* Of a command what itself says. */
+	for (size_t i = 0; argc > 1 && strcmp(commands[i].name, "help") != 0; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].call(2, (char *[]){argv[1], "--help", NULL});
+	if (argc > 1 && *argv[0] != '-' && strcmp(argv[1], "help") != 0)
+		return command_usage(NULL, "no such topic");
+	command_help(stdout);
+	return 0;
+}
 
 int command_usage(const char *command, const char *why)
 {

@@ -57,13 +57,16 @@ tap.is_((r.returncode, r.stderr),
         (78, "flowner: --set: limits.flow: unknown key (did you mean \"limits.flows\"?)\n"), "a wrong setting")
 
 # Help fits a terminal, and goes to standard output.
-for words in ("help",), ("--help",), ("-h",), ("help", "run"), ("run", "--help"), ("status", "--help"), \
+for words in ("help",), ("--help",), ("-h",), ("help", "run"), ("help", "status"), ("run", "--help"), \
+        ("status", "--help"), \
         ("check-config", "--help"), ("print-config", "--help"), ("fields", "--help"), ("filter", "--help"), ("tail", "--help"), \
         ("doctor", "--help"), ("metrics", "--help"):
     r = tap.run([flowner, *words])
     lines = r.stdout.splitlines()
     tap.ok(r.returncode == 0 and r.stderr == "" and 3 < len(lines) <= 24 and max(map(len, lines)) <= 80,
            f"flowner {' '.join(words)} fits 80 x 24", f"{len(lines)} x {max(map(len, lines), default=0)}", r.stderr)
+r = tap.run([flowner, "help", "nosuch"])
+tap.is_((r.returncode, r.stderr), (64, "flowner: no such topic; see flowner --help\n"), "help on what is not there")
 r = tap.run([flowner, "--version"])
 tap.ok(re.fullmatch(r"flowner \d+\.\d+\.\d+\n", r.stdout) and r.returncode == 0, "flowner --version", r.stdout)
 
