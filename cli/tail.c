@@ -2,6 +2,7 @@
 /* `flowner tail`: shows records of an output file, filters them, and follows it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,28 +312,41 @@ static int set_expression(struct tail *t, int argc, char **argv)
 /* 0; -1: help was given; the exit status. */
 static int parse(struct tail *t, int argc, char **argv)
 {
+	static const struct option long_options[] = {
+		{"follow", no_argument, NULL, 'f'},
+		{"no-follow", no_argument, NULL, 'N'},
+		{"raw", no_argument, NULL, 'R'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
 	const char *n = NULL;
 	char *end;
-	int i;
+	int c, i;
 
-	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
-		const char *o = argv[i];
-
-		if (!strcmp(o, "-h") || !strcmp(o, "--help")) {
+	opterr = 0;
+	/* What follows the first that is no option is no option, either. */
+	while ((c = getopt_long(argc, argv, "+:fhn:", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			t->follow = true;
+			break;
+		case 'N':
+			t->follow = false;
+			break;
+		case 'R':
+			t->raw = true;
+			break;
+		case 'n':
+			n = optarg;
+			break;
+		case 'h':
 			command_tail_help(stdout);
 			return -1;
-		} else if (!strcmp(o, "-f") || !strcmp(o, "--follow")) {
-			t->follow = true;
-		} else if (!strcmp(o, "--no-follow")) {
-			t->follow = false;
-		} else if (!strcmp(o, "--raw")) {
-			t->raw = true;
-		} else if (!strcmp(o, "-n") && i + 1 < argc) {
-			n = argv[++i];
-		} else {
-			return command_usage("tail", "unknown option, or one without its value");
+		default:
+			return command_usage_option("tail", c, argv[optind - 1]);
 		}
 	}
+	i = optind;
 	t->last = t->follow ? 10 : SIZE_MAX;
 	if (n && strcmp(n, "all") != 0) {
 		t->last = strtoul(n, &end, 10);
