@@ -262,9 +262,8 @@ static size_t pcapng_packet(const struct record *r, struct format_section *secti
 		link++;
 	if (link == N_LINKS)
 		return 0;
-	/* The sender's, or of an unknown and a known one the known one. */
-	if (peer && (r->packet_resp ? o.second->pid || !o.process->pid
-				    : !o.process->pid && o.second->pid)) {
+	/* Where both ends are here it is the sender's, known or not. */
+	if (peer && r->packet_resp) {
 		owner = o.second;
 		peer = o.process;
 	}

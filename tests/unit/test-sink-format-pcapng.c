@@ -208,6 +208,11 @@ static void test_local(void)
 				     "PeerArgs: curl -s http://x/it's \nPeerParentPID: 1000\n"
 				     "PeerParentCmd: bash\nPeerOwner: exact (tap_connect)\n"
 				     "Interface: eth0";
+	static const char unknown[] = "Owner: unknown (no_process)\n"
+				      "PeerPID: 1234\nPeerCmd: /usr/bin/curl\n"
+				      "PeerArgs: curl -s http://x/it's \nPeerParentPID: 1000\n"
+				      "PeerParentCmd: bash\nPeerOwner: exact (tap_connect)\n"
+				      "Interface: eth0";
 
 	build_packet();
 	r.direction = RECORD_LOCAL;
@@ -223,6 +228,12 @@ static void test_local(void)
 	finish(0);
 	tap_ok(is_wanted(buf, packet()),
 		"both ends here: sender and peer, a key a line whatever their names");
+	r.resp = (struct record_process){.unknown = RECORD_UNKNOWN_NO_PROCESS};
+	n_want = 0;
+	want_packet(0);
+	option(1, unknown, sizeof(unknown) - 1);
+	finish(0);
+	tap_ok(is_wanted(buf, packet()), "a sender that is not known is nobody, whoever the peer");
 	r.flags |= RECORD_FLAG_OFFLINE;
 	r.resp.pid = r.orig.pid = 0;
 	n_want = 0;
