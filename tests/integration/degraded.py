@@ -178,8 +178,7 @@ f = pipeline.Flowner("-i", "lo", "-o", "ecs:/dev/null", prefix=in_mounts(f'mount
 with open(cpus, "w") as out:
     out.write("0\n")
 tap.ok(tap.wait_for(lambda: "CPUs have come or gone" in f.log()), "a CPU is gone: capture starts again", f.log())
-tap.ok(tap.wait_for(lambda: f.ledgers().get("capture_epoch") == 2) and f.ready(),
-       "and has another tap", f.log())
+tap.ok(tap.wait_for(lambda: f.ledgers().get("capture_epoch") == 2 and f.ready()), "and has another tap", f.log())
 tap.is_(f.log().count("CPUs have come or gone"), 1, "once")
 tap.is_(f.stop(), 0, "all ends well")
 tap.done()
