@@ -84,6 +84,7 @@ def traffic(f, cases, first):
 path = os.path.join(tap.tmpdir(), "out.ndjson")
 f = pipeline.Flowner("-i", "lo", "-o", f"ecs:{path}", "--set", "enrich.tap=off", f"tcp portrange {PORT}-{PORT + 3}",
                      starts=())
+tap.wait_for(lambda: "until Ctrl-C" in f.log())  # before, enrich does not read yet
 ports, asked = traffic(f, CASES, CLIENTS)
 tap.ok(asked < N * len(CASES) / 2, f"{2 * N * len(CASES)} connections took few questions", asked)
 more, asked = traffic(f, BOTH, CLIENTS + len(ports) * N)
