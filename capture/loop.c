@@ -236,13 +236,14 @@ static void drop_source(struct state *s, size_t i)
  */
 static void tidy(struct state *s)
 {
-	struct missing gone = {0};
 	uint16_t number;
 
 	for (size_t i = s->l->n_sources; i; i--)
 		if (s->leaving[i - 1])
 			drop_source(s, i - 1);
 	while (netns_tidy(s->l->netns, &number)) {
+		struct missing gone = {0};
+
 		for (size_t i = 0; i < s->l->n_sources; i++) {
 			if (source_netns(s->l->source[i]) != number)
 				continue;
@@ -256,7 +257,6 @@ static void tidy(struct state *s)
 		/* Others may have its name. */
 		if (gone.netns && s->l->n_missing < LOOP_SOURCES_MAX)
 			s->l->missing[s->l->n_missing++] = gone;
-		gone.netns = NULL;
 	}
 }
 

@@ -52,7 +52,7 @@ static int command_show_help(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && strcmp(commands[i].name, "help") != 0; i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].call(2, (char *[]){argv[1], "--help", NULL});
-	if (argc > 1 && *argv[0] != '-' && strcmp(argv[1], "help") != 0)
+	if (argc > 1 && *argv[0] != '-' && *argv[1] != '-' && strcmp(argv[1], "help") != 0)
 		return command_usage(NULL, "no such topic");
 	command_help(stdout);
 	return 0;

@@ -292,8 +292,8 @@ void owners_answer(struct owners *o, const struct owner_query *q, struct owner *
 /* owner-trust.c: whether @c is the last word about @q, so that it needs no proof. */
 bool owners_trusts(
 	const struct owners *o, const struct owner_query *q, const struct socket_claim *c);
-/* What was told of @q's socket, believed or not, of a process still there; NULL = nothing. */
 #define CONNECT_MAX_NS UINT64_C(1000000000) /* connect(2) begun -> its SYN seen, at the most */
+/* What was told of @q's socket, believed or not, of a process still there; NULL = nothing. */
 const struct socket_claim *owners_candidate(struct owners *o, const struct owner_query *q);
 
 /*

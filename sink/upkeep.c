@@ -28,17 +28,11 @@ void upkeep_deinit(struct upkeep *u)
 	compress_deinit(&u->job);
 }
 
-/* Everything in the folders is looked at again. */
-static void look_at_files(struct upkeep *u)
+void upkeep_attached(struct upkeep *u)
 {
 	u->look_ns = u->tidy_ns = 0;
 	u->compressing = true;
 	memset(u->compressed_ns, 0, sizeof(u->compressed_ns));
-}
-
-void upkeep_attached(struct upkeep *u)
-{
-	look_at_files(u);
 }
 
 static void complain(struct upkeep *u, const struct output *o, const char *what, int error)
@@ -124,7 +118,7 @@ static void rotate_all(struct upkeep *u, struct ring_consumer *ring, uint64_t no
 	u->place_ns = now_ns + (u->homeless ? HOME_NS : PLACE_NS);
 	u->reopen = u->rotating = u->homeless;
 	s->full = false;
-	look_at_files(u);
+	upkeep_attached(u);
 }
 
 /* Whether another file may fare better than the one that could not be compressed. */

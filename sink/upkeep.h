@@ -38,7 +38,7 @@ void upkeep_init(struct upkeep *u, struct tail *tail);
 void upkeep_deinit(struct upkeep *u);
 
 /* After a ring was attached, when every file's place is known. */
-void upkeep_attached(struct upkeep *u); /* also after the limits of outputs have changed */
+void upkeep_attached(struct upkeep *u); /* also after files or the limits of outputs have changed */
 /*
  * Whether files are about to change: the caller reads no more, seals and writes. It is called, and
  * upkeep_step(), after each round of writing.
